@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the threads of the quire target do: accesses through their CPU, and calls of the library.
+ */
+#include "library_target.h"
+
+/* The answer of a library call: 0 or a negative errno. */
+static void answer(struct call *call, int error)
+{
+	call->status = error ? CALL_ERROR : CALL_DONE;
+	call->error = -error;
+}
+
+/*
+ * The answer of an access.  One that finds no frame left has no counterpart on Linux, where it
+ * would wake the OOM killer: it is an ENOMEM here.
+ */
+static void answer_access(struct call *call, struct soft_result result)
+{
+	call->done = result.done;
+	call->code = result.code;
+	switch (result.outcome) {
+	case QUIRE_DONE:
+		call->status = CALL_DONE;
+		break;
+	case QUIRE_SEGV:
+		call->status = CALL_SEGV;
+		break;
+	case QUIRE_BUS:
+		call->status = CALL_BUS;
+		break;
+	case QUIRE_OUT_OF_MEMORY:
+		answer(call, -QUIRE_ENOMEM);
+		break;
+	}
+}
+
+static void call_access(struct thread *thread, struct call *call)
+{
+	struct soft_cpu *cpu = thread->cpu;
+
+	soft_cpu_enter(cpu, thread->process->space);
+	if (call->kind == CALL_READ)
+		answer_access(call, soft_load(cpu, call->address, call->data, call->length));
+	else if (call->kind == CALL_WRITE)
+		answer_access(call, soft_store(cpu, call->address, call->data, call->length));
+	else if (call->kind == CALL_TOUCH_READ)
+		answer_access(call, soft_touch(cpu, call->address, QUIRE_READ));
+	else if (call->kind == CALL_TOUCH_WRITE)
+		answer_access(call, soft_touch(cpu, call->address, QUIRE_WRITE));
+	else
+		answer_access(call, soft_touch(cpu, call->address, QUIRE_EXECUTE));
+}
+
+static void call_transfer(struct quire_space *space, struct call *call)
+{
+	size_t done = 0;
+
+	if (call->kind == CALL_SYSCALL_READ)
+		answer(call,
+		       quire_access_read(space, call->address, call->data, call->length, &done));
+	else
+		answer(call,
+		       quire_access_write(space, call->address, call->data, call->length, &done));
+	call->done = done;
+}
+
+static void call_fork(struct process *process, struct call *call)
+{
+	struct quire_space *child;
+
+	answer(call, quire_fork(process->space, &child));
+	if (call->status == CALL_DONE)
+		call->child = library_process(process->target, child);
+}
+
+void library_call(struct thread *thread, struct call *call)
+{
+	struct quire_space *space = thread->process->space;
+	uint64_t address = call->address, length = call->length;
+
+	switch (call->kind) {
+	case CALL_READ:
+	case CALL_WRITE:
+	case CALL_TOUCH_READ:
+	case CALL_TOUCH_WRITE:
+	case CALL_TOUCH_EXECUTE:
+		call_access(thread, call);
+		break;
+	case CALL_SYSCALL_READ:
+	case CALL_SYSCALL_WRITE:
+		call_transfer(space, call);
+		break;
+	case CALL_MMAP:
+		answer(call,
+		       quire_mmap(space, address, length, call->prot, call->flags, &call->value));
+		break;
+	case CALL_MUNMAP:
+		answer(call, quire_munmap(space, address, length));
+		break;
+	case CALL_MPROTECT:
+		answer(call, quire_mprotect(space, address, length, call->prot));
+		break;
+	case CALL_MREMAP:
+		answer(call, quire_mremap(space, address, length, call->new_length, call->flags,
+					  call->new_address, &call->value));
+		break;
+	case CALL_MADVISE:
+		answer(call, quire_madvise(space, address, length, call->advice));
+		break;
+	case CALL_MLOCK:
+		answer(call, quire_mlock(space, address, length));
+		break;
+	case CALL_MUNLOCK:
+		answer(call, quire_munlock(space, address, length));
+		break;
+	case CALL_FORK:
+		call_fork(thread->process, call);
+		break;
+	}
+}

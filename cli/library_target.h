@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the files of the quire target (target_quire.c, library_call.c, library_observe.c).
+ *
+ * The target is a machine of the software MMU.  A process is an address space; each of its threads
+ * has a CPU, which it may share with others: whoever makes an access has its CPU enter its space
+ * first.  The controller has one thread, which plays all of them.
+ */
+#ifndef QUIRE_CLI_LIBRARY_TARGET_H
+#define QUIRE_CLI_LIBRARY_TARGET_H
+
+#include <quire/quire.h>
+
+#include "soft/soft.h"
+#include "target.h"
+
+#define LIBRARY_STATS_MAX 16
+
+struct thread {
+	struct process *process;
+	struct soft_cpu *cpu;
+	struct thread *next;
+};
+
+struct process {
+	struct target *target;
+	struct quire_space *space; /* NULL: it has ended */
+	struct thread *threads;	   /* the first one last */
+	struct process *next;
+};
+
+struct target {
+	struct soft_machine *machine;
+	struct process *processes;
+	unsigned threads;		  /* made so far: the next one's CPU */
+	struct quire_space_config config; /* of spaces that are not forked */
+	uint64_t stats[LIBRARY_STATS_MAX];
+};
+
+/* target_quire.c */
+
+/* A process that owns `space`, with one thread. */
+struct process *library_process(struct target *target, struct quire_space *space);
+
+/* library_call.c */
+
+/* A call has always finished when this returns: nothing sleeps yet. */
+void library_call(struct thread *thread, struct call *call);
+
+/* library_observe.c: as in struct target_ops */
+
+int library_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits);
+int library_mincore(struct process *process, uint64_t address, uint64_t length,
+		    unsigned char *pages);
+int library_smaps(struct process *process, uint64_t address, struct target_smaps *smaps);
+int library_maps(struct process *process, struct target_vma **vmas, size_t *count);
+int library_rss(struct process *process, struct target_rss *rss);
+int library_entry(struct process *process, uint64_t address, struct target_entry *entry);
+int library_tables(struct process *process, struct target_tables *tables);
+char *library_dump(struct process *process);
+char *library_dump_machine(struct target *target);
+char *library_verify(struct target *target);
+char *library_verify_range(struct process *process, uint64_t start, uint64_t end);
+unsigned library_stats(struct target *target, const char *const **names, const uint64_t **values);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call of a script: checked, turned into a request to the agent's thread, and its answer back.
+ *
+ * Arguments go to the kernel as they are.  The one exception is a call that would change memory of
+ * the agent's own: it fails the target, because a script that goes on could not be believed.  What
+ * the kernel refuses anyway passes.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "linux_target.h"
+
+#define MREMAP_KNOWN (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)
+
+static const char *const names[] = {
+	[CALL_READ] = "read",
+	[CALL_WRITE] = "write",
+	[CALL_TOUCH_READ] = "touch r",
+	[CALL_TOUCH_WRITE] = "touch w",
+	[CALL_TOUCH_EXECUTE] = "touch x",
+	[CALL_SYSCALL_READ] = "syscall_read",
+	[CALL_SYSCALL_WRITE] = "syscall_write",
+	[CALL_MMAP] = "mmap",
+	[CALL_MUNMAP] = "munmap",
+	[CALL_MPROTECT] = "mprotect",
+	[CALL_MREMAP] = "mremap",
+	[CALL_MADVISE] = "madvise",
+	[CALL_MLOCK] = "mlock",
+	[CALL_MUNLOCK] = "munlock",
+	[CALL_FORK] = "fork",
+};
+
+const char *call_text(const struct call *call)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "%s(%#jx, %#jx)", names[call->kind], (uintmax_t)call->address,
+		 (uintmax_t)call->length);
+	return text;
+}
+
+/* Fails if [start, start + length) holds memory of the agent's own; the kernel can address it. */
+static void check_bytes(const struct process *process, const struct call *call, uint64_t start,
+			uint64_t length)
+{
+	if (length && start < USER_END && length <= USER_END - start &&
+	    is_own(process, start, start + length))
+		target_fail("linux: %s would overwrite the agent's own memory", call_text(call));
+}
+
+/* The same for calls on whole pages. */
+static void check_pages(const struct process *process, const struct call *call, uint64_t start,
+			uint64_t length)
+{
+	if (start % PAGE_SIZE == 0 && length <= USER_END)
+		check_bytes(process, call, start, (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
+}
+
+static bool advice_loses_content(int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+	case MADV_DONTFORK:
+	case MADV_WIPEONFORK:
+	case MADV_HWPOISON:
+	case MADV_DONTNEED_LOCKED:
+	case 102: /* MADV_GUARD_INSTALL */
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void check(const struct process *process, const struct call *call)
+{
+	switch (call->kind) {
+	case CALL_READ:
+	case CALL_WRITE:
+	case CALL_SYSCALL_READ:
+	case CALL_SYSCALL_WRITE:
+		if (call->length > TARGET_TRANSFER_MAX)
+			target_fail("linux: %s moves too much at once", call_text(call));
+		if (call->kind == CALL_WRITE || call->kind == CALL_SYSCALL_WRITE)
+			check_bytes(process, call, call->address, call->length);
+		break;
+	case CALL_MMAP:
+		if ((call->flags & MAP_FIXED) && (call->flags & MAP_ANONYMOUS) &&
+		    (call->flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE)
+			check_pages(process, call, call->address, call->length);
+		break;
+	case CALL_MREMAP:
+		if (!call->new_length || (call->flags & ~MREMAP_KNOWN))
+			break;
+		check_pages(process, call, call->address, call->length);
+		if (call->flags & MREMAP_FIXED)
+			check_pages(process, call, call->new_address, call->new_length);
+		break;
+	case CALL_MADVISE:
+		if (advice_loses_content(call->advice))
+			check_pages(process, call, call->address, call->length);
+		break;
+	case CALL_MUNMAP:
+	case CALL_MPROTECT:
+		check_pages(process, call, call->address, call->length);
+		break;
+	default:
+		break;
+	}
+}
+
+static void set_access(struct agent_slot *slot, enum agent_request request, uint64_t address,
+		       uint64_t length)
+{
+	slot->request = request;
+	slot->argument[0] = address;
+	slot->argument[1] = length;
+}
+
+/* The agent asks the kernel to copy between its own memory and the slot's data. */
+static void set_transfer(struct thread *thread, uint64_t number, const struct call *call)
+{
+	struct agent_slot *slot = thread->slot;
+
+	slot->vector[0].iov_base = (void *)thread_address(thread, slot->data);
+	slot->vector[0].iov_len = call->length;
+	slot->vector[1].iov_base = (void *)call->address;
+	slot->vector[1].iov_len = call->length;
+	slot_set_system_call(slot, number,
+			     (uint64_t[6]){(uint64_t)thread->process->pid,
+					   thread_address(thread, &slot->vector[0]), 1,
+					   thread_address(thread, &slot->vector[1]), 1, 0});
+}
+
+/* Returns false if there is no room for a child. */
+static bool set_fork(struct thread *thread)
+{
+	struct process *child = process_new(thread->process->target);
+	struct agent_slot *slots = thread->process->target->slots;
+
+	if (!child)
+		return false;
+	child->group = thread->process->group;
+	child->own_start = thread->process->own_start;
+	child->own_end = thread->process->own_end;
+	thread->child = child;
+	set_access(thread->slot, AGENT_FORK, (uint64_t)(child->server.slot - slots),
+		   (uint64_t)(child->threads->slot - slots));
+	return true;
+}
+
+static bool set_request(struct thread *thread, const struct call *call)
+{
+	struct agent_slot *slot = thread->slot;
+	const uint64_t address = call->address, length = call->length;
+
+	switch (call->kind) {
+	case CALL_READ:
+		set_access(slot, AGENT_LOAD, address, length);
+		return true;
+	case CALL_WRITE:
+		memcpy(slot->data, call->data, length);
+		set_access(slot, AGENT_STORE, address, length);
+		return true;
+	case CALL_TOUCH_READ:
+		set_access(slot, AGENT_LOAD, address, 1);
+		return true;
+	case CALL_TOUCH_WRITE:
+		set_access(slot, AGENT_TOUCH, address, 1);
+		return true;
+	case CALL_TOUCH_EXECUTE:
+		set_access(slot, AGENT_EXECUTE, address, 1);
+		return true;
+	case CALL_SYSCALL_READ:
+		set_transfer(thread, SYS_process_vm_readv, call);
+		return true;
+	case CALL_SYSCALL_WRITE:
+		memcpy(slot->data, call->data, length);
+		set_transfer(thread, SYS_process_vm_writev, call);
+		return true;
+	case CALL_MMAP:
+		slot_set_system_call(slot, SYS_mmap,
+				     (uint64_t[6]){address, length, (uint64_t)call->prot,
+						   (uint64_t)call->flags, (uint64_t)-1, 0});
+		return true;
+	case CALL_MUNMAP:
+		slot_set_system_call(slot, SYS_munmap, (uint64_t[6]){address, length});
+		return true;
+	case CALL_MPROTECT:
+		slot_set_system_call(slot, SYS_mprotect,
+				     (uint64_t[6]){address, length, (uint64_t)call->prot});
+		return true;
+	case CALL_MREMAP:
+		slot_set_system_call(slot, SYS_mremap,
+				     (uint64_t[6]){address, length, call->new_length,
+						   (uint64_t)call->flags, call->new_address});
+		return true;
+	case CALL_MADVISE:
+		slot_set_system_call(slot, SYS_madvise,
+				     (uint64_t[6]){address, length, (uint64_t)call->advice});
+		return true;
+	case CALL_MLOCK:
+		slot_set_system_call(slot, SYS_mlock, (uint64_t[6]){address, length});
+		return true;
+	case CALL_MUNLOCK:
+		slot_set_system_call(slot, SYS_munlock, (uint64_t[6]){address, length});
+		return true;
+	case CALL_FORK:
+		return set_fork(thread);
+	}
+	target_fail("linux: unknown call %d", (int)call->kind);
+}
+
+static void fail_call(struct call *call, int error)
+{
+	call->status = CALL_ERROR;
+	call->error = error;
+}
+
+/* Large data are not left in the mailbox. */
+static void take_data(struct agent_slot *slot, struct call *call)
+{
+	if (call->kind == CALL_READ || call->kind == CALL_SYSCALL_READ)
+		memcpy(call->data, slot->data, call->done);
+	if (call->length > (64u << 10))
+		madvise(slot->data, TARGET_TRANSFER_MAX, MADV_REMOVE);
+}
+
+static void finish_access(struct agent_slot *slot, struct call *call)
+{
+	call->status = slot->signal == SIGSEGV	? CALL_SEGV
+		       : slot->signal == SIGBUS ? CALL_BUS
+						: CALL_DONE;
+	call->code = slot->signal ? slot->code : 0;
+	if (call->kind == CALL_READ || call->kind == CALL_WRITE) {
+		call->done = slot->done;
+		take_data(slot, call);
+	}
+}
+
+static void finish_transfer(struct agent_slot *slot, struct call *call)
+{
+	call->done = slot->result < 0 ? 0 : (uint64_t)slot->result;
+	call->status = CALL_DONE;
+	if (slot->result < 0)
+		fail_call(call, (int)-slot->result);
+	else if (call->done < call->length)
+		fail_call(call, EFAULT);
+	take_data(slot, call);
+}
+
+static void finish_system_call(struct agent_slot *slot, struct call *call)
+{
+	call->status = CALL_DONE;
+	if (slot->result < 0)
+		fail_call(call, (int)-slot->result);
+	else
+		call->value = (uint64_t)slot->result;
+}
+
+static void finish_fork(struct thread *thread, struct call *call)
+{
+	struct process *child = thread->child;
+
+	thread->child = NULL;
+	if (thread->slot->result < 0) {
+		process_free(child);
+		fail_call(call, (int)-thread->slot->result);
+		return;
+	}
+	child->pid = (pid_t)thread->slot->result;
+	if (!process_await(child))
+		target_fail("linux: a forked agent died before it was ready");
+	call->status = CALL_DONE;
+	call->child = child;
+}
+
+static void finish(struct thread *thread, struct call *call)
+{
+	switch (call->kind) {
+	case CALL_READ:
+	case CALL_WRITE:
+	case CALL_TOUCH_READ:
+	case CALL_TOUCH_WRITE:
+	case CALL_TOUCH_EXECUTE:
+		finish_access(thread->slot, call);
+		break;
+	case CALL_SYSCALL_READ:
+	case CALL_SYSCALL_WRITE:
+		finish_transfer(thread->slot, call);
+		break;
+	case CALL_FORK:
+		finish_fork(thread, call);
+		break;
+	default:
+		finish_system_call(thread->slot, call);
+		break;
+	}
+}
+
+void call_result(struct thread *thread, struct call *call)
+{
+	if (thread->pending != call || !thread->slot)
+		target_fail("linux: %s is not pending", call_text(call));
+	if (!thread_await(thread)) {
+		call->status = CALL_BLOCKED;
+		return;
+	}
+	finish(thread, call);
+	thread->pending = NULL;
+}
+
+void call_run(struct thread *thread, struct call *call)
+{
+	if (thread->pending || !thread->slot)
+		target_fail("linux: %s on a thread that can't", call_text(call));
+	check(thread->process, call);
+	if (!set_request(thread, call)) {
+		fail_call(call, EAGAIN);
+		return;
+	}
+	thread->pending = call;
+	thread_go(thread);
+	call_result(thread, call);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running scripts one after the other, each on a fresh machine, and saying how they went.
+ *
+ * With `both`, a script runs on linux first.  The quire run then traces beside a transcript that is
+ * already there.
+ */
+#define _GNU_SOURCE 1
+#include "run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "differences.h"
+#include "json.h"
+#include "worker.h"
+
+struct run {
+	const struct run_options *options;
+	FILE *json; /* NULL: none */
+	unsigned long passed, failed, skipped;
+	unsigned test_points;
+};
+
+static int severity(enum status status)
+{
+	switch (status) {
+	case STATUS_SKIPPED:
+		return 0;
+	case STATUS_PASSED:
+		return 1;
+	case STATUS_DIFFER:
+		return 2;
+	case STATUS_FAILED:
+		return 3;
+	case STATUS_ERROR:
+		break;
+	}
+	return 4;
+}
+
+enum status worse(enum status a, enum status b)
+{
+	return severity(a) >= severity(b) ? a : b;
+}
+
+struct transcript *run_new_transcript(bool keep)
+{
+	struct transcript *transcript = transcript_new(keep);
+
+	if (!transcript) {
+		fprintf(stderr, "quire run: no memory for a transcript: %s\n", strerror(errno));
+		exit(STATUS_ERROR);
+	}
+	return transcript;
+}
+
+struct script_options run_script_options(const struct run_options *options, const char *file,
+					 const struct target_ops *ops)
+{
+	return (struct script_options){
+		.file = file,
+		.arguments = options->arguments,
+		.ops = ops,
+		.label = ops->name,
+		.timeout = options->timeout,
+		.print = true,
+		.print_failures = true,
+		.verify = options->verify,
+	};
+}
+
+void run_print_reason(const char *file, const char *target, enum status status,
+		      const struct transcript *transcript)
+{
+	if (!transcript->reason)
+		return;
+	if (status == STATUS_SKIPPED)
+		printf("%s: skipped on %s: %s\n", file, target, transcript->reason);
+	else
+		fprintf(stderr, "%s\n", transcript->reason);
+}
+
+/* Prints text of several lines as TAP diagnostics. */
+static void print_diagnostic(const char *text)
+{
+	fputs("# ", stdout);
+	for (; *text; text++) {
+		putchar(*text);
+		if (*text == '\n' && text[1])
+			fputs("# ", stdout);
+	}
+	if (text[-1] != '\n')
+		putchar('\n');
+}
+
+static void print_test_point(struct run *run, const char *file, const struct script_run *on)
+{
+	const struct transcript *transcript = on->transcript;
+	bool ok = on->status == STATUS_PASSED || on->status == STATUS_SKIPPED;
+
+	printf("%s %u - %s on %s", ok ? "ok" : "not ok", ++run->test_points, file, on->target);
+	if (on->status == STATUS_SKIPPED)
+		printf(" # SKIP %s", transcript->reason ? transcript->reason : "");
+	putchar('\n');
+	if (on->status == STATUS_ERROR && transcript->reason)
+		print_diagnostic(transcript->reason);
+	for (const struct entry *entry = transcript->first; entry; entry = entry->next)
+		if (entry->kind == ENTRY_CHECK)
+			print_diagnostic(entry->text);
+}
+
+/* Runs the script on one target, beside the transcript of another if there is one. */
+static struct script_run run_on(struct run *run, const char *file, const struct target_ops *ops,
+				const struct script_run *other)
+{
+	const struct run_options *options = run->options;
+	struct script_options script = run_script_options(options, file, ops);
+	struct script_run on = {.target = ops->name};
+	bool first_of_two = options->on == ON_BOTH && !other;
+
+	script.fail = options->fail;
+	script.trace = options->trace && !first_of_two;
+	script.print = !first_of_two;
+	script.print_failures = !options->tap;
+	if (other && other->status != STATUS_SKIPPED)
+		script.other = other->transcript;
+	on.transcript = run_new_transcript(options->on == ON_BOTH || run->json);
+	on.status = worker_run(&script, on.transcript);
+	if (options->tap)
+		print_test_point(run, file, &on);
+	else
+		run_print_reason(file, ops->name, on.status, on.transcript);
+	return on;
+}
+
+static void print_agreement(struct run *run, const char *file, bool compared,
+			    const struct difference *difference)
+{
+	if (run->options->tap)
+		printf("%s %u - %s: the targets agree%s\n", difference ? "not ok" : "ok",
+		       ++run->test_points, file, compared ? "" : " # SKIP not run on both");
+	if (!difference)
+		return;
+	if (run->options->tap) {
+		char *text = NULL;
+		size_t length;
+		FILE *memory = open_memstream(&text, &length);
+
+		if (!memory)
+			return;
+		difference_print(memory, file, difference);
+		fclose(memory);
+		print_diagnostic(text);
+		free(text);
+	} else {
+		difference_print(stdout, file, difference);
+	}
+}
+
+static enum status run_on_both(struct run *run, const char *file)
+{
+	enum { LINUX, QUIRE };
+	struct script_run on[2];
+	struct difference difference;
+	enum status status;
+	bool compared, differ = false;
+
+	on[LINUX] = run_on(run, file, &target_linux, NULL);
+	on[QUIRE] = run_on(run, file, &target_quire, &on[LINUX]);
+	status = worse(on[LINUX].status, on[QUIRE].status);
+	compared = on[LINUX].status != STATUS_SKIPPED && on[QUIRE].status != STATUS_SKIPPED;
+	if (compared)
+		differ =
+			transcripts_differ(on[QUIRE].transcript, on[LINUX].transcript, &difference);
+	if (differ)
+		status = worse(status, STATUS_DIFFER);
+	print_agreement(run, file, compared, differ ? &difference : NULL);
+	json_script(run->json, file, status, on, 2, differ ? &difference : NULL);
+	transcript_free(on[LINUX].transcript);
+	transcript_free(on[QUIRE].transcript);
+	return status;
+}
+
+static enum status run_file(struct run *run, const char *file)
+{
+	const struct target_ops *ops = run->options->on == ON_LINUX ? &target_linux : &target_quire;
+	struct script_run on;
+
+	if (run->options->fail_count)
+		return count_allocations(run->options, file);
+	if (run->options->sweep)
+		return sweep_allocations(run->options, file);
+	if (run->options->on == ON_BOTH)
+		return run_on_both(run, file);
+	on = run_on(run, file, ops, NULL);
+	json_script(run->json, file, on.status, &on, 1, NULL);
+	transcript_free(on.transcript);
+	return on.status;
+}
+
+static void count(struct run *run, enum status status)
+{
+	if (status == STATUS_PASSED)
+		run->passed++;
+	else if (status == STATUS_SKIPPED)
+		run->skipped++;
+	else
+		run->failed++;
+}
+
+static void print_summary(const struct run *run)
+{
+	const char *comment = run->options->tap ? "# " : "";
+
+	if (run->options->fail_count || run->options->sweep)
+		return;
+	for (size_t i = 0; i < difference_rule_count; i++)
+		if (difference_rules[i].used)
+			printf("%stolerated by %s: %lu\n", comment, difference_rules[i].name,
+			       difference_rules[i].used);
+	printf("%s%lu passed, %lu failed, %lu skipped\n", comment, run->passed, run->failed,
+	       run->skipped);
+}
+
+static void print_plan(const struct run_options *options)
+{
+	size_t files = 0;
+
+	while (options->files[files])
+		files++;
+	printf("TAP version 13\n1..%zu\n", options->on == ON_BOTH ? files * 3 : files);
+}
+
+int run_command(int argc, char **argv)
+{
+	struct run_options options;
+	struct run run = {.options = &options};
+	enum status status = STATUS_SKIPPED;
+
+	run_parse_options(argc, argv, &options);
+	if (options.json) {
+		run.json = fopen(options.json, "w");
+		if (!run.json) {
+			fprintf(stderr, "quire run: %s: %s\n", options.json, strerror(errno));
+			return STATUS_ERROR;
+		}
+	}
+	if (options.tap)
+		print_plan(&options);
+	json_begin(run.json);
+	for (char *const *file = options.files; *file; file++) {
+		enum status of_file = run_file(&run, *file);
+
+		count(&run, of_file);
+		status = worse(status, of_file);
+	}
+	json_end(run.json, run.passed, run.failed, run.skipped);
+	if (run.json && fclose(run.json) != 0) {
+		fprintf(stderr, "quire run: %s: %s\n", options.json, strerror(errno));
+		status = STATUS_ERROR;
+	}
+	print_summary(&run);
+	return (int)status;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `quire run`: scripts on targets.
+ */
+#ifndef QUIRE_CLI_RUN_H
+#define QUIRE_CLI_RUN_H
+
+#include <stdio.h>
+
+#include "script.h"
+
+enum run_on {
+	ON_QUIRE,
+	ON_LINUX,
+	ON_BOTH,
+};
+
+struct run_options {
+	enum run_on on;
+	bool trace, tap, verify;
+	const char *json; /* the file's name, or NULL */
+	double timeout;	  /* seconds */
+	uint64_t fail;	  /* --fail: the allocation that fails, from 1; 0: none */
+	bool fail_count;  /* --fail-count */
+	bool sweep;	  /* --fail-sweep */
+	uint64_t sweep_places;
+	char *const *files;	/* NULL at the end */
+	char *const *arguments; /* of the scripts, NULL at the end */
+};
+
+/* `quire run ...`; argv[0] is the command's name.  Returns the exit status. */
+int run_command(int argc, char **argv);
+
+/* run_options.c: exits for wrong usage, and for --help. */
+void run_parse_options(int argc, char **argv, struct run_options *options);
+
+/* Of two statuses the one that a run with both ends with. */
+enum status worse(enum status a, enum status b);
+
+struct transcript *run_new_transcript(bool keep);
+/* What most scripts run with on this target. */
+struct script_options run_script_options(const struct run_options *options, const char *file,
+					 const struct target_ops *ops);
+/* The reason of a script that was skipped or did not come to its end. */
+void run_print_reason(const char *file, const char *target, enum status status,
+		      const struct transcript *transcript);
+
+/* sweep.c */
+enum status count_allocations(const struct run_options *options, const char *file);
+enum status sweep_allocations(const struct run_options *options, const char *file);
+
+#endif

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a script in its worker: the Lua state, the quire table, and the end.
+ */
+#define _GNU_SOURCE 1
+#include "script.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arguments.h"
+
+/* How many Lua instructions pass until a script notices that it is to stop. */
+#define STOP_CHECK_INSTRUCTIONS 1000
+
+struct script *script_of(lua_State *L)
+{
+	return *(struct script **)lua_getextraspace(L);
+}
+
+/* The innermost Lua code; false where there is none. */
+static bool calling_code(lua_State *L, lua_Debug *code)
+{
+	for (int level = 0; lua_getstack(L, level, code); level++) {
+		lua_getinfo(L, "Sl", code);
+		if (code->currentline > 0)
+			return true;
+	}
+	return false;
+}
+
+int script_line(lua_State *L)
+{
+	lua_Debug code;
+
+	return calling_code(L, &code) ? code.currentline : 0;
+}
+
+const char *script_function(lua_State *L)
+{
+	return lua_tostring(L, lua_upvalueindex(1));
+}
+
+static _Noreturn void raise_at(lua_State *L, const char *prefix, const char *format,
+			       va_list arguments)
+{
+	lua_Debug code;
+
+	if (calling_code(L, &code))
+		lua_pushfstring(L, "%s:%d: %s", code.short_src, code.currentline, prefix);
+	else
+		lua_pushstring(L, prefix);
+	lua_pushvfstring(L, format, arguments);
+	lua_concat(L, 2);
+	lua_error(L);
+	abort(); /* lua_error does not return */
+}
+
+void script_error(lua_State *L, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	raise_at(L, lua_pushfstring(L, "%s: ", script_function(L)), format, arguments);
+}
+
+/* Without the name of a function. */
+static _Noreturn void script_error_plain(lua_State *L, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	raise_at(L, "", format, arguments);
+}
+
+void script_not_built(lua_State *L, const char *name)
+{
+	script_error(L, "not built yet: %s", name);
+}
+
+int script_push_error(lua_State *L, int error)
+{
+	const char *name = strerrorname_np(error);
+
+	lua_pushnil(L);
+	if (name)
+		lua_pushstring(L, name);
+	else
+		lua_pushfstring(L, "%d", error);
+	return 2;
+}
+
+static int not_built(lua_State *L)
+{
+	script_error_plain(L, "not built yet: %s", script_function(L));
+}
+
+void script_bind(lua_State *L, const struct binding *bindings)
+{
+	for (; bindings->name; bindings++) {
+		const char *dot = strrchr(bindings->name, '.');
+
+		lua_pushstring(L, bindings->name);
+		lua_pushcclosure(L, bindings->function ? bindings->function : not_built, 1);
+		lua_setfield(L, -2, dot ? dot + 1 : bindings->name);
+	}
+}
+
+static int unknown_name(lua_State *L)
+{
+	script_error_plain(L, "%s has no '%s'", script_function(L), luaL_tolstring(L, 2, NULL));
+}
+
+void script_seal(lua_State *L, const char *what)
+{
+	if (!lua_getmetatable(L, -1))
+		lua_newtable(L);
+	lua_pushstring(L, what);
+	lua_pushcclosure(L, unknown_name, 1);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
+}
+
+void script_lacks(lua_State *L)
+{
+	struct script *script = script_of(L);
+
+	script_finish(script, STATUS_SKIPPED,
+		      transcript_printf(script->transcript, "the %s target has no %s()",
+					script->ops->name, script_function(L)));
+}
+
+struct target *script_target(lua_State *L)
+{
+	struct script *script = script_of(L);
+	const char *why = "it can't be had";
+
+	if (!script->target)
+		script->target = script->ops->open(&script->setup, &why);
+	if (!script->target)
+		script_finish(script, STATUS_SKIPPED, why);
+	return script->target;
+}
+
+static int quire_setup(lua_State *L)
+{
+	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
+					    "thp",    "shmem_thp", NULL};
+	static const char *const later[] = {"swap", "hugetlb", "thp", "shmem_thp"};
+	struct script *script = script_of(L);
+	uint64_t cpus;
+
+	argument_count(L, 0, 1, 1);
+	argument_table(L, 1, "the argument");
+	fields_known(L, 1, names);
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		field_not_built(L, 1, later[i]);
+	if (script->target)
+		script_error(L, "must come before everything else");
+	script->setup.memory = field_size(L, 1, "memory");
+	cpus = field_address(L, 1, "cpus");
+	if (cpus > 1024)
+		script_error(L, "cpus is out of range");
+	script->setup.cpus = (unsigned)cpus;
+	record_end(L, record_begin(L, ENTRY_CALL, "quire", 1, NULL), 0, NULL);
+	script_target(L);
+	return 0;
+}
+
+static int quire_skip(lua_State *L)
+{
+	argument_count(L, 0, 1, 1);
+	script_finish(script_of(L), STATUS_SKIPPED, argument_string(L, 1, "the reason", NULL));
+}
+
+static int quire_sleep(lua_State *L)
+{
+	struct timespec left;
+	struct entry *entry;
+	lua_Number seconds;
+
+	argument_count(L, 0, 1, 1);
+	if (lua_type(L, 1) != LUA_TNUMBER)
+		script_error(L, "seconds must be a number, not %s", luaL_typename(L, 1));
+	seconds = lua_tonumber(L, 1);
+	if (!(seconds >= 0 && seconds < 1e6))
+		script_error(L, "seconds is out of range");
+	left.tv_sec = (time_t)seconds;
+	left.tv_nsec = (long)((seconds - (double)left.tv_sec) * 1e9);
+	entry = record_begin(L, ENTRY_CALL, "quire", 1, NULL);
+	nanosleep(&left, NULL);
+	return record_end(L, entry, 0, NULL);
+}
+
+static int quire_stats(lua_State *L)
+{
+	struct script *script = script_of(L);
+	struct entry *entry;
+	const char *const *names;
+	const uint64_t *values;
+	unsigned count;
+
+	argument_count(L, 0, 0, 0);
+	if (!script->ops->stats)
+		script_lacks(L);
+	script_target(L);
+	entry = record_begin(L, ENTRY_LOCAL, "quire", 1, NULL);
+	count = script->ops->stats(script->target, &names, &values);
+	lua_createtable(L, 0, (int)count);
+	for (unsigned i = 0; i < count; i++) {
+		lua_pushinteger(L, (lua_Integer)values[i]);
+		lua_setfield(L, -2, names[i]);
+	}
+	return record_end(L, entry, 1, NULL);
+}
+
+static int quire_verify(lua_State *L)
+{
+	struct script *script = script_of(L);
+	struct target *target;
+	char *violation = NULL;
+
+	argument_count(L, 0, 0, 0);
+	target = script_target(L);
+	if (script->ops->verify)
+		violation = script->ops->verify(target);
+	if (violation) {
+		lua_pushstring(L, violation);
+		free(violation);
+		script_error(L, "%s", lua_tostring(L, -1));
+	}
+	lua_pushboolean(L, true);
+	return record_end(L, record_begin(L, ENTRY_LOCAL, "quire", 2, NULL), 1, NULL);
+}
+
+static int quire_say(lua_State *L)
+{
+	struct script *script = script_of(L);
+	struct entry *entry;
+	const char *text;
+
+	argument_count(L, 0, 1, 1);
+	text = argument_string(L, 1, "the text", NULL);
+	entry = transcript_entry(script->transcript, ENTRY_SAY, script_line(L));
+	entry->text = transcript_printf(script->transcript, "%s", text);
+	transcript_append(script->transcript, entry);
+	trace_say(&script->trace, text);
+	return 0;
+}
+
+static const struct binding quire_bindings[] = {
+	{"setup", quire_setup},
+	{"skip", quire_skip},
+	{"sleep", quire_sleep},
+	{"stats", quire_stats},
+	{"verify", quire_verify},
+	{"say", quire_say},
+	{"process", script_new_process},
+	{"shmem", NULL},
+	{"hugetlb", NULL},
+	{"device", NULL},
+	{"userfaultfd_raw", NULL},
+	{"swapoff", NULL},
+	{NULL, NULL},
+};
+
+static void open_quire(lua_State *L)
+{
+	lua_newtable(L);
+	script_bind(L, quire_bindings);
+	lua_pushstring(L, script_of(L)->ops->name);
+	lua_setfield(L, -2, "target");
+	script_seal(L, "quire");
+	lua_setglobal(L, "quire");
+}
+
+static int print_nothing(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+/* The script's arguments: pushes them, and sets the global `arg`. */
+static int push_arguments(lua_State *L)
+{
+	const struct script_options *options = script_of(L)->options;
+	int count = 0;
+
+	lua_newtable(L);
+	lua_pushstring(L, options->file);
+	lua_rawseti(L, -2, 0);
+	for (; options->arguments[count]; count++) {
+		lua_pushstring(L, options->arguments[count]);
+		lua_rawseti(L, -2, count + 1);
+	}
+	lua_setglobal(L, "arg");
+	luaL_checkstack(L, count, "too many arguments");
+	for (int i = 0; i < count; i++)
+		lua_pushstring(L, options->arguments[i]);
+	return count;
+}
+
+/* Everything that may raise, under one lua_pcall. */
+static int run(lua_State *L)
+{
+	struct script *script = script_of(L);
+
+	luaL_openlibs(L);
+	open_quire(L);
+	script_open_processes(L);
+	script_open_checks(L);
+	if (!script->options->print) {
+		lua_pushcfunction(L, print_nothing);
+		lua_setglobal(L, "print");
+	}
+	if (luaL_loadfilex(L, script->options->file, "t") != LUA_OK)
+		return lua_error(L);
+	lua_call(L, push_arguments(L), 0);
+	return 0;
+}
+
+static volatile sig_atomic_t stop_requested;
+
+static void request_stop(int signal)
+{
+	(void)signal;
+	stop_requested = 1;
+}
+
+static void stop_if_requested(lua_State *L, lua_Debug *unused)
+{
+	struct script *script = script_of(L);
+
+	(void)unused;
+	if (!stop_requested)
+		return;
+	script->transcript->line = script_line(L);
+	script_finish(script, STATUS_ERROR, NULL);
+}
+
+/* Of the worker, for target_fail(), which targets may call wherever they are. */
+static const struct script *running;
+
+void script_run(const struct script_options *options, struct transcript *transcript)
+{
+	struct script script = {
+		.options = options,
+		.ops = options->ops,
+		.transcript = transcript,
+		.trace = trace_new(options->trace, options->other),
+		.verify = options->verify,
+		.fail_in = options->fail,
+	};
+	struct sigaction on_stop = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
+	lua_State *L = luaL_newstate();
+	const char *reason = NULL;
+
+	running = &script;
+	if (!L)
+		target_fail("out of memory");
+	*(struct script **)lua_getextraspace(L) = &script;
+	sigaction(SIGTERM, &on_stop, NULL);
+	lua_sethook(L, stop_if_requested, LUA_MASKCOUNT, STOP_CHECK_INSTRUCTIONS);
+	lua_pushcfunction(L, run);
+	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+		reason = luaL_tolstring(L, -1, NULL);
+		script_finish(&script, STATUS_ERROR, reason);
+	}
+	script_finish(&script, STATUS_PASSED, NULL);
+}
+
+static void verify_at_exit(struct script *script)
+{
+	char *violation;
+
+	if (!script->verify || !script->target || !script->ops->verify)
+		return;
+	violation = script->ops->verify(script->target);
+	if (violation)
+		check_failed(script, 0, "at the end: %s", violation);
+	free(violation);
+}
+
+void script_finish(struct script *script, enum status status, const char *reason)
+{
+	struct transcript *transcript = script->transcript;
+
+	if (reason)
+		transcript->reason = transcript_printf(transcript, "%s", reason);
+	if (status == STATUS_PASSED)
+		verify_at_exit(script);
+	if (status == STATUS_PASSED && transcript->failed)
+		status = STATUS_FAILED;
+	if (script->target)
+		script->ops->close(script->target);
+	fflush(stdout);
+	transcript->finished = true;
+	_exit((int)status);
+}
+
+void target_fail(const char *format, ...)
+{
+	va_list arguments;
+
+	fflush(stdout);
+	if (running)
+		fprintf(stderr, "%s: [%s] ", running->options->file, running->options->label);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	putc('\n', stderr);
+	_exit(STATUS_ERROR);
+}

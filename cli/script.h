@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A script while it runs, in a worker process of its own: shared by the script_*.c files.
+ *
+ * Every function that a script can call is a binding: a C closure whose first upvalue is its name,
+ * for the transcript and for error messages.  A binding
+ *  1. reads its arguments (arguments.h), which raises an error for what no target could be asked,
+ *  2. begins a record,
+ *  3. asks the target,
+ *  4. pushes the results and ends the record.
+ * Nothing raises between 2 and 4.
+ */
+#ifndef QUIRE_CLI_SCRIPT_H
+#define QUIRE_CLI_SCRIPT_H
+
+#include <lua.h>
+
+#include "target.h"
+#include "trace.h"
+#include "transcript.h"
+
+#define PAGE_SIZE 4096u
+
+/* What a script, a file or a whole run ends with: the exit statuses of `quire run`. */
+enum status {
+	STATUS_PASSED = 0,
+	STATUS_FAILED = 1, /* a check */
+	STATUS_ERROR = 2,  /* usage, the script, or its time */
+	STATUS_DIFFER = 3,
+	STATUS_SKIPPED = 77,
+};
+
+/* How to run one script on one target. */
+struct script_options {
+	const char *file;
+	char *const *arguments; /* of the script, NULL at the end */
+	const struct target_ops *ops;
+	const char *label; /* of the target, in what is printed about failed checks */
+	double timeout;	   /* seconds */
+	bool trace;
+	const struct transcript *other; /* traced beside this one */
+	bool print;			/* let the script's print() print */
+	bool print_failures;		/* print failed checks as they happen */
+	bool verify;			/* after each call and at the end */
+	bool count_allocations;
+	uint64_t fail; /* the allocation that fails once, from 1; 0: none */
+};
+
+struct script {
+	const struct script_options *options;
+	const struct target_ops *ops;
+	struct target *target; /* NULL until it is needed */
+	struct target_setup setup;
+	struct transcript *transcript;
+	struct trace trace;
+	bool verify;
+	uint64_t fail_in;	      /* the allocation from now on that is to fail; 0: none */
+	unsigned processes, mappings; /* made so far: their numbers */
+};
+
+/* What mmap or mremap returned.  A transcript writes addresses relative to these. */
+struct script_mapping {
+	uint64_t start, end;
+	unsigned number;
+	struct script_mapping *next; /* the one made before */
+};
+
+struct script_thread {
+	struct script_process *process;
+	struct thread *thread;
+	char name[24];
+	bool asleep;	  /* in `call` */
+	struct call call; /* the last one */
+	unsigned char *data;
+};
+
+/* Processes and threads live as long as the script: an ended one can still be named. */
+struct script_process {
+	struct process *process;
+	struct script_thread *first_thread;
+	unsigned threads;
+	bool ended;
+	char name[16];
+	struct script_mapping *mappings; /* the newest first */
+};
+
+/* Runs the script in this process, to its end. */
+_Noreturn void script_run(const struct script_options *options, struct transcript *transcript);
+/* Ends it early, or on time.  The reason may be NULL. */
+_Noreturn void script_finish(struct script *script, enum status status, const char *reason);
+
+struct script *script_of(lua_State *L);
+/* The target, opened if this is the first use. */
+struct target *script_target(lua_State *L);
+/* Skips the script: the target does not have what the binding that runs asks for. */
+_Noreturn void script_lacks(lua_State *L);
+
+struct binding {
+	const char *name;	/* "eq", or "check.eq" to be called so in messages */
+	lua_CFunction function; /* NULL: not built yet */
+};
+/* Adds the bindings, up to one without a name, to the table on the top. */
+void script_bind(lua_State *L, const struct binding *bindings);
+/* Makes the table on the top raise an error for names that it does not hold. */
+void script_seal(lua_State *L, const char *what);
+/* The name of the binding that runs. */
+const char *script_function(lua_State *L);
+int script_line(lua_State *L);
+/* Raises "FILE:LINE: FUNCTION: text"; the format is that of lua_pushfstring. */
+_Noreturn void script_error(lua_State *L, const char *format, ...);
+_Noreturn void script_not_built(lua_State *L, const char *name);
+/* Pushes nil and the name of the error, and returns 2. */
+int script_push_error(lua_State *L, int error);
+
+/* script_record.c */
+/* Begins the record of the binding that runs, with what is on the stack from `first` on. */
+struct entry *record_begin(lua_State *L, enum entry_kind kind, const char *subject, int first,
+			   const struct script_process *process);
+/* Ends it with the topmost `count` values, and returns `count`. */
+int record_end(lua_State *L, struct entry *entry, int count, const struct script_process *process);
+/* What is on the stack at `index`; addresses of the process, if there is one, by name. */
+struct value *record_value(lua_State *L, int index, const struct script_process *process);
+void record_mapping(struct script *script, struct script_process *process, uint64_t start,
+		    uint64_t length);
+
+/* script_process.c */
+void script_open_processes(lua_State *L);
+int script_new_process(lua_State *L);
+struct script_process *script_push_process(lua_State *L, struct process *process);
+/* The process or thread at `index`, which must not have ended. */
+struct script_process *argument_process(lua_State *L, int index);
+struct script_thread *argument_thread(lua_State *L, int index);
+/* The name of the process or thread that the binding that runs was called on. */
+const char *script_subject(lua_State *L);
+
+/* script_call.c */
+/* Raises an error if the thread sleeps in a call. */
+void script_check_idle(lua_State *L, const struct script_thread *thread);
+/* Runs the call on the thread, recorded as the binding that runs; pushes its results. */
+int script_call(lua_State *L, struct script_thread *thread, const struct call *call);
+/* Waits for the call that the thread sleeps in; pushes its results. */
+int script_result(lua_State *L, struct script_thread *thread);
+
+/* script_inject.c: the target's functions that allocate, with --fail and --fail-count. */
+void inject_call(lua_State *L, struct script_thread *thread);
+void inject_result(struct script *script, struct script_thread *thread);
+/* NULL: errno says why. */
+struct process *script_make_process(struct script *script);
+struct thread *script_make_thread(struct script *script, struct script_process *process);
+
+/* script_observe.c */
+extern const struct binding observation_bindings[];
+/* Whether p:pagemap() has a field of this name. */
+bool pagemap_has_field(const char *name);
+
+/* script_check.c */
+void script_open_checks(lua_State *L);
+/* A check that the runner made; the text is what failed. */
+void check_failed(struct script *script, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a scenario runs on.
+ *
+ * The script layer (script_*.c) turns Lua arguments into the requests below, hands them to a
+ * target, records request and answer in the transcript, and turns the answer into Lua values.  It
+ * knows nothing about how a target works; a target knows nothing about Lua.  There are two:
+ * target_quire.c (the library on the software MMU) and target_linux.c (real processes).
+ *
+ * Rules for a target:
+ *  - An answer is what really happened.  Nothing is predicted or repaired.
+ *  - Arguments are passed on as they are, bad ones included: it is the memory manager that refuses
+ * them.
+ *  - Sizes and lengths are bytes, addresses are virtual addresses of the process.
+ *  - No function prints.  What went wrong in the target itself (not in the scenario) is reported
+ * with target_fail().
+ */
+#ifndef QUIRE_CLI_TARGET_H
+#define QUIRE_CLI_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The most that one read or write of a script may move, in bytes. */
+#define TARGET_TRANSFER_MAX (16u << 20)
+
+/* quire.setup{}: zero means "as the machine has it". */
+struct target_setup {
+	uint64_t memory; /* bytes */
+	unsigned cpus;
+};
+
+enum call_kind {
+	CALL_READ,	  /* user loads: address, length → data, done */
+	CALL_WRITE,	  /* user stores: address, length, data → done */
+	CALL_TOUCH_READ,  /* one byte loaded at address */
+	CALL_TOUCH_WRITE, /* an atomic `or` of 0 onto the byte at address: a write access that keeps
+			     the content */
+	CALL_TOUCH_EXECUTE, /* an instruction fetch at address */
+	CALL_SYSCALL_READ,  /* the kernel reads address, length for the process → data, done */
+	CALL_SYSCALL_WRITE, /* the kernel writes data to address, length → done */
+	CALL_MMAP,	    /* address (hint), length, prot, flags (MAP_*) → value: address */
+	CALL_MUNMAP,	    /* address, length */
+	CALL_MPROTECT,	    /* address, length, prot */
+	CALL_MREMAP,  /* address, length (old), new_length, flags (MREMAP_*), new_address → value:
+			 address */
+	CALL_MADVISE, /* address, length, advice */
+	CALL_MLOCK,   /* address, length */
+	CALL_MUNLOCK, /* address, length */
+	CALL_FORK,    /* → child */
+};
+
+enum call_status {
+	CALL_DONE,    /* finished well */
+	CALL_ERROR,   /* a system call failed: error; a transfer also gives done */
+	CALL_SEGV,    /* the access raised SIGSEGV: code */
+	CALL_BUS,     /* the access raised SIGBUS: code */
+	CALL_BLOCKED, /* the thread sleeps in it; result() finishes it */
+};
+
+struct target;
+struct process; /* of the target's own shape */
+struct thread;
+
+/* One thing a thread does.  The numbers of prot, flags and advice are Linux's (x86_64). */
+struct call {
+	enum call_kind kind;
+	uint64_t address;
+	uint64_t length;
+	uint64_t new_address;
+	uint64_t new_length;
+	int prot;
+	int flags;
+	int advice;
+	unsigned char *data; /* the caller's buffer, length bytes: in for writes, out for reads;
+				stays valid until finished */
+
+	/* the answer */
+	enum call_status status;
+	int error; /* CALL_ERROR: errno, positive */
+	int code;  /* CALL_SEGV, CALL_BUS: si_code */
+	uint64_t value;
+	uint64_t done; /* bytes moved, for transfers, failed ones included */
+	struct process *child;
+};
+
+/* One line of maps. */
+struct target_vma {
+	uint64_t start, end; /* addresses */
+	uint64_t offset;     /* bytes, for file memory; 0 for anonymous memory */
+	char prot[4];	     /* "rwx" with '-' for what is missing, and a NUL */
+	bool shared;
+	bool file;
+	char flags[128]; /* VmFlags, two letters each, one blank between, none at the end */
+};
+
+/* The fields of smaps, in the kernel's order; a target that lacks a field leaves `count` short of
+ * it. */
+#define TARGET_SMAPS_MAX 40
+struct target_smaps {
+	uint64_t start, end;
+	unsigned count;
+	struct {
+		char name[24];	/* "Rss" */
+		uint64_t value; /* bytes; THPeligible as it is */
+	} field[TARGET_SMAPS_MAX];
+	char flags[128]; /* VmFlags */
+};
+
+struct target_rss { /* bytes */
+	uint64_t anon, file, shmem, swap, tables;
+};
+
+/* The library's own view; no kernel shows this. */
+struct target_entry {
+	int level;
+	const char *kind; /* absent leaf marker swap migration guard poison parked */
+	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special;
+	bool has_frame;
+	uint64_t frame;
+};
+
+#define TARGET_LEVELS 5
+struct target_tables {
+	uint64_t bytes;
+	unsigned levels;
+	struct {
+		uint64_t tables, marks;
+	} level[TARGET_LEVELS];
+};
+
+/*
+ * Every function returns 0 or a positive errno from the target, unless it says otherwise; text is
+ * malloc'ed for the caller. A function pointer that is NULL: the target does not have it, and the
+ * script that asks is skipped (77).
+ */
+struct target_ops {
+	const char *name; /* "quire", "linux" */
+
+	/* NULL and *why (static or malloc'ed text, one line) when the target can't be had as asked:
+	 * the script is skipped. */
+	struct target *(*open)(const struct target_setup *setup, const char **why);
+	/* Everything the target started is gone when this returns, and every setting is back. */
+	void (*close)(struct target *target);
+
+	/* A new address space with one thread; NULL: errno says why. */
+	struct process *(*process)(struct target *target);
+	struct thread *(*first_thread)(struct process *process);
+	struct thread *(*thread)(struct process *process); /* one more; NULL: errno says why */
+	void (*exit)(struct process *process); /* ends it; the handle and its threads stay valid
+						  until close */
+
+	/* Starts the call on the thread, which must be idle, and waits until it has finished or
+	 * sleeps in it. */
+	void (*call)(struct thread *thread, struct call *call);
+	/* Waits until the pending call of the thread has finished or sleeps again, and fills the
+	 * same struct. */
+	void (*result)(struct thread *thread, struct call *call);
+
+	/* Observations: they work while threads sleep. */
+	int (*pagemap)(struct process *process, uint64_t address, uint64_t pages,
+		       uint64_t *bits); /* /proc/PID/pagemap words */
+	int (*mincore)(struct process *process, uint64_t address, uint64_t length,
+		       unsigned char *pages);
+	int (*smaps)(struct process *process, uint64_t address,
+		     struct target_smaps *smaps); /* ENOENT: no VMA there */
+	/* What the script mapped, by address; *vmas is malloc'ed. */
+	int (*maps)(struct process *process, struct target_vma **vmas, size_t *count);
+	int (*rss)(struct process *process, struct target_rss *rss);
+
+	/* the library only */
+	int (*entry)(struct process *process, uint64_t address, struct target_entry *entry);
+	int (*tables)(struct process *process, struct target_tables *tables);
+	char *(*dump)(struct process *process);
+	char *(*dump_machine)(
+		struct target *target); /* every process, the allocators' counts and the counters */
+	/* The invariant checker over everything; NULL: all holds; else what does not, as text. */
+	char *(*verify)(struct target *target);
+	/* The same over [start, end) of one process only. */
+	char *(*verify_range)(struct process *process, uint64_t start, uint64_t end);
+	/* Lets the n-th allocation from now on fail once (0: none); tells how many were asked for
+	 * since the last call, and whether it fired. */
+	uint64_t (*fail_nth)(struct target *target, uint64_t n, bool *fired);
+	/* Named counters; names[] and values[] are the target's, valid until the next call. */
+	unsigned (*stats)(struct target *target, const char *const **names,
+			  const uint64_t **values);
+};
+
+extern const struct target_ops target_quire;
+extern const struct target_ops target_linux;
+
+/*
+ * The target itself broke (an agent that died unasked, a system call that cannot fail failed):
+ * prints one line with the culprit to standard error and ends the run of this script with status 2.
+ * Supplied by the runner.
+ */
+_Noreturn void target_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The linux target: scenarios on the running kernel, in real processes.
+ *
+ *	linux_agent.h	what controller and agents share, and how they talk
+ *	linux_process.c	starts, waits for and ends agents
+ *	linux_call.c	the calls
+ *	linux_observe.c	pagemap, mincore, smaps and what is made of it
+ *	linux_agent.c, linux_arena.c, linux_access.c	the agent: threads, address space, accesses
+ *
+ * The agents end with the target's close(), and with the controller however it ends: see
+ * linux_agent.c.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "linux_target.h"
+
+#define MAILBOX_SIZE (AGENT_SLOTS * sizeof(struct agent_slot))
+
+#ifdef __SANITIZE_THREAD__
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#define THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define THREAD_SANITIZER 0
+#endif
+
+/*
+ * Stays on the CPU that we run on now, and agents with us.  What the kernel batches for each CPU
+ * then shows the same on every run, and a call is a switch of tasks and wakes no other CPU.
+ */
+static void pin(struct target *target)
+{
+	const int number = sched_getcpu();
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(number < 0 ? 0 : (unsigned)number, &cpu);
+	sched_getaffinity(0, sizeof(target->allowed_cpus), &target->allowed_cpus);
+	sched_setaffinity(0, sizeof(cpu), &cpu);
+}
+
+static void unpin(const struct target *target)
+{
+	sched_setaffinity(0, sizeof(target->allowed_cpus), &target->allowed_cpus);
+}
+
+static bool map_mailbox(struct target *target)
+{
+	void *mailbox;
+
+	target->mailbox = memfd_create("quire-mailbox", MFD_CLOEXEC);
+	if (target->mailbox < 0 || ftruncate(target->mailbox, MAILBOX_SIZE))
+		return false;
+	mailbox = mmap(NULL, MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		       target->mailbox, 0);
+	if (mailbox == MAP_FAILED)
+		return false;
+	target->slots = mailbox;
+	return true;
+}
+
+/*
+ * Ends every agent, also a forked one that we never heard of because its parent was ended before it
+ * could tell: such a one ends with the lifeline, and is waited for by its group.
+ */
+static void end_agents(struct target *target)
+{
+	for (struct process *process = target->processes; process; process = process->next)
+		process_end(process);
+	close(target->lifeline[1]);
+	for (struct process *process = target->processes; process; process = process->next)
+		while (process->group && (waitpid(-process->group, NULL, 0) > 0 || errno == EINTR))
+			;
+	while (target->processes)
+		process_free(target->processes);
+}
+
+static void linux_close(struct target *target)
+{
+	end_agents(target);
+	if (target->slots)
+		munmap(target->slots, MAILBOX_SIZE);
+	close(target->mailbox);
+	close(target->lifeline[0]);
+	unpin(target);
+	free(target);
+}
+
+/* Returns why not, or NULL.  Starts the first agent at once, to find out whether this machine can have one. */
+static const char *set_up(struct target *target)
+{
+	if (THREAD_SANITIZER)
+		return "ThreadSanitizer maps memory of its own in the script's window";
+	if (pipe2(target->lifeline, O_CLOEXEC) || !map_mailbox(target))
+		return strerror(errno);
+	target->spare = process_new(target);
+	return process_start(target->spare);
+}
+
+static struct target *linux_open(const struct target_setup *setup, const char **why)
+{
+	struct target *target = calloc(1, sizeof(*target));
+
+	(void)setup; /* memory and cpus are the machine's */
+	if (!target) {
+		*why = "out of memory";
+		return NULL;
+	}
+	pin(target);
+	target->mailbox = target->lifeline[0] = target->lifeline[1] = -1;
+	*why = set_up(target);
+	if (*why) {
+		linux_close(target);
+		return NULL;
+	}
+	return target;
+}
+
+static struct process *linux_process(struct target *target)
+{
+	struct process *process = target->spare;
+	const char *why;
+
+	target->spare = NULL;
+	if (process)
+		return process;
+	process = process_new(target);
+	if (!process) {
+		errno = EAGAIN;
+		return NULL;
+	}
+	why = process_start(process);
+	if (why)
+		target_fail("linux: can't start an agent: %s", why);
+	return process;
+}
+
+const struct target_ops target_linux = {
+	.name = "linux",
+	.open = linux_open,
+	.close = linux_close,
+	.process = linux_process,
+	.first_thread = process_first_thread,
+	.thread = process_add_thread,
+	.exit = process_end,
+	.call = call_run,
+	.result = call_result,
+	.pagemap = observe_pagemap,
+	.mincore = observe_mincore,
+	.smaps = observe_smaps,
+	.maps = observe_maps,
+	.rss = observe_rss,
+};

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The quire target: the library on the software MMU, in this very process.
+ *
+ * A script should not be able to tell it from the running kernel by its limits: memory (which the
+ * host gives page by page as it is used), what an overcommitting mapping may ask for, and the
+ * lowest address of a mapping are the host's, unless the script's setup says otherwise.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysinfo.h>
+
+#include "library_target.h"
+#include "window.h"
+
+#define DEFAULT_CPUS 2
+
+static void *allocate(size_t size)
+{
+	void *object = calloc(1, size);
+
+	if (!object)
+		target_fail("quire: the host is out of memory");
+	return object;
+}
+
+/* vm.mmap_min_addr, in whole pages. */
+static uint64_t host_mmap_lowest(void)
+{
+	FILE *file = fopen("/proc/sys/vm/mmap_min_addr", "r");
+	unsigned long long lowest = 65536;
+
+	if (file) {
+		if (fscanf(file, "%llu", &lowest) != 1)
+			lowest = 65536;
+		fclose(file);
+	}
+	return (lowest + QUIRE_PAGE_SIZE - 1) & ~(QUIRE_PAGE_SIZE - 1);
+}
+
+static void describe_host(struct soft_config *config)
+{
+	struct sysinfo host;
+
+	if (sysinfo(&host))
+		target_fail("quire: sysinfo failed");
+	config->memory = (uint64_t)host.totalram * host.mem_unit & ~(QUIRE_PAGE_SIZE - 1);
+	config->commit_limit = config->memory + (uint64_t)host.totalswap * host.mem_unit;
+	config->cpus = DEFAULT_CPUS;
+}
+
+static struct target *target_open(const struct target_setup *setup, const char **why)
+{
+	struct target *target = allocate(sizeof(*target));
+	struct soft_config config = {0};
+	int error;
+
+	describe_host(&config);
+	if (setup->memory)
+		config.memory = setup->memory;
+	if (setup->cpus)
+		config.cpus = setup->cpus;
+	error = soft_machine_open(&config, &target->machine);
+	if (error) {
+		*why = error == -QUIRE_EINVAL ? "a machine has whole pages of memory, 1M at least, "
+						"and up to 64 CPUs"
+					      : "the host cannot give that much memory";
+		free(target);
+		return NULL;
+	}
+	target->config.lowest = host_mmap_lowest();
+	target->config.highest = USER_END;
+	target->config.mmap_base = WINDOW_TOP;
+	return target;
+}
+
+/* --- processes and threads --- */
+
+static struct thread *process_thread(struct process *process)
+{
+	struct target *target = process->target;
+	struct thread *thread = allocate(sizeof(*thread));
+	unsigned cpu = target->threads++ % soft_machine_cpus(target->machine);
+
+	thread->process = process;
+	thread->cpu = soft_machine_cpu(target->machine, cpu);
+	thread->next = process->threads;
+	process->threads = thread;
+	return thread;
+}
+
+struct process *library_process(struct target *target, struct quire_space *space)
+{
+	struct process *process = allocate(sizeof(*process));
+
+	process->target = target;
+	process->space = space;
+	process->next = target->processes;
+	target->processes = process;
+	process_thread(process);
+	return process;
+}
+
+static struct process *target_process(struct target *target)
+{
+	struct quire_space *space;
+	int error = quire_space_create(soft_machine_core(target->machine), &target->config, &space);
+
+	if (error) {
+		errno = -error;
+		return NULL;
+	}
+	return library_process(target, space);
+}
+
+static struct thread *process_first_thread(struct process *process)
+{
+	struct thread *thread = process->threads;
+
+	while (thread->next)
+		thread = thread->next;
+	return thread;
+}
+
+static void process_exit(struct process *process)
+{
+	struct soft_machine *machine = process->target->machine;
+
+	if (!process->space)
+		return;
+	for (unsigned i = 0; i < soft_machine_cpus(machine); i++)
+		if (soft_cpu_space(soft_machine_cpu(machine, i)) == process->space)
+			soft_cpu_leave(soft_machine_cpu(machine, i));
+	quire_space_destroy(process->space);
+	process->space = NULL;
+}
+
+static void process_free(struct process *process)
+{
+	struct thread *thread;
+
+	while ((thread = process->threads)) {
+		process->threads = thread->next;
+		free(thread);
+	}
+	free(process);
+}
+
+static void target_close(struct target *target)
+{
+	struct process *process;
+
+	while ((process = target->processes)) {
+		target->processes = process->next;
+		process_exit(process);
+		process_free(process);
+	}
+	if (soft_machine_close(target->machine))
+		target_fail("quire: frames are missing at the end");
+	free(target);
+}
+
+/* --- */
+
+/* A call has never been left unfinished. */
+static void thread_result(struct thread *thread, struct call *call)
+{
+	(void)thread;
+	(void)call;
+}
+
+static uint64_t target_fail_nth(struct target *target, uint64_t n, bool *fired)
+{
+	struct quire_machine *core = soft_machine_core(target->machine);
+
+	*fired = quire_machine_failed(core);
+	return quire_machine_fail_nth(core, n);
+}
+
+const struct target_ops target_quire = {
+	.name = "quire",
+	.open = target_open,
+	.close = target_close,
+	.process = target_process,
+	.first_thread = process_first_thread,
+	.thread = process_thread,
+	.exit = process_exit,
+	.call = library_call,
+	.result = thread_result,
+	.pagemap = library_pagemap,
+	.mincore = library_mincore,
+	.smaps = library_smaps,
+	.maps = library_maps,
+	.rss = library_rss,
+	.entry = library_entry,
+	.tables = library_tables,
+	.dump = library_dump,
+	.dump_machine = library_dump_machine,
+	.verify = library_verify,
+	.verify_range = library_verify_range,
+	.fail_nth = target_fail_nth,
+	.stats = library_stats,
+};

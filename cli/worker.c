@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Supervising a worker.
+ *
+ * A worker that has to stop is asked first (SIGTERM), so that its target can put the machine's
+ * settings back, and killed if it does not answer.  It is killed with the runner, too.  It has a
+ * process group of its own: ^C reaches the runner alone, which then stops the worker.
+ */
+#define _GNU_SOURCE 1
+#include "worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a worker that was asked to stop has, in seconds. */
+#define GRACE 3.0
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* The end of a child, and what tells the runner to stop unless it was started to ignore it. */
+static sigset_t awaited_signals(void)
+{
+	static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction action;
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	for (size_t i = 0; i < sizeof(stopping) / sizeof(stopping[0]); i++)
+		if (sigaction(stopping[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&signals, stopping[i]);
+	return signals;
+}
+
+enum outcome {
+	ENDED,
+	EXPIRED,
+	INTERRUPTED, /* the runner was told to stop: *signal */
+};
+
+static enum outcome await(pid_t worker, double seconds, int *ending, int *signal)
+{
+	sigset_t signals = awaited_signals();
+	double deadline = now() + seconds;
+
+	for (;;) {
+		double left = deadline - now();
+		struct timespec time;
+
+		if (waitpid(worker, ending, WNOHANG) == worker)
+			return ENDED;
+		if (left <= 0)
+			return EXPIRED;
+		time.tv_sec = (time_t)left;
+		time.tv_nsec = (long)((left - (double)time.tv_sec) * 1e9);
+		*signal = sigtimedwait(&signals, NULL, &time);
+		if (*signal > 0 && *signal != SIGCHLD)
+			return INTERRUPTED;
+	}
+}
+
+static void stop(pid_t worker)
+{
+	int ending, ignored;
+
+	kill(worker, SIGTERM);
+	if (await(worker, GRACE, &ending, &ignored) == ENDED)
+		return;
+	kill(worker, SIGKILL);
+	waitpid(worker, &ending, 0);
+}
+
+static _Noreturn void work(const struct script_options *options, struct transcript *transcript,
+			   pid_t runner, const sigset_t *signals)
+{
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != runner)
+		_exit(STATUS_ERROR);
+	sigprocmask(SIG_SETMASK, signals, NULL);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	transcript_keep_private(transcript);
+	script_run(options, transcript);
+}
+
+/* Says what happened to the worker, and where the script was. */
+static void explain(const struct script_options *options, struct transcript *transcript,
+		    const char *what)
+{
+	const struct entry *last = transcript->last;
+	bool in_call = last && call_pending(last);
+	int line = transcript->line;
+	char *call;
+
+	if (in_call || (!line && last))
+		line = last->line;
+	transcript->reason = transcript_printf(transcript, "%s:%d: [%s] %s", options->file, line,
+					       options->label, what);
+	if (in_call) {
+		call = entry_call_text(last);
+		transcript->reason =
+			transcript_printf(transcript, "%s in %s", transcript->reason, call);
+		free(call);
+	}
+}
+
+static enum status judge(const struct script_options *options, struct transcript *transcript,
+			 int ending)
+{
+	char what[64];
+
+	if (WIFSIGNALED(ending)) {
+		snprintf(what, sizeof(what), "died of SIG%s", sigabbrev_np(WTERMSIG(ending)));
+	} else if (transcript->finished) {
+		return (enum status)WEXITSTATUS(ending);
+	} else if (WEXITSTATUS(ending) == STATUS_ERROR) {
+		return STATUS_ERROR; /* target_fail() has said it */
+	} else {
+		snprintf(what, sizeof(what), "left with exit status %d", WEXITSTATUS(ending));
+	}
+	explain(options, transcript, what);
+	return STATUS_ERROR;
+}
+
+static enum status supervise(const struct script_options *options, struct transcript *transcript,
+			     pid_t worker)
+{
+	int ending = 0, told = 0;
+	char what[64];
+
+	switch (await(worker, options->timeout, &ending, &told)) {
+	case ENDED:
+		return judge(options, transcript, ending);
+	case EXPIRED:
+		stop(worker);
+		snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
+		explain(options, transcript, what);
+		return STATUS_ERROR;
+	case INTERRUPTED:
+		stop(worker);
+		signal(told, SIG_DFL);
+		kill(getpid(), told);
+		break;
+	}
+	return STATUS_ERROR;
+}
+
+enum status worker_run(const struct script_options *options, struct transcript *transcript)
+{
+	sigset_t signals = awaited_signals(), before;
+	pid_t runner = getpid(), worker;
+	enum status status;
+
+	fflush(NULL);
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	worker = fork();
+	if (worker == 0)
+		work(options, transcript, runner, &before);
+	if (worker > 0) {
+		status = supervise(options, transcript, worker);
+	} else {
+		status = STATUS_ERROR;
+		transcript->reason = strerror(errno);
+	}
+	/* A signal that made supervise() give up arrives here. */
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
+}

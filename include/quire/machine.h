@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine: the memory that Quire manages, and everything that hangs off it.
+ *
+ * A machine owns one run of physical memory.  Its own bookkeeping (a descriptor of 64 bytes a
+ * frame, itself) lies at the start of that memory; the rest are frames.  Any number of machines can
+ * live in one program; they share nothing.
+ */
+#ifndef QUIRE_MACHINE_H
+#define QUIRE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define QUIRE_PAGE_SHIFT 12
+#define QUIRE_PAGE_SIZE	 ((uint64_t)1 << QUIRE_PAGE_SHIFT)
+
+/* The least memory a machine works with, in bytes. */
+#define QUIRE_MACHINE_MIN ((uint64_t)1 << 20)
+
+struct quire_machine;
+
+struct quire_machine_config {
+	void *host;	/* handed to every port function; may be NULL */
+	void *memory;	/* the direct map: where the first byte of the memory can be reached; page
+			   aligned */
+	uint64_t bytes; /* of memory; a multiple of the page size, at least QUIRE_MACHINE_MIN, at
+			   most 2^48 */
+	uint64_t first_frame; /* the hardware's number of the first frame: its physical address /
+				 page size */
+	bool zeroed;	      /* the memory reads as zero: Quire need not clear its descriptors */
+
+	uint64_t commit_limit; /* bytes that one private writable mapping may have unless NORESERVE;
+				  0: all memory */
+	uint32_t max_maps;     /* VMAs an address space may have; 0: 65530, as on Linux */
+
+	/*
+	 * Called when no frame is free, with no lock held, at most 16 times for one unit of work;
+	 * may sleep.  Returns whether it is worth trying again (it gave frames back, or waited
+	 * until someone did).  NULL: out of memory at once.
+	 */
+	bool (*reclaim)(void *host);
+};
+
+/*
+ * Makes a machine in the memory that `config` describes.  `config` may go afterwards; the memory is
+ * the machine's until quire_machine_destroy().  No lock. 0        *machine is ready -EINVAL  memory
+ * not page aligned, bytes not whole pages or out of range, first_frame + frames beyond 2^40
+ */
+int quire_machine_create(const struct quire_machine_config *config, struct quire_machine **machine);
+
+/*
+ * Ends a machine.  No address space may be left; every frame must have come back.
+ *   0          the memory is the host's again
+ *   -EBUSY     address spaces are left: nothing is changed
+ *   -EUCLEAN   frames are missing: a bug in Quire; the memory is the host's again all the same
+ */
+int quire_machine_destroy(struct quire_machine *machine);
+
+/* Counters of a machine, exact at the moment of the call when no operation runs. */
+struct quire_machine_counters {
+	uint64_t frames; /* that the machine can hand out in all */
+	uint64_t frames_free;
+	uint64_t frames_table; /* page tables, roots included */
+	uint64_t frames_slab;  /* small objects of Quire's own */
+	uint64_t frames_anon;  /* anonymous memory */
+	uint64_t spaces;
+	uint64_t faults;       /* quire_fault() calls that found something to do */
+	uint64_t faults_zero;  /* ... and mapped the zero page */
+	uint64_t faults_copy;  /* ... and copied a page (copy-on-write) */
+	uint64_t faults_reuse; /* ... and took a page over that had no other user */
+	uint64_t flushes;      /* calls of quire_port_flush() */
+	uint64_t allocations;  /* frames and small objects asked for so far, failed ones included */
+};
+void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters);
+
+/*
+ * Makes the n-th allocation from now on (frame or small object; 1 is the next) fail once, as if
+ * memory had run out; 0: none. For tests of error paths.  Returns the allocations counted since the
+ * last call.
+ */
+uint64_t quire_machine_fail_nth(struct quire_machine *machine, uint64_t n);
+/* Whether the failure asked for has happened. */
+bool quire_machine_failed(const struct quire_machine *machine);
+
+#endif

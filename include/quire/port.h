@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host provides.
+ *
+ * Quire reaches its host through the functions declared here and through nothing else (memcpy,
+ *memmove, memset and memcmp aside).  They are bound when the host is linked.  Each takes first the
+ *`host` pointer that the host gave in struct quire_machine_config; Quire never looks at it.  The
+ *host's memory is not reached through a function: the machine's configuration names a direct map,
+ *where frame n of the machine is readable and writable at a fixed place.
+ *
+ * The functions come in tiers; take the lowest that suits.
+ *
+ *   tier 0   one CPU, nothing sleeps          quire_port_panic, quire_port_flush
+ *   tier 1   several CPUs or threads          + the lock functions
+ *
+ * At tier 0 (compile Quire and the host with -DQUIRE_PORT_TIER=0) the lock functions are empty and
+ *inline here, and the host must not enter Quire again before it has returned.
+ *
+ * A worked example of tier 0, for a kernel that runs on one x86 processor:
+ *
+ *	void quire_port_flush(void *host, const struct quire_flush *flush)
+ *	{
+ *		if (flush->end - flush->start > 32 * 4096)
+ *			write_cr3(read_cr3());
+ *		else
+ *			for (uint64_t a = flush->start; a < flush->end; a += 4096)
+ *				invlpg(a);
+ *	}
+ */
+#ifndef QUIRE_PORT_H
+#define QUIRE_PORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifndef QUIRE_PORT_TIER
+#define QUIRE_PORT_TIER 1
+#endif
+
+/*
+ * A lock that is held for a short time: by the allocators, and around the entries of one page
+ * table.  The words belong to the host; all zero is free.
+ */
+struct quire_lock {
+	_Atomic uint32_t word;
+};
+
+/* A lock with readers and one writer that is held for whole operations and may be slept on.  All
+ * zero is free. */
+struct quire_rwlock {
+	_Atomic uint32_t word[2];
+};
+
+/* Which translations must be forgotten. */
+struct quire_flush {
+	uint64_t tag; /* of the address space, unique in its machine while the space exists */
+	uint64_t start, end; /* addresses, whole pages; everything that translates any of them, at
+				every level */
+	uint64_t cpus; /* bit n: CPU n has entered the space and not left it (quire_space_enter) */
+	bool tables;   /* page tables go too: walkers that do not take locks must have left them */
+};
+
+/*
+ * Forgets translations.  When it returns, no CPU of flush->cpus completes a load, store or fetch
+ * through a translation of the span that it read from the page tables before the call, and if
+ * flush->tables, none still reads a table by a pointer that it took before the call.
+ *
+ * Context: the caller may hold the space's rwlock and table locks; the host must not call Quire
+ * from here, and must not wait for a CPU that waits for one of Quire's locks (a CPU that takes a
+ * fault has let go of its access before it asks for a lock). Cannot fail.  May be called with cpus
+ * == 0: nothing to do then.
+ */
+void quire_port_flush(void *host, const struct quire_flush *flush);
+
+/*
+ * A broken invariant: Quire has found its own state impossible and cannot go on.  Must not return.
+ * `file` and `line` say where, `what` is the condition that did not hold.
+ */
+_Noreturn void quire_port_panic(void *host, const char *file, int line, const char *what);
+
+#if QUIRE_PORT_TIER >= 1
+/*
+ * Takes and releases a short lock.  Held for bounded time, never while sleeping; may be taken
+ * inside an rwlock; order in docs/DESIGN.md, "Locks".  quire_port_lock() returns with the lock held
+ * and everything visible that was done before its last release.  Cannot fail.
+ */
+void quire_port_lock(void *host, struct quire_lock *lock);
+void quire_port_unlock(void *host, struct quire_lock *lock);
+
+/*
+ * Takes and releases an rwlock, for reading (any number together) or writing (alone).  Called with
+ * no short lock held.  May sleep.  A waiting writer must not be starved by new readers; a reader
+ * never takes the same lock twice.  Cannot fail.
+ */
+void quire_port_read_lock(void *host, struct quire_rwlock *lock);
+void quire_port_read_unlock(void *host, struct quire_rwlock *lock);
+void quire_port_write_lock(void *host, struct quire_rwlock *lock);
+void quire_port_write_unlock(void *host, struct quire_rwlock *lock);
+#else
+static inline void quire_port_lock(void *host, struct quire_lock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+static inline void quire_port_unlock(void *host, struct quire_lock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+static inline void quire_port_read_lock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+static inline void quire_port_read_unlock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+static inline void quire_port_write_lock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+static inline void quire_port_write_unlock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	(void)lock;
+}
+#endif
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Quire: an embeddable virtual-memory manager with the semantics of Linux.  This header takes in
+ * all of the public interface. */
+#ifndef QUIRE_QUIRE_H
+#define QUIRE_QUIRE_H
+
+#include <quire/errno.h>
+#include <quire/fault.h>
+#include <quire/machine.h>
+#include <quire/report.h>
+#include <quire/space.h>
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the port share. */
+#ifndef SOFT_INTERNAL_H
+#define SOFT_INTERNAL_H
+
+#include "soft.h"
+
+/*
+ * Frames are numbered from 4 GiB of physical address on, so that a number taken for an index, or
+ * the other way about, is noticed at once.
+ */
+#define SOFT_FIRST_FRAME ((uint64_t)1 << 20)
+
+struct soft_machine {
+	struct quire_machine *core;
+	unsigned char *memory; /* the direct map */
+	uint64_t bytes;
+	bool (*reclaim)(void *context);
+	void *context;
+	bool membarrier; /* the host can fence all threads at once (soft_flush.c) */
+	unsigned cpus;
+	struct soft_cpu *cpu[SOFT_CPUS_MAX];
+};
+
+/* A busy-wait's pause. */
+static inline void soft_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/* An address that is the calling thread's own. */
+const void *soft_thread_mark(void);
+
+/* --- soft_tlb.c.  The CPU must be the calling thread's, or idle. --- */
+
+/* The place of `address` in the direct map if the TLB allows the access, or NULL. */
+unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
+			       enum quire_access access);
+/* Enters what a walk for `access` has found for the page of `address`. */
+void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
+		   const struct quire_translation *translation);
+/* Forgets the translations of [start, end), or all. */
+void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end);
+void soft_tlb_forget(struct soft_cpu *cpu);
+
+/* --- soft_flush.c --- */
+
+/* Whether the host supports the asymmetric fence; makes it ready for use by this process. */
+bool soft_flush_prepare(void);
+/* Takes in what other threads have posted to the CPU, which is the calling thread's, or idle. */
+void soft_flush_drain(struct soft_cpu *cpu);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TLB of a CPU.  Only the thread that uses the CPU reads or writes it; others post what they
+ * want forgotten to the CPU's mailbox (soft_flush.c).  What an entry is: see the end of soft.h.
+ */
+#include "soft_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Up to this many pages are looked up one by one to be forgotten; beyond, all valid entries are. */
+#define FORGET_BY_PAGE 32
+
+static uint64_t tlb_allow(enum quire_access access)
+{
+	switch (access) {
+	case QUIRE_READ:
+		return SOFT_TLB_READ;
+	case QUIRE_WRITE:
+		return SOFT_TLB_WRITE;
+	case QUIRE_EXECUTE:
+		break;
+	}
+	return SOFT_TLB_EXECUTE;
+}
+
+static unsigned tlb_index(uint64_t address)
+{
+	return (address >> QUIRE_PAGE_SHIFT) % SOFT_TLB_ENTRIES;
+}
+
+unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
+			       enum quire_access access)
+{
+	const struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(address)];
+	uint64_t allow = tlb_allow(access);
+
+	if ((entry->key & (SOFT_TLB_PAGE | allow)) != ((address & SOFT_TLB_PAGE) | allow))
+		return NULL;
+	return (unsigned char *)(uintptr_t)(address + entry->offset);
+}
+
+/*
+ * A walk for a fetch does not prove that the leaf can be read, one for a load or store does; and
+ * one that did not set the dirty bit grants stores only where that was set already.
+ */
+void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
+		   const struct quire_translation *translation)
+{
+	unsigned index = tlb_index(address);
+	struct soft_tlb_entry *entry = &cpu->tlb[index];
+	uint64_t page = address & SOFT_TLB_PAGE;
+
+	entry->key = page | tlb_allow(access);
+	if (access != QUIRE_EXECUTE) {
+		entry->key |= SOFT_TLB_READ;
+		entry->key |= translation->writable ? SOFT_TLB_WRITE : 0;
+		entry->key |= translation->executable ? SOFT_TLB_EXECUTE : 0;
+	}
+	entry->offset = (uint64_t)(uintptr_t)translation->memory - page;
+	cpu->valid[index / 64] |= (uint64_t)1 << index % 64;
+}
+
+/* Costs what is in the TLB, not what the range is. */
+static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < SOFT_TLB_ENTRIES / 64; i++) {
+		for (uint64_t valid = cpu->valid[i]; valid; valid &= valid - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(valid);
+			struct soft_tlb_entry *entry = &cpu->tlb[64 * i + bit];
+
+			if ((entry->key & SOFT_TLB_PAGE) - start >= end - start)
+				continue;
+			entry->key = 0;
+			cpu->valid[i] &= ~((uint64_t)1 << bit);
+		}
+	}
+}
+
+void soft_tlb_forget(struct soft_cpu *cpu)
+{
+	forget_valid(cpu, 0, UINT64_MAX);
+}
+
+void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+{
+	if (end - start > FORGET_BY_PAGE * QUIRE_PAGE_SIZE) {
+		forget_valid(cpu, start, end);
+		return;
+	}
+	for (uint64_t page = start; page < end; page += QUIRE_PAGE_SIZE) {
+		struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(page)];
+
+		if ((entry->key & SOFT_TLB_PAGE) == page)
+			entry->key = 0;
+	}
+}
+
+/* --- the check --- */
+
+/* The hardware frame that a leaf maps at `page`: large leaves are of 2^9 entries a level. */
+static uint64_t leaf_frame(const struct quire_entry_report *leaf, uint64_t page)
+{
+	uint64_t inside = ((uint64_t)1 << (9 * leaf->level)) - 1;
+
+	return (leaf->frame & ~inside) | ((page >> QUIRE_PAGE_SHIFT) & inside);
+}
+
+/* What the entry of the TLB claims beyond what the leaf says, or NULL. */
+static const char *tlb_excess(const struct soft_cpu *cpu, const struct soft_tlb_entry *entry,
+			      const struct quire_entry_report *leaf)
+{
+	uint64_t page = entry->key & SOFT_TLB_PAGE;
+
+	if (leaf->kind != QUIRE_ENTRY_LEAF || !leaf->has_frame)
+		return "translates a page that has no leaf";
+	if (!leaf->user)
+		return "translates a page that the user may not reach";
+	if (soft_machine_frame(cpu->machine, leaf_frame(leaf, page)) !=
+	    (unsigned char *)(uintptr_t)(page + entry->offset))
+		return "holds another frame than the leaf";
+	if ((entry->key & SOFT_TLB_WRITE) && !leaf->writable)
+		return "grants stores to a page that is not writable";
+	if ((entry->key & SOFT_TLB_WRITE) && !leaf->dirty)
+		return "grants stores to a page that is clean";
+	if ((entry->key & SOFT_TLB_EXECUTE) && !leaf->exec)
+		return "grants fetches from a page that is not executable";
+	return NULL;
+}
+
+bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size)
+{
+	soft_flush_drain(cpu);
+	for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
+		const struct soft_tlb_entry *entry = &cpu->tlb[i];
+		uint64_t page = entry->key & SOFT_TLB_PAGE;
+		struct quire_entry_report leaf;
+		const char *excess;
+
+		if (!(entry->key & ~SOFT_TLB_PAGE))
+			continue;
+		if (!cpu->space)
+			excess = "is not empty outside of any space";
+		else if (quire_entry(cpu->space, page, &leaf))
+			excess = "translates an address beyond the address space";
+		else
+			excess = tlb_excess(cpu, entry, &leaf);
+		if (!excess)
+			continue;
+		snprintf(text, size, "CPU %u: the TLB entry of 0x%llx %s", cpu->number,
+			 (unsigned long long)page, excess);
+		return false;
+	}
+	return true;
+}

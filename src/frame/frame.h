@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames: the machine's memory in units of a page, what each is used for, and who holds it.
+ *
+ * Every frame has a descriptor of 64 bytes.  A *block* is 2^order frames, aligned to its size; only
+ * the descriptor of its first frame says anything.  Free blocks are kept by a buddy allocator.
+ *
+ * Who holds a frame is one 64-bit word, so that one atomic operation takes or drops a mapping:
+ *
+ *	holders = mappings << 32 | references
+ *
+ * mappings are the leaves that map it; references everything else that needs it to stay (the
+ * operation that works on it, a pin, later a page cache or swap cache).  A frame goes back to the
+ * allocator when the word reaches 0.
+ *
+ * Locks: `machine` = machine->frames.lock, `table` = the descriptor's own lock, `atomic` = none
+ * needed.
+ */
+#ifndef QUIRE_FRAME_FRAME_H
+#define QUIRE_FRAME_FRAME_H
+
+#include "base/base.h"
+
+enum frame_kind {
+	FRAME_TAIL = 0, /* not the first of its block: says nothing */
+	FRAME_FREE,	/* first of a free block */
+	FRAME_HELD,	/* allocated, not yet given a use */
+	FRAME_RESERVED, /* the machine's own: descriptors, the zero page */
+	FRAME_SLAB,
+	FRAME_TABLE,
+	FRAME_ANON,
+	FRAME_KINDS
+};
+
+enum frame_flag {
+	FRAME_LAZYFREE = 1, /* MADV_FREE was the last word on it, unless an entry is dirty again */
+};
+
+struct frame {
+	_Alignas(64) _Atomic uint64_t holders; /* atomic; free frames, slabs and tables: 0 */
+	uint8_t kind;	/* enum frame_kind; written by the owner while it alone has the frame */
+	uint8_t order;	/* of the block */
+	uint8_t listed; /* machine: 1 + order if first of a free block in frames.blocks[], else 0 */
+	_Atomic uint8_t flags;	/* atomic; enum frame_flag */
+	struct quire_lock lock; /* tables: protects the entries, live and marks */
+	struct frame *next;	/* the owner's chain: gathered frames, reserved tables, singles */
+	union {
+		struct list_link link;	/* listed: machine.  FRAME_SLAB: slabs.lock, its class's */
+		struct {		/* FRAME_TABLE */
+			uint32_t live;	/* table: entries that are not absent */
+			uint32_t marks; /* table: markers among them */
+			uint32_t level; /* of its entries */
+			bool locked;	/* table: for assertions */
+		} table;
+	};
+	union {
+		struct {		 /* FRAME_SLAB: the class's lock */
+			void *free;	 /* first object that was given back, or NULL */
+			uint32_t size;	 /* bytes an object */
+			uint16_t used;	 /* objects in use */
+			uint16_t carved; /* objects that have ever been in use: the frame's first */
+		} slab;
+		struct {	       /* FRAME_ANON */
+			uint32_t seen; /* the checker's: leaves met */
+		} folio;
+	};
+};
+_Static_assert(sizeof(struct frame) == 64, "a frame descriptor is one cache line");
+
+#define FRAME_ONE_MAPPING   ((uint64_t)1 << 32)
+#define FRAME_ONE_REFERENCE ((uint64_t)1)
+#define FRAME_ORDERS	    27 /* 2^26 frames: 256G */
+
+/* The allocator's part of the machine.  How it works stands in frame.c. */
+struct frames {
+	struct quire_lock lock;
+	struct frame *descriptors; /* [count]; constant */
+	char *memory;		   /* the direct map, of frame 0 of this machine; constant */
+	uint64_t first;		   /* hardware number of frame 0; constant */
+	uint64_t count;		   /* constant */
+	uint64_t free;		   /* lock: frames free */
+	struct frame *singles;	   /* lock: free frames that are in no list of blocks */
+	struct list_link blocks[FRAME_ORDERS]; /* lock: the other free blocks, by order */
+	uint64_t allocations;		       /* lock: asked for so far, slab objects included */
+	uint64_t reported;   /* lock: value of `allocations` when fail_nth last told it */
+	uint64_t fail_at;    /* lock: value of `allocations` at which to fail; 0: never */
+	_Atomic bool failed; /* written under lock: the failure asked for has happened */
+	_Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD and TAIL */
+};
+
+struct quire_machine;
+
+/*
+ * Sets up the allocator over the `count` frames at `memory`, of which the first `reserved` are
+ * taken already; `descriptors` are zero.  Takes time by the number of orders, not of frames.
+ */
+void frames_init(struct quire_machine *machine, struct frame *descriptors, void *memory,
+		 uint64_t first, uint64_t count, uint64_t reserved);
+
+/*
+ * One block of 2^order frames, aligned to its size by hardware number; NULL when none is free (or a
+ * failure was asked for).  Never reclaims.  Takes machine->frames.lock.
+ * => kind FRAME_HELD, order, holders 0, flags 0, next NULL; the rest of the descriptor and the
+ *    frames' contents undefined
+ */
+struct frame *frame_alloc(struct quire_machine *machine, unsigned order);
+/* Like frame_alloc(machine, 0), with the frame's bytes zeroed outside the lock. */
+struct frame *frame_alloc_zeroed(struct quire_machine *machine);
+/*
+ * Like frame_alloc(machine, 0), but not an allocation in the sense of fail_nth.  For the slab,
+ * which counts objects.
+ */
+struct frame *frame_alloc_uncounted(struct quire_machine *machine);
+/* Gives a block back, of whatever kind.  holders must be 0. */
+void frame_free(struct quire_machine *machine, struct frame *frame);
+/* Gives back a chain of blocks linked by `next`, under one lock. */
+void frame_free_chain(struct quire_machine *machine, struct frame *chain);
+
+/* Counts the attempt and tells whether it must fail.  For the allocators; frames.lock held. */
+bool frames_must_fail(struct frames *frames);
+
+/*
+ * Says what a block that the caller alone has is used for: from FRAME_HELD to a use, or back.  No
+ * lock.
+ */
+void frame_set_kind(struct quire_machine *machine, struct frame *frame, enum frame_kind kind);
+
+/*
+ * Whether the free blocks are in order, apart, in the right lists, joined where they can be, and as
+ * many as frames.free says.  For tests and the checker.  Visits every free block, takes the lock.
+ */
+bool frames_valid(struct quire_machine *machine);
+
+/* frame_at(), frame_exists(), frame_number() and frame_memory() are in frame/machine.h. */
+
+static inline uint32_t frame_mappings(const struct frame *frame)
+{
+	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 32);
+}
+static inline uint32_t frame_references(const struct frame *frame)
+{
+	return (uint32_t)atomic_load_explicit(&frame->holders, memory_order_relaxed);
+}
+/* Takes `what` (FRAME_ONE_MAPPING or FRAME_ONE_REFERENCE, or a sum of such). */
+static inline void frame_hold(struct frame *frame, uint64_t what)
+{
+	atomic_fetch_add_explicit(&frame->holders, what, memory_order_relaxed);
+}
+/*
+ * Exchanges one kind of holding for another at once, such as a mapping for a reference; never to 0.
+ */
+static inline void frame_exchange(struct frame *frame, uint64_t give, uint64_t take)
+{
+	atomic_fetch_add_explicit(&frame->holders, take - give, memory_order_acq_rel);
+}
+/* Drops `what`; true when that was the last and the caller must free the frame. */
+static inline bool frame_drop(struct frame *frame, uint64_t what)
+{
+	return atomic_fetch_sub_explicit(&frame->holders, what, memory_order_acq_rel) == what;
+}
+
+#endif

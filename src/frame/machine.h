@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's own structure.  It stands at the start of the machine's memory, before the frame
+ * descriptors.
+ */
+#ifndef QUIRE_FRAME_MACHINE_H
+#define QUIRE_FRAME_MACHINE_H
+
+#include "frame/frame.h"
+#include "frame/slab.h"
+
+struct quire_machine {
+	void *host; /* constant, as are the next ones */
+	bool (*reclaim)(void *host);
+	uint64_t commit_limit; /* pages */
+	uint32_t max_maps;
+	struct frame *zero_page;
+
+	struct frames frames;
+	struct slabs slabs;
+
+	struct quire_lock spaces_lock;
+	struct list_link spaces; /* spaces_lock: every address space */
+	uint64_t space_count;	 /* spaces_lock */
+	uint64_t next_tag;	 /* spaces_lock */
+
+	_Atomic uint64_t faults, faults_zero, faults_copy, faults_reuse,
+		flushes; /* relaxed counters */
+};
+
+static inline void machine_lock(struct quire_machine *machine, struct quire_lock *lock)
+{
+	quire_port_lock(machine->host, lock);
+}
+static inline void machine_unlock(struct quire_machine *machine, struct quire_lock *lock)
+{
+	quire_port_unlock(machine->host, lock);
+}
+/*
+ * Between a frame's descriptor, the hardware's number for it, and where its bytes can be reached.
+ */
+static inline bool frame_exists(const struct quire_machine *machine, uint64_t number)
+{
+	return number - machine->frames.first < machine->frames.count;
+}
+/* `number` must be one of the machine's. */
+static inline struct frame *frame_at(struct quire_machine *machine, uint64_t number)
+{
+	quire_assert(frame_exists(machine, number));
+	return &machine->frames.descriptors[number - machine->frames.first];
+}
+static inline uint64_t frame_number(const struct quire_machine *machine, const struct frame *frame)
+{
+	return machine->frames.first + (uint64_t)(frame - machine->frames.descriptors);
+}
+static inline void *frame_memory(const struct quire_machine *machine, const struct frame *frame)
+{
+	uint64_t index = (uint64_t)(frame - machine->frames.descriptors);
+
+	return machine->frames.memory + (index << PAGE_SHIFT);
+}
+
+static inline void machine_bump(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The invariant checker.
+ *
+ * For one range of a space: tables against their counters, entries against their VMA, frames
+ * against their entries.  For the whole machine also: the VMA trees, the counters against a
+ * recount, and every frame's mappings against the leaves that there are.
+ *
+ * Mappings are recounted without memory of its own: one walk over all leaves sets `seen` of the
+ * frames met to 0, a second one counts, a third one compares.  Frames that no leaf names don't show
+ * up in any walk, but in the sum.
+ */
+#include "base/format.h"
+#include "space/space.h"
+
+#define VIOLATIONS_MAX 16
+
+struct check {
+	const struct quire_text *text;
+	struct quire_space *space; /* looked at now, or NULL */
+	unsigned violations;
+	uint64_t anon;	 /* leaves of this space that map a counted page */
+	uint64_t mapped; /* distinct frames mapped in the machine */
+};
+
+static void violation(void *context, const char *what, uint64_t address)
+{
+	struct check *check = context;
+
+	if (check->violations++ >= VIOLATIONS_MAX)
+		return;
+	if (check->space) {
+		text_string(check->text, "space ");
+		text_decimal(check->text, check->space->tables.tag);
+		text_string(check->text, " at ");
+		text_hex(check->text, address);
+		text_string(check->text, ": ");
+	}
+	text_string(check->text, what);
+	text_string(check->text, "\n");
+}
+
+static void expect(struct check *check, bool condition, const char *what, uint64_t address)
+{
+	if (!condition)
+		violation(check, what, address);
+}
+
+static void check_page(struct check *check, const struct table_run *run, const struct frame *frame,
+		       uint64_t address)
+{
+	expect(check, frame->kind == FRAME_ANON, "a leaf maps a frame that holds no page", address);
+	expect(check, frame_mappings(frame) > 0, "a mapped frame counts no mapping", address);
+	expect(check, !run->exclusive || frame_mappings(frame) == 1,
+	       "an exclusive page is mapped more than once", address);
+}
+
+static void check_leaf(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	struct table_permissions allow = vma_permissions(vma);
+	uint64_t address = run->start;
+
+	expect(check, run->accessible == allow.access, "a leaf differs from its VMA in access",
+	       address);
+	expect(check, run->exec == allow.execute, "a leaf differs from its VMA in execute",
+	       address);
+	expect(check, !run->writable || (allow.write && run->exclusive),
+	       "a writable leaf is not exclusive, or its VMA not writable", address);
+	expect(check,
+	       !run->special || run->number == frame_number(check->space->machine,
+							    check->space->machine->zero_page),
+	       "a special leaf does not map the zero page", address);
+	expect(check, !run->special || !(run->writable || run->dirty),
+	       "the zero page is writable or dirty", address);
+	if (!run->frame)
+		return;
+	for (; address < run->end; address += PAGE_SIZE)
+		check_page(check, run, run->frame + ((address - run->start) >> PAGE_SHIFT),
+			   address);
+	check->anon += (run->end - run->start) >> PAGE_SHIFT;
+}
+
+static void check_run(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	if (run->kind == QUIRE_ENTRY_ABSENT)
+		return;
+	if (!vma) {
+		violation(check, "an entry stands where nothing is mapped", run->start);
+		return;
+	}
+	if (run->kind == QUIRE_ENTRY_LEAF)
+		check_leaf(check, run, vma);
+	else if (run->kind == QUIRE_ENTRY_GUARD)
+		expect(check, vma->flags & VMA_GUARD, "a guard marker in a VMA without guards",
+		       run->start);
+	else
+		violation(check, "an entry of a kind that this memory has not", run->start);
+}
+
+/* Calls `visit` for every run of [start, end) with its VMA, or NULL between VMAs; no run goes
+ * beyond its VMA. */
+static void each_run(struct check *check, uint64_t start, uint64_t end,
+		     void (*visit)(struct check *, const struct table_run *, const struct vma *))
+{
+	struct table_run run;
+
+	for (uint64_t address = start; address < end; address = run.end) {
+		const struct vma *vma = vma_find(check->space, address);
+		uint64_t stop = !vma ? end : vma->start > address ? vma->start : vma->end;
+
+		if (!vma_holds(vma, address))
+			vma = NULL;
+		table_run(&check->space->tables, address, min_u64(stop, end), false, &run);
+		visit(check, &run, vma);
+	}
+}
+
+static void check_space(struct check *check, struct quire_space *space)
+{
+	check->space = space;
+	check->anon = 0;
+	expect(check, vma_tree_valid(space), "the VMA tree or its counters are wrong", 0);
+	table_check(&space->tables, 0, table_address_end(), violation, check);
+	each_run(check, 0, space->highest, check_run);
+	expect(check, check->anon == space->tables.resident[RESIDENT_ANON],
+	       "resident pages differ from the leaves", 0);
+	check->space = NULL;
+}
+
+static void forget_run(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	(void)check;
+	(void)vma;
+	if (run->frame)
+		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
+			run->frame[i].folio.seen = 0;
+}
+
+static void count_run(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	(void)vma;
+	if (run->frame)
+		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
+			check->mapped += run->frame[i].folio.seen++ == 0;
+}
+
+static void compare_run(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	(void)vma;
+	if (run->frame)
+		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
+			expect(check, run->frame[i].folio.seen == frame_mappings(run->frame + i),
+			       "a frame's mappings differ from its leaves",
+			       run->start + (i << PAGE_SHIFT));
+}
+
+static void each_space_run(struct check *check, struct quire_machine *machine,
+			   void (*visit)(struct check *, const struct table_run *,
+					 const struct vma *))
+{
+	struct list_link *link;
+
+	for (link = machine->spaces.next; link != &machine->spaces; link = link->next) {
+		check->space = container_of(link, struct quire_space, link);
+		each_run(check, 0, check->space->highest, visit);
+	}
+	check->space = NULL;
+}
+
+static void check_frames(struct check *check, struct quire_machine *machine)
+{
+	struct quire_machine_counters counters;
+	uint64_t tables = 0, spaces = 0;
+	struct list_link *link;
+
+	each_space_run(check, machine, forget_run);
+	each_space_run(check, machine, count_run);
+	each_space_run(check, machine, compare_run);
+	for (link = machine->spaces.next; link != &machine->spaces; link = link->next, spaces++)
+		tables += container_of(link, struct quire_space, link)->tables.frames;
+	quire_machine_count(machine, &counters);
+	expect(check, counters.spaces == spaces, "the count of spaces is wrong", 0);
+	expect(check, counters.frames_table == tables, "frames of tables are missing or left over",
+	       0);
+	expect(check, counters.frames_anon == check->mapped,
+	       "frames of pages that nothing maps are left over", 0);
+	expect(check,
+	       counters.frames == counters.frames_free + counters.frames_table +
+					  counters.frames_slab + counters.frames_anon,
+	       "frames used and free do not add up", 0);
+}
+
+int quire_check(struct quire_machine *machine, const struct quire_text *text)
+{
+	struct check check = {.text = text};
+	struct list_link *link;
+
+	expect(&check, frames_valid(machine), "the frame allocator's lists are wrong", 0);
+	expect(&check, slabs_valid(machine), "the slabs are wrong", 0);
+	for (link = machine->spaces.next; link != &machine->spaces; link = link->next)
+		check_space(&check, container_of(link, struct quire_space, link));
+	/* With wrong entries the recount would only repeat it, or follow them astray. */
+	if (!check.violations)
+		check_frames(&check, machine);
+	return check.violations ? -QUIRE_EUCLEAN : 0;
+}
+
+int quire_check_range(struct quire_space *space, uint64_t start, uint64_t end,
+		      const struct quire_text *text)
+{
+	struct check check = {.text = text, .space = space};
+
+	start = page_down(start);
+	end = min_u64(end > UINT64_MAX - PAGE_SIZE ? end : page_up(end), space->highest);
+	if (start >= end)
+		return 0;
+	space_read_lock(space);
+	table_check(&space->tables, start, end, violation, &check);
+	each_run(&check, start, end, check_run);
+	space_read_unlock(space);
+	return check.violations ? -QUIRE_EUCLEAN : 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/PID/smaps for one VMA.
+ */
+#include "space/space.h"
+
+/* A page that n entries map counts for 1/n in each; the sum is kept with 12 bits of fraction, as
+ * the kernel keeps it. */
+#define PSS_SHIFT 12
+
+struct sums {
+	struct quire_smaps *smaps;
+	uint64_t pss, pss_dirty; /* << PSS_SHIFT */
+};
+
+static void add_page(struct sums *sums, const struct table_run *run, const struct frame *frame)
+{
+	uint32_t mappings = frame_mappings(frame);
+	uint64_t share = (PAGE_SIZE << PSS_SHIFT) / (mappings ? mappings : 1);
+	struct quire_smaps *smaps = sums->smaps;
+
+	smaps->rss += PAGE_SIZE;
+	smaps->anonymous += PAGE_SIZE;
+	sums->pss += share;
+	if (run->dirty)
+		sums->pss_dirty += share;
+	else if (frame->flags & FRAME_LAZYFREE)
+		smaps->lazyfree += PAGE_SIZE;
+	if (run->young)
+		smaps->referenced += PAGE_SIZE;
+	if (mappings > 1)
+		*(run->dirty ? &smaps->shared_dirty : &smaps->shared_clean) += PAGE_SIZE;
+	else
+		*(run->dirty ? &smaps->private_dirty : &smaps->private_clean) += PAGE_SIZE;
+}
+
+static void add_run(struct sums *sums, const struct table_run *run)
+{
+	if (!run->frame)
+		return;
+	for (uint64_t page = 0; page < (run->end - run->start) >> PAGE_SHIFT; page++)
+		add_page(sums, run, run->frame + page);
+}
+
+/* As the kernel prints it: whole KiB. */
+static uint64_t whole_kib(uint64_t fixed)
+{
+	return (fixed >> PSS_SHIFT) & ~(uint64_t)1023;
+}
+
+int quire_smaps(struct quire_space *space, uint64_t address, struct quire_smaps *smaps)
+{
+	struct sums sums = {.smaps = smaps};
+	const struct vma *vma;
+	struct table_run run;
+
+	space_read_lock(space);
+	vma = vma_find(space, address);
+	if (!vma_holds(vma, address)) {
+		space_read_unlock(space);
+		return -QUIRE_ENOENT;
+	}
+	*smaps = (struct quire_smaps){
+		.start = vma->start,
+		.end = vma->end,
+		.size = vma->end - vma->start,
+		.kernel_page_size = PAGE_SIZE,
+		.mmu_page_size = PAGE_SIZE,
+	};
+	for (uint64_t page = vma->start; page < vma->end; page = run.end) {
+		table_run(&space->tables, page, vma->end, false, &run);
+		add_run(&sums, &run);
+	}
+	smaps->pss = whole_kib(sums.pss);
+	smaps->pss_dirty = whole_kib(sums.pss_dirty);
+	if (vma->flags & VMA_LOCKED)
+		smaps->locked = smaps->pss;
+	space_read_unlock(space);
+	return 0;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * madvise, VMA by VMA.
+ *
+ * The first piece that refuses the advice stops the call, and the pieces before it have taken it.
+ * Holes are passed over, and answered with -ENOMEM when the end has been reached.
+ *
+ * Here is the way through the range, the advice that changes flags, and the advice to populate,
+ * which runs under no lock; advise_pages.c has the rest.
+ */
+#include "space/vma.h"
+
+/* What advice about flags sets and clears. */
+static const struct flag_advice {
+	int advice;
+	uint64_t set, clear;
+} flag_advice[] = {
+	{QUIRE_MADV_NORMAL, 0, VMA_RANDOM | VMA_SEQUENTIAL},
+	{QUIRE_MADV_RANDOM, VMA_RANDOM, VMA_SEQUENTIAL},
+	{QUIRE_MADV_SEQUENTIAL, VMA_SEQUENTIAL, VMA_RANDOM},
+	{QUIRE_MADV_DONTFORK, VMA_DONTFORK, 0},
+	{QUIRE_MADV_DOFORK, 0, VMA_DONTFORK},
+	{QUIRE_MADV_MERGEABLE, VMA_MERGEABLE, 0},
+	{QUIRE_MADV_UNMERGEABLE, 0, VMA_MERGEABLE},
+	{QUIRE_MADV_HUGEPAGE, VMA_HUGEPAGE, VMA_NOHUGEPAGE},
+	{QUIRE_MADV_NOHUGEPAGE, VMA_NOHUGEPAGE, VMA_HUGEPAGE},
+	{QUIRE_MADV_DONTDUMP, VMA_DONTDUMP, 0},
+	{QUIRE_MADV_DODUMP, 0, VMA_DONTDUMP},
+	{QUIRE_MADV_WIPEONFORK, VMA_WIPEONFORK, 0},
+	{QUIRE_MADV_KEEPONFORK, 0, VMA_WIPEONFORK},
+};
+
+struct advising {
+	uint64_t position, end; /* still to be done */
+	int advice;
+	const struct flag_advice *flags; /* or NULL */
+	bool hole;
+	unsigned tries;
+};
+
+static const struct flag_advice *find_flag_advice(int advice)
+{
+	for (unsigned i = 0; i < sizeof(flag_advice) / sizeof(flag_advice[0]); i++)
+		if (flag_advice[i].advice == advice)
+			return &flag_advice[i];
+	return NULL;
+}
+
+static bool known(int advice)
+{
+	switch (advice) {
+	case QUIRE_MADV_WILLNEED:
+	case QUIRE_MADV_DONTNEED:
+	case QUIRE_MADV_DONTNEED_LOCKED:
+	case QUIRE_MADV_FREE:
+	case QUIRE_MADV_REMOVE:
+	case QUIRE_MADV_COLD:
+	case QUIRE_MADV_PAGEOUT:
+	case QUIRE_MADV_COLLAPSE:
+	case QUIRE_MADV_POPULATE_READ:
+	case QUIRE_MADV_POPULATE_WRITE:
+	case QUIRE_MADV_GUARD_INSTALL:
+	case QUIRE_MADV_GUARD_REMOVE:
+		return true;
+	default:
+		/* HWPOISON and SOFT_OFFLINE too: no memory fails here. */
+		return find_flag_advice(advice) != NULL;
+	}
+}
+
+/* Too many VMAs is something to try again later. */
+static int change_flags(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
+			const struct flag_advice *advice)
+{
+	struct vma_change change = {
+		.vma = vma,
+		.start = start,
+		.end = end,
+		.flags = (vma->flags & ~advice->clear) | advice->set,
+	};
+	int error;
+
+	if (change.flags == vma->flags)
+		return 0;
+	error = vma_change_prepare(space, &change);
+	if (error)
+		return error == -QUIRE_ENOMEM ? -QUIRE_EAGAIN : error;
+	vma_change_commit(space, &change);
+	return 0;
+}
+
+/* Advises the next VMA of the range; *end is how far. */
+static int advise_piece(struct quire_space *space, struct advising *advising, struct vma *vma,
+			uint64_t end, struct gather *gather)
+{
+	uint64_t start = max_u64(advising->position, vma->start);
+
+	if (start > advising->position)
+		advising->hole = true;
+	if (advising->flags)
+		return change_flags(space, vma, start, end, advising->flags);
+	return advise_pages(space, vma, start, end, advising->advice, gather);
+}
+
+/* Lock held for writing. */
+static int advise_range(struct quire_space *space, struct advising *advising)
+{
+	struct gather gather;
+	int error = 0;
+
+	gather_begin(&gather, &space->tables);
+	while (!error && advising->position < advising->end) {
+		struct vma *vma = vma_find(space, advising->position);
+		uint64_t end = advising->end;
+
+		if (!vma || vma->start >= end) {
+			advising->hole = true;
+			break;
+		}
+		end = min_u64(end, vma->end);
+		error = advise_piece(space, advising, vma, end, &gather);
+		if (!error) {
+			advising->position = end;
+			advising->tries = 0;
+		}
+	}
+	gather_end(&gather);
+	return error;
+}
+
+static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
+{
+	struct advising advising = {
+		.position = start,
+		.end = end,
+		.advice = advice,
+		.flags = find_flag_advice(advice),
+	};
+	int error;
+
+	do {
+		space_write_lock(space);
+		error = advise_range(space, &advising);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &advising.tries));
+	if (!error && advising.hole)
+		return -QUIRE_ENOMEM;
+	return public_error(error);
+}
+
+/* Where the VMA at `start` ends; -ENOMEM: none holds it; -EINVAL: it may not be accessed so. */
+static int look_up(struct quire_space *space, uint64_t start, uint64_t permission, uint64_t *end)
+{
+	const struct vma *vma;
+	int error = 0;
+
+	space_read_lock(space);
+	vma = vma_find(space, start);
+	if (!vma_holds(vma, start))
+		error = -QUIRE_ENOMEM;
+	else if (!(vma->flags & permission))
+		error = -QUIRE_EINVAL;
+	else
+		*end = min_u64(*end, vma->end);
+	space_read_unlock(space);
+	return error;
+}
+
+static int populate(struct quire_space *space, uint64_t start, uint64_t end,
+		    enum quire_access access)
+{
+	uint64_t permission = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
+	int error = 0;
+
+	while (start < end && !error) {
+		uint64_t stop = end;
+
+		error = look_up(space, start, permission, &stop);
+		if (!error)
+			error = space_populate(space, start, stop, access);
+		start = stop;
+	}
+	return error;
+}
+
+int quire_madvise(struct quire_space *space, uint64_t address, uint64_t length, int advice)
+{
+	uint64_t pages = page_up(length), end = address + pages;
+
+	if (!known(advice) || !page_aligned(address) || pages < length || end < address)
+		return -QUIRE_EINVAL;
+	if (pages == 0)
+		return 0;
+	if (advice == QUIRE_MADV_POPULATE_READ)
+		return populate(space, address, end, QUIRE_READ);
+	if (advice == QUIRE_MADV_POPULATE_WRITE)
+		return populate(space, address, end, QUIRE_WRITE);
+	return advise(space, address, end, advice);
+}

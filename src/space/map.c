@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmap.
+ *
+ * Refusals come in the order in which Linux has them: the length, the number of VMAs, the place,
+ * the kind of mapping, the amount.  What a fixed address covers is taken out in the same unit of
+ * work: if the mapping cannot be made, it is all still there.
+ */
+#include "space/vma.h"
+
+/* A mapping type of Linux that the public header does not offer. */
+#define MAP_DROPPABLE 0x08
+
+struct mapping {
+	uint64_t address; /* asked for */
+	uint64_t length;
+	int flags; /* QUIRE_MAP_* */
+	uint64_t vma_flags;
+	uint64_t result; /* where it came to be */
+};
+
+static uint64_t flags_for(int prot, int flags)
+{
+	uint64_t result = VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC;
+
+	if (prot & QUIRE_PROT_READ)
+		result |= VMA_READ;
+	if (prot & QUIRE_PROT_WRITE)
+		result |= VMA_WRITE;
+	if (prot & QUIRE_PROT_EXEC)
+		result |= VMA_EXEC;
+	if (flags & QUIRE_MAP_NORESERVE)
+		result |= VMA_NORESERVE;
+	else if (prot & QUIRE_PROT_WRITE)
+		result |= VMA_ACCOUNT;
+	if (flags & QUIRE_MAP_LOCKED)
+		result |= VMA_LOCKED;
+	if (flags & QUIRE_MAP_STACK)
+		result |= VMA_NOHUGEPAGE;
+	return result;
+}
+
+/* Whether this kind of memory exists, and here. */
+static int check_kind(int flags)
+{
+	switch (flags & QUIRE_MAP_TYPE) {
+	case QUIRE_MAP_PRIVATE:
+		break;
+	case QUIRE_MAP_SHARED:
+	case MAP_DROPPABLE:
+		return flags & QUIRE_MAP_GROWSDOWN ? -QUIRE_EINVAL : -QUIRE_ENOSYS;
+	default:
+		return -QUIRE_EINVAL;
+	}
+	if (!(flags & QUIRE_MAP_ANONYMOUS) || (flags & (QUIRE_MAP_GROWSDOWN | QUIRE_MAP_HUGETLB)))
+		return -QUIRE_ENOSYS;
+	return 0;
+}
+
+/* Pages of [start, end) that are accounted for already. */
+static uint64_t accounted(const struct quire_space *space, uint64_t start, uint64_t end)
+{
+	uint64_t pages = 0;
+
+	for (const struct vma *vma = vma_find(space, start); vma && vma->start < end;
+	     vma = vma_next(vma))
+		if (vma->flags & VMA_ACCOUNT)
+			pages +=
+				(min_u64(vma->end, end) - max_u64(vma->start, start)) >> PAGE_SHIFT;
+	return pages;
+}
+
+static int check_amount(const struct quire_space *space, const struct mapping *mapping)
+{
+	uint64_t pages = mapping->length >> PAGE_SHIFT, there;
+
+	if (!(mapping->vma_flags & VMA_ACCOUNT))
+		return 0;
+	there = accounted(space, mapping->result, mapping->result + mapping->length);
+	return commit_refused(space, pages - there) ? -QUIRE_ENOMEM : 0;
+}
+
+static int check(struct quire_space *space, struct mapping *mapping)
+{
+	int error;
+
+	if (space->vma_count > space->machine->max_maps)
+		return -QUIRE_ENOMEM;
+	error = place_mapping(space, mapping->address, mapping->length, mapping->flags,
+			      &mapping->result);
+	if (!error)
+		error = check_kind(mapping->flags);
+	if (!error)
+		error = check_amount(space, mapping);
+	return error;
+}
+
+static void commit(struct quire_space *space, const struct mapping *mapping,
+		   struct removal *removal, struct vma *vma)
+{
+	struct gather gather;
+
+	gather_begin(&gather, &space->tables);
+	removal_commit(space, removal, &gather);
+	gather_end(&gather);
+	vma->start = mapping->result;
+	vma->end = mapping->result + mapping->length;
+	vma->index = vma->start >> PAGE_SHIFT;
+	vma->flags = mapping->vma_flags;
+	vma_link(space, vma);
+	vma_merge(space, vma);
+}
+
+static int map(struct quire_space *space, struct mapping *mapping)
+{
+	struct removal removal = {0};
+	struct vma *vma;
+	int error = check(space, mapping);
+
+	if (error)
+		return error;
+	removal.start = mapping->result;
+	removal.end = mapping->result + mapping->length;
+	error = removal_prepare(space, &removal);
+	if (error)
+		return error;
+	vma = vma_new(space);
+	if (!vma) {
+		removal_abandon(space, &removal);
+		return -NO_FRAMES;
+	}
+	commit(space, mapping, &removal, vma);
+	return 0;
+}
+
+static bool populates(int flags)
+{
+	if (flags & QUIRE_MAP_LOCKED)
+		return true;
+	return (flags & QUIRE_MAP_POPULATE) && !(flags & QUIRE_MAP_NONBLOCK);
+}
+
+int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
+	       uint64_t *result)
+{
+	struct mapping mapping = {
+		.address = address,
+		.length = page_up(length),
+		.flags = flags,
+		.vma_flags = flags_for(prot, flags),
+	};
+	unsigned tries = 0;
+	int error;
+
+	if (length == 0)
+		return -QUIRE_EINVAL;
+	if (mapping.length == 0)
+		return -QUIRE_ENOMEM;
+	do {
+		space_write_lock(space);
+		error = map(space, &mapping);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (error)
+		return public_error(error);
+	*result = mapping.result;
+	/* That memory does not last is no error here: what is missing faults in when it is used. */
+	if (populates(flags))
+		populate_mapped(space, mapping.result, mapping.result + mapping.length);
+	return 0;
+}

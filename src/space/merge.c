@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Merging and splitting.
+ *
+ * Two neighbours become one VMA when nothing tells them apart: they touch, have the same flags,
+ * their pages are numbered on from one to the other (`index`), and their anonymous pages have
+ * compatible identities.
+ *
+ * The index of a page is its address when it was first mapped.  mremap takes it along once there
+ * are anonymous pages, so a VMA that has been moved merges only with what it was split from.
+ *
+ * The identity (`anon`) says whose pages a VMA holds; it is what a page would find its way back by.
+ * The first page written to, and the first guard marker, give the VMA its identity:
+ *
+ *	rw  |rwx |r        a neighbour's, where both could be one VMA but for their permissions,
+ *	 A  | A  |         so that they may become one again (the next one is asked before the
+ *	                   previous one); else a new one
+ *
+ * and then
+ *
+ *	none, none         merge
+ *	A, A               merge
+ *	A, none            merge, unless A is inherited: after fork a child's VMA has pages of its
+ *	                   own and pages of its forebears, which a VMA that gets its first page now
+ *	                   could not know
+ *	A, B               stay apart
+ *
+ * VMA_GUARD does not tell VMAs apart: what two have become has it if one of them had.
+ */
+#include "space/vma.h"
+
+static uint64_t identity(const struct vma *vma)
+{
+	return atomic_load_explicit(&vma->anon, memory_order_relaxed);
+}
+
+/* Whether `next` goes on where `vma` ends, with the same flags but those in `whatever`. */
+static bool continues(const struct vma *vma, const struct vma *next, uint64_t whatever)
+{
+	return vma->end == next->start && vma->index + vma_pages(vma) == next->index &&
+	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD)) == 0;
+}
+
+static bool identities_compatible(const struct vma *a, const struct vma *b)
+{
+	if (identity(a) == identity(b))
+		return true;
+	if (identity(a))
+		return !identity(b) && !a->inherited;
+	return !b->inherited;
+}
+
+static bool mergeable(const struct vma *vma, const struct vma *next)
+{
+	return continues(vma, next, 0) && identities_compatible(vma, next);
+}
+
+/* `vma` gets pages of `other`, with which it is compatible. */
+static void mix_in(struct quire_space *space, struct vma *vma, const struct vma *other)
+{
+	vma_set_flags(space, vma, vma->flags | (other->flags & VMA_GUARD));
+	if (identity(vma))
+		return;
+	atomic_store_explicit(&vma->anon, identity(other), memory_order_relaxed);
+	vma->inherited = other->inherited;
+}
+
+/* Makes `vma` and the next VMA, with which it is compatible, one. */
+static void absorb_next(struct quire_space *space, struct vma *vma)
+{
+	struct vma *next = vma_next(vma);
+	uint64_t end = next->end;
+
+	mix_in(space, vma, next);
+	vma_unlink(space, next);
+	vma_free(space, next);
+	vma_resize(space, vma, vma->start, end);
+}
+
+/*
+ * Of the neighbours, leaves those that would merge with `vma`: where both would, but not with each
+ * other, the previous one.
+ */
+static void keep_mergeable(const struct vma *vma, struct vma **previous, struct vma **next)
+{
+	if (*previous && !mergeable(*previous, vma))
+		*previous = NULL;
+	if (*next && !mergeable(vma, *next))
+		*next = NULL;
+	if (*previous && *next && !identities_compatible(*previous, *next))
+		*next = NULL;
+}
+
+struct vma *vma_merge(struct quire_space *space, struct vma *vma)
+{
+	struct vma *previous = vma_previous(vma), *next = vma_next(vma);
+
+	keep_mergeable(vma, &previous, &next);
+	if (next)
+		absorb_next(space, vma);
+	if (previous) {
+		absorb_next(space, previous);
+		vma = previous;
+	}
+	return vma;
+}
+
+/* Growing is not held up by inherited pages: it is this VMA that goes on. */
+void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end)
+{
+	struct vma *next = vma_next(vma);
+
+	vma_resize(space, vma, vma->start, end);
+	if (next && continues(vma, next, 0) &&
+	    (!identity(next) || identities_compatible(vma, next)))
+		absorb_next(space, vma);
+}
+
+/* Copies what both parts of a split VMA have. */
+static void take_after(struct vma *fresh, const struct vma *vma)
+{
+	fresh->flags = vma->flags;
+	fresh->inherited = vma->inherited;
+	atomic_store_explicit(&fresh->anon, identity(vma), memory_order_relaxed);
+}
+
+void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t address,
+		     struct vma *fresh)
+{
+	take_after(fresh, vma);
+	fresh->start = vma->start;
+	fresh->end = address;
+	fresh->index = vma->index;
+	vma_resize(space, vma, address, vma->end);
+	vma_link(space, fresh);
+}
+
+void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address, struct vma *fresh)
+{
+	take_after(fresh, vma);
+	fresh->start = address;
+	fresh->end = vma->end;
+	fresh->index = vma->index + ((address - vma->start) >> PAGE_SHIFT);
+	vma_resize(space, vma, vma->start, address);
+	vma_link(space, fresh);
+}
+
+/* Which neighbours take in the piece, when it has its new flags. */
+static void find_takers(struct vma_change *change)
+{
+	const struct vma *vma = change->vma;
+	struct vma piece = *vma;
+
+	piece.start = change->start;
+	piece.end = change->end;
+	piece.flags = change->flags;
+	piece.index += (piece.start - vma->start) >> PAGE_SHIFT;
+	change->previous = vma_previous(vma);
+	change->next = vma_next(vma);
+	keep_mergeable(&piece, &change->previous, &change->next);
+}
+
+static int reserve_splits(struct quire_space *space, struct vma_change *change, bool front,
+			  bool back)
+{
+	if (space->vma_count + front + back > space->machine->max_maps)
+		return -QUIRE_ENOMEM;
+	if (front)
+		change->front = vma_new(space);
+	if (back)
+		change->back = vma_new(space);
+	return (front && !change->front) || (back && !change->back) ? -NO_FRAMES : 0;
+}
+
+int vma_change_prepare(struct quire_space *space, struct vma_change *change)
+{
+	unsigned cuts = table_cut_cost(&space->tables, change->start) +
+			table_cut_cost(&space->tables, change->end);
+	int error;
+
+	assert_written(space);
+	find_takers(change);
+	error = reserve_splits(space, change, change->start > change->vma->start && !change->next,
+			       change->end < change->vma->end && !change->previous);
+	if (!error)
+		error = table_reserve(space->machine, &change->tables, cuts);
+	if (error)
+		vma_change_abandon(space, change);
+	return error;
+}
+
+void vma_change_abandon(struct quire_space *space, struct vma_change *change)
+{
+	if (change->front)
+		vma_free(space, change->front);
+	if (change->back)
+		vma_free(space, change->back);
+	table_unreserve(space->machine, &change->tables);
+	change->front = change->back = NULL;
+}
+
+/* The piece at the start of a VMA goes over to the previous one. */
+static struct vma *give_to_previous(struct quire_space *space, struct vma_change *change)
+{
+	mix_in(space, change->previous, change->vma);
+	vma_resize(space, change->vma, change->end, change->vma->end);
+	vma_resize(space, change->previous, change->previous->start, change->end);
+	return change->previous;
+}
+
+static struct vma *give_to_next(struct quire_space *space, struct vma_change *change)
+{
+	mix_in(space, change->next, change->vma);
+	vma_resize(space, change->vma, change->vma->start, change->start);
+	vma_resize(space, change->next, change->start, change->next->end);
+	return change->next;
+}
+
+struct vma *vma_change_commit(struct quire_space *space, struct vma_change *change)
+{
+	struct vma *vma = change->vma;
+
+	table_cut(&space->tables, change->start, &change->tables);
+	table_cut(&space->tables, change->end, &change->tables);
+	table_unreserve(space->machine, &change->tables);
+	if (change->previous && change->end < vma->end)
+		return give_to_previous(space, change);
+	if (change->next && change->start > vma->start)
+		return give_to_next(space, change);
+	if (change->front)
+		vma_split_front(space, vma, change->start, change->front);
+	if (change->back)
+		vma_split_back(space, vma, change->end, change->back);
+	vma_set_flags(space, vma, change->flags);
+	return vma_merge(space, vma);
+}
+
+static bool lends_identity(const struct vma *neighbour, bool touches)
+{
+	return touches && identity(neighbour) && !neighbour->inherited;
+}
+
+/* The identity that `vma` would share with a neighbour, or 0. */
+static uint64_t neighbours_identity(const struct vma *vma)
+{
+	const struct vma *next = vma_next(vma), *previous = vma_previous(vma);
+
+	if (next && lends_identity(next, continues(vma, next, VMA_ACCESS)))
+		return identity(next);
+	if (previous && lends_identity(previous, continues(previous, vma, VMA_ACCESS)))
+		return identity(previous);
+	return 0;
+}
+
+static uint64_t new_identity(struct quire_space *space)
+{
+	return atomic_fetch_add_explicit(&space->last_anon, 1, memory_order_relaxed) + 1;
+}
+
+/* Faults run side by side: the first one decides. */
+void vma_prepare_anon(struct quire_space *space, struct vma *vma)
+{
+	uint64_t none = 0, found;
+
+	if (identity(vma))
+		return;
+	found = neighbours_identity(vma);
+	atomic_compare_exchange_strong_explicit(&vma->anon, &none,
+						found ? found : new_identity(space),
+						memory_order_relaxed, memory_order_relaxed);
+}
+
+void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent)
+{
+	if (!identity(parent))
+		return;
+	atomic_store_explicit(&vma->anon, new_identity(child), memory_order_relaxed);
+	vma->inherited = true;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mremap.
+ *
+ *	shrink     AAAAAAAA  →  AAAAA             the end is unmapped
+ *	grow       AAAA      →  AAAAAAA           in place, where the VMA ends with the range and
+ *	                                          nothing stands behind it; else it is moved
+ *	move       AAAA......   →  ......AAAA     the entries with their pages; the VMA behind them is
+ *	                                          a new one, which merges where it comes to be
+ *
+ * A VMA that has anonymous pages keeps their index when it moves.  One that has none is numbered by
+ * its new address, as if it had been mapped there.
+ *
+ * MREMAP_FIXED without a change of size moves all VMAs of the range, holes in between left out, and
+ * takes from the new place only what they cover.  Each VMA is a unit of work then.
+ *
+ * A move that grows beyond what may be committed is refused when the new place has been unmapped
+ * already, as on Linux.
+ */
+#include "space/vma.h"
+
+#define REMAP_FLAGS (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED | QUIRE_MREMAP_DONTUNMAP)
+
+struct remap {
+	uint64_t address, old_length, new_length; /* whole pages */
+	uint64_t new_address;
+	int flags; /* QUIRE_MREMAP_* */
+
+	uint64_t moved; /* bytes that several VMAs have moved so far */
+	uint64_t result;
+	uint64_t populate_start, populate_end; /* what locked memory has grown by */
+};
+
+/* One VMA's move, or part of one's. */
+struct move {
+	uint64_t from, to;
+	uint64_t length; /* of what is moved, with the pages; the rest of `source` is dropped */
+	uint64_t new_length;
+	struct removal source, target;
+	struct vma *fresh;
+	struct table_reserve tables;
+};
+
+static bool overlap(const struct remap *remap)
+{
+	if (remap->new_address < remap->address)
+		return remap->new_length > remap->address - remap->new_address;
+	return remap->old_length > remap->new_address - remap->address;
+}
+
+static int check_arguments(const struct quire_space *space, const struct remap *remap)
+{
+	const int to_given_place = QUIRE_MREMAP_FIXED | QUIRE_MREMAP_DONTUNMAP;
+	bool valid = !(remap->flags & ~REMAP_FLAGS) && page_aligned(remap->address) &&
+		     remap->new_length > 0 && remap->new_length <= space->highest;
+
+	if (valid && (remap->flags & to_given_place))
+		valid = page_aligned(remap->new_address) &&
+			space_holds(space, remap->new_address, remap->new_length) &&
+			(remap->flags & QUIRE_MREMAP_MAYMOVE) && !overlap(remap);
+	if (valid && (remap->flags & QUIRE_MREMAP_DONTUNMAP))
+		valid = remap->old_length == remap->new_length;
+	return valid ? 0 : -QUIRE_EINVAL;
+}
+
+/* Whether `more` VMAs would be too many. */
+static bool too_many(const struct quire_space *space, uint64_t more)
+{
+	return space->vma_count + more >= space->machine->max_maps;
+}
+
+/*
+ * Cuts the entries at both ends of what is to be moved, so that the cost of the move can be told.
+ * It stays if the move fails; what the entries say is the same.
+ */
+static int cut_source(struct quire_space *space, const struct move *move)
+{
+	struct page_tables *tables = &space->tables;
+	struct table_reserve reserve = {0};
+	uint64_t end = move->from + move->length;
+	unsigned cost = table_cut_cost(tables, move->from) + table_cut_cost(tables, end);
+	int error = table_reserve(space->machine, &reserve, cost);
+
+	if (error)
+		return error;
+	table_cut(tables, move->from, &reserve);
+	table_cut(tables, end, &reserve);
+	table_unreserve(space->machine, &reserve);
+	return 0;
+}
+
+static void move_abandon(struct quire_space *space, struct move *move)
+{
+	removal_abandon(space, &move->source);
+	removal_abandon(space, &move->target);
+	if (move->fresh)
+		vma_free(space, move->fresh);
+	table_unreserve(space->machine, &move->tables);
+}
+
+static int move_prepare(struct quire_space *space, struct move *move)
+{
+	int error = cut_source(space, move);
+
+	if (!error)
+		error = removal_prepare(space, &move->source);
+	if (!error)
+		error = removal_prepare(space, &move->target);
+	if (!error)
+		error = table_reserve(
+			space->machine, &move->tables,
+			table_move_cost(&space->tables, move->from, move->to, move->length));
+	if (!error) {
+		move->fresh = vma_new(space);
+		error = move->fresh ? 0 : -NO_FRAMES;
+	}
+	if (error)
+		move_abandon(space, move);
+	return error;
+}
+
+/* Makes move->fresh what `vma` was, at the new place. */
+static void describe(struct move *move, const struct vma *vma)
+{
+	struct vma *fresh = move->fresh;
+	uint64_t identity = atomic_load_explicit(&vma->anon, memory_order_relaxed);
+
+	fresh->start = move->to;
+	fresh->end = move->to + move->new_length;
+	fresh->flags = vma->flags;
+	fresh->inherited = vma->inherited;
+	atomic_store_explicit(&fresh->anon, identity, memory_order_relaxed);
+	fresh->index = identity ? vma->index + ((move->from - vma->start) >> PAGE_SHIFT)
+				: move->to >> PAGE_SHIFT;
+}
+
+static void move_commit(struct quire_space *space, struct move *move)
+{
+	struct page_tables *tables = &space->tables;
+	uint64_t end = move->from + move->length;
+	struct gather gather;
+
+	gather_begin(&gather, tables);
+	removal_commit(space, &move->target, &gather);
+	removal_cut(space, &move->source);
+	if (end < move->source.end)
+		table_zap(tables, end, move->source.end, &gather);
+	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
+	gather_end(&gather);
+	table_unreserve(space->machine, &move->tables);
+
+	describe(move, vma_find(space, move->from));
+	removal_detach(space, &move->source);
+	vma_link(space, move->fresh);
+	vma_merge(space, move->fresh);
+}
+
+/* Moves [from, from + old_length) of one VMA, which may change its size. */
+static int move(struct quire_space *space, uint64_t from, uint64_t old_length, uint64_t to,
+		uint64_t new_length)
+{
+	struct move move = {
+		.from = from,
+		.to = to,
+		.length = min_u64(old_length, new_length),
+		.new_length = new_length,
+		.source = {.start = from, .end = from + old_length},
+		.target = {.start = to, .end = to + new_length},
+	};
+	int error;
+
+	if (too_many(space, 3))
+		return -QUIRE_ENOMEM;
+	error = move_prepare(space, &move);
+	if (!error)
+		move_commit(space, &move);
+	return error;
+}
+
+static bool growth_refused(const struct quire_space *space, const struct vma *vma,
+			   const struct remap *remap)
+{
+	return remap->new_length > remap->old_length && (vma->flags & VMA_ACCOUNT) &&
+	       commit_refused(space, (remap->new_length - remap->old_length) >> PAGE_SHIFT);
+}
+
+static void note_growth(const struct vma *vma, struct remap *remap)
+{
+	if (!(vma->flags & VMA_LOCKED) || remap->new_length <= remap->old_length)
+		return;
+	remap->populate_start = remap->result + remap->old_length;
+	remap->populate_end = remap->result + remap->new_length;
+}
+
+static int grow_in_place(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	if (growth_refused(space, vma, remap))
+		return -QUIRE_ENOMEM;
+	note_growth(vma, remap);
+	vma_grow(space, vma, remap->address + remap->new_length);
+	return 0;
+}
+
+static int grow_elsewhere(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	int error;
+
+	if (!(remap->flags & QUIRE_MREMAP_MAYMOVE))
+		return -QUIRE_ENOMEM;
+	error = place_mapping(space, 0, remap->new_length, 0, &remap->result);
+	if (error)
+		return error;
+	if (growth_refused(space, vma, remap))
+		return -QUIRE_ENOMEM;
+	note_growth(vma, remap);
+	return move(space, remap->address, remap->old_length, remap->result, remap->new_length);
+}
+
+static int grow(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	uint64_t end = remap->address + remap->new_length;
+
+	if (remap->old_length > vma->end - remap->address)
+		return -QUIRE_EFAULT;
+	if (remap->address + remap->old_length == vma->end && end <= space->highest &&
+	    place_free(space, vma->end, end))
+		return grow_in_place(space, vma, remap);
+	return grow_elsewhere(space, vma, remap);
+}
+
+static int shrink(struct quire_space *space, const struct remap *remap)
+{
+	if (!space_holds(space, remap->address, remap->old_length))
+		return -QUIRE_EINVAL;
+	return unmap_range(space, remap->address + remap->new_length,
+			   remap->address + remap->old_length);
+}
+
+/* FIXED and another size: one VMA. */
+static int move_resized(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	uint64_t to = remap->new_address;
+	int error;
+
+	if (min_u64(remap->old_length, remap->new_length) > vma->end - remap->address)
+		return -QUIRE_EFAULT;
+	if (!space_holds(space, remap->address, remap->old_length))
+		return -QUIRE_EINVAL;
+	if (growth_refused(space, vma, remap)) {
+		error = unmap_range(space, to, to + remap->new_length);
+		return error ? error : -QUIRE_ENOMEM;
+	}
+	note_growth(vma, remap);
+	return move(space, remap->address, remap->old_length, to, remap->new_length);
+}
+
+/* FIXED and the same size: every VMA of the range. */
+static int move_all(struct quire_space *space, struct remap *remap)
+{
+	uint64_t end = remap->address + min_u64(remap->old_length, space->highest - remap->address);
+
+	for (;;) {
+		uint64_t position = remap->address + remap->moved, stop;
+		struct vma *vma = vma_find(space, position);
+		int error;
+
+		if (!vma || vma->start >= end)
+			return 0;
+		position = max_u64(position, vma->start);
+		stop = min_u64(vma->end, end);
+		error = move(space, position, stop - position,
+			     position - remap->address + remap->new_address, stop - position);
+		if (error)
+			return error;
+		remap->moved = stop - remap->address;
+	}
+}
+
+static int move_to_given_place(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	remap->result = remap->new_address;
+	if (remap->new_address < space->lowest)
+		return -QUIRE_EPERM;
+	if (remap->old_length == remap->new_length)
+		return move_all(space, remap);
+	return move_resized(space, vma, remap);
+}
+
+/* Lock held for writing. */
+static int remap_range(struct quire_space *space, struct remap *remap)
+{
+	struct vma *vma;
+
+	if (remap->moved)
+		return move_all(space, remap);
+	if ((remap->flags & (QUIRE_MREMAP_FIXED | QUIRE_MREMAP_DONTUNMAP)) && too_many(space, 5))
+		return -QUIRE_ENOMEM;
+	vma = vma_find(space, remap->address);
+	if (!vma_holds(vma, remap->address))
+		return -QUIRE_EFAULT;
+	if (remap->old_length == 0)
+		return -QUIRE_EINVAL;
+	if (remap->flags & QUIRE_MREMAP_DONTUNMAP)
+		return -QUIRE_ENOSYS;
+	if (remap->flags & QUIRE_MREMAP_FIXED)
+		return move_to_given_place(space, vma, remap);
+	remap->result = remap->address;
+	if (remap->new_length > remap->old_length)
+		return grow(space, vma, remap);
+	return remap->new_length < remap->old_length ? shrink(space, remap) : 0;
+}
+
+int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_length,
+		 uint64_t new_length, int flags, uint64_t new_address, uint64_t *result)
+{
+	struct remap remap = {
+		.address = address,
+		.old_length = page_up(old_length),
+		.new_length = page_up(new_length),
+		.new_address = new_address,
+		.flags = flags,
+	};
+	unsigned tries = 0;
+	int error = check_arguments(space, &remap);
+
+	if (error)
+		return error;
+	do {
+		space_write_lock(space);
+		error = remap_range(space, &remap);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (error)
+		return public_error(error);
+	*result = remap.result;
+	/* As far as memory lasts. */
+	populate_mapped(space, remap.populate_start, remap.populate_end);
+	return 0;
+}

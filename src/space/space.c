@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and ending address spaces, and the CPUs in them.
+ */
+#include "space/space.h"
+
+#define RECLAIM_TRIES 16
+
+static bool bounds_valid(const struct quire_space *space)
+{
+	return page_aligned(space->lowest) && page_aligned(space->highest) &&
+	       page_aligned(space->mmap_base) && space->lowest < space->mmap_base &&
+	       space->mmap_base <= space->highest && space->highest <= table_address_end();
+}
+
+static void link_space(struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+
+	machine_lock(machine, &machine->spaces_lock);
+	list_insert_after(machine->spaces.previous, &space->link);
+	machine->space_count++;
+	space->tables.tag = ++machine->next_tag;
+	machine_unlock(machine, &machine->spaces_lock);
+}
+
+static void unlink_space(struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+
+	machine_lock(machine, &machine->spaces_lock);
+	list_remove(&space->link);
+	machine->space_count--;
+	machine_unlock(machine, &machine->spaces_lock);
+}
+
+/* A copy of `bounds` with everything else fresh; NULL: no frames. */
+static struct quire_space *space_new(struct quire_machine *machine,
+				     const struct quire_space *bounds, const uint64_t *entries,
+				     unsigned first, unsigned count)
+{
+	struct quire_space *space = slab_alloc(machine, sizeof(*space));
+
+	if (!space)
+		return NULL;
+	space->tables.root = table_root_new(machine, entries, first, count);
+	if (!space->tables.root) {
+		slab_free(machine, space);
+		return NULL;
+	}
+	space->machine = space->tables.machine = machine;
+	space->tables.frames = (uint64_t)1 << space->tables.root->order;
+	space->lowest = bounds->lowest;
+	space->highest = bounds->highest;
+	space->mmap_base = bounds->mmap_base;
+	vma_tree_init(space);
+	link_space(space);
+	return space;
+}
+
+int quire_space_create(struct quire_machine *machine, const struct quire_space_config *config,
+		       struct quire_space **space)
+{
+	struct quire_space bounds = {
+		.machine = machine,
+		.lowest = config->lowest,
+		.highest = config->highest ? config->highest : table_address_end() - PAGE_SIZE,
+	};
+	unsigned tries = 0;
+
+	bounds.mmap_base = config->mmap_base ? config->mmap_base : bounds.highest;
+	if (!bounds_valid(&bounds))
+		return -QUIRE_EINVAL;
+	if (config->root_entry_count &&
+	    !table_root_range_valid(config->root_entry_first, config->root_entry_count,
+				    bounds.highest))
+		return -QUIRE_EINVAL;
+	do {
+		*space = space_new(machine, &bounds, config->root_entries, config->root_entry_first,
+				   config->root_entry_count);
+		if (*space)
+			return 0;
+	} while (space_reclaim(&bounds, &tries));
+	return -QUIRE_ENOMEM;
+}
+
+struct quire_space *space_new_like(struct quire_space *like)
+{
+	struct quire_space *space = space_new(like->machine, like, NULL, 0, 0);
+
+	if (space)
+		table_root_copy_host(like->machine, like->tables.root, space->tables.root,
+				     like->highest);
+	return space;
+}
+
+void quire_space_destroy(struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+	struct gather gather;
+
+	quire_assert(atomic_load(&space->tables.cpus) == 0);
+	space_write_lock(space);
+	gather_begin(&gather, &space->tables);
+	table_zap(&space->tables, 0, table_address_end(), &gather);
+	gather_end(&gather);
+	vma_free_all(space);
+	space_write_unlock(space);
+	unlink_space(space);
+	table_root_free(machine, space->tables.root);
+	slab_free(machine, space);
+}
+
+bool space_reclaim(struct quire_space *space, unsigned *tries)
+{
+	struct quire_machine *machine = space->machine;
+
+	return machine->reclaim && (*tries)++ < RECLAIM_TRIES && machine->reclaim(machine->host);
+}
+
+uint64_t quire_space_root(const struct quire_space *space)
+{
+	return frame_number(space->machine, space->tables.root);
+}
+
+uint64_t quire_space_tag(const struct quire_space *space)
+{
+	return space->tables.tag;
+}
+
+struct quire_machine *quire_space_machine(const struct quire_space *space)
+{
+	return space->machine;
+}
+
+void quire_space_enter(struct quire_space *space, unsigned cpu)
+{
+	quire_assert(cpu < 64);
+	atomic_fetch_or(&space->tables.cpus, (uint64_t)1 << cpu);
+}
+
+void quire_space_leave(struct quire_space *space, unsigned cpu)
+{
+	quire_assert(cpu < 64);
+	atomic_fetch_and(&space->tables.cpus, ~((uint64_t)1 << cpu));
+}

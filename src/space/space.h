@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces and VMAs, as the files of src/space see them.
+ *
+ * A VMA is a range of pages with one set of flags.  VMAs never overlap; they hang in a tree ordered
+ * by address, in which every node knows the largest gap in front of any VMA below it, so that a
+ * hole of a given size is found in O(log n).
+ *
+ * Locks: `lock` = space->lock for writing to change, for reading to look; `constant`; `atomic`.
+ */
+#ifndef QUIRE_SPACE_SPACE_H
+#define QUIRE_SPACE_SPACE_H
+
+#include "base/tree.h"
+#include "frame/machine.h"
+#include "table/table.h"
+#include <quire/fault.h>
+#include <quire/space.h>
+
+/* Flags of a VMA, in the order in which VmFlags shows them. */
+#define VMA_READ       ((uint64_t)1 << 0)  /* rd */
+#define VMA_WRITE      ((uint64_t)1 << 1)  /* wr */
+#define VMA_EXEC       ((uint64_t)1 << 2)  /* ex */
+#define VMA_SHARED     ((uint64_t)1 << 3)  /* sh */
+#define VMA_MAYREAD    ((uint64_t)1 << 4)  /* mr */
+#define VMA_MAYWRITE   ((uint64_t)1 << 5)  /* mw */
+#define VMA_MAYEXEC    ((uint64_t)1 << 6)  /* me */
+#define VMA_MAYSHARE   ((uint64_t)1 << 7)  /* ms */
+#define VMA_GUARD      ((uint64_t)1 << 11) /* gu: guard markers may stand here */
+#define VMA_LOCKED     ((uint64_t)1 << 13) /* lo */
+#define VMA_SEQUENTIAL ((uint64_t)1 << 15) /* sr */
+#define VMA_RANDOM     ((uint64_t)1 << 16) /* rr */
+#define VMA_DONTFORK   ((uint64_t)1 << 17) /* dc */
+#define VMA_ACCOUNT    ((uint64_t)1 << 20) /* ac */
+#define VMA_NORESERVE  ((uint64_t)1 << 21) /* nr */
+#define VMA_WIPEONFORK ((uint64_t)1 << 25) /* wf */
+#define VMA_DONTDUMP   ((uint64_t)1 << 26) /* dd */
+#define VMA_HUGEPAGE   ((uint64_t)1 << 29) /* hg */
+#define VMA_NOHUGEPAGE ((uint64_t)1 << 30) /* nh */
+#define VMA_MERGEABLE  ((uint64_t)1 << 31) /* mg */
+
+#define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
+
+struct vma {
+	struct tree_node node; /* lock */
+	uint64_t start, end;   /* lock: addresses */
+	uint64_t gap;	      /* lock: bytes between this VMA and the one before it (or `lowest`) */
+	uint64_t largest_gap; /* lock: the largest `gap` in this node's subtree */
+	uint64_t flags;	      /* lock: VMA_* */
+	uint64_t index;	      /* lock: page index of `start`: address / page size where it was first
+				 mapped */
+	_Atomic uint64_t anon; /* atomic: identity of its anonymous pages; 0 until the first one.
+				  See merge.c */
+	bool inherited;	       /* lock: has pages of a forebear too (fork) */
+};
+
+struct quire_space {
+	struct quire_machine *machine;	     /* constant */
+	struct list_link link;		     /* machine->spaces_lock */
+	uint64_t lowest, highest, mmap_base; /* constant: addresses */
+
+	struct quire_rwlock lock;
+	struct tree vmas;	 /* lock */
+	uint64_t vma_count;	 /* lock */
+	uint64_t mapped, locked; /* lock: pages */
+	_Atomic uint64_t last_anon; /* atomic: the identity given out last */
+
+	struct page_tables tables; /* lock, and the locks that table.h names */
+};
+
+static inline void space_write_lock(struct quire_space *space)
+{
+	quire_port_write_lock(space->machine->host, &space->lock);
+	space->tables.written = true;
+}
+static inline void space_write_unlock(struct quire_space *space)
+{
+	space->tables.written = false;
+	quire_port_write_unlock(space->machine->host, &space->lock);
+}
+static inline void space_read_lock(struct quire_space *space)
+{
+	quire_port_read_lock(space->machine->host, &space->lock);
+}
+static inline void space_read_unlock(struct quire_space *space)
+{
+	quire_port_read_unlock(space->machine->host, &space->lock);
+}
+#define assert_written(space) quire_assert((space)->tables.written)
+
+/* Bytes that `address` leaves: whether [address, address + length) lies in the user's addresses
+ * without wrapping. */
+static inline bool space_holds(const struct quire_space *space, uint64_t address, uint64_t length)
+{
+	return length <= space->highest && address <= space->highest - length;
+}
+
+/* --- space.c --- */
+
+/* An empty space with the bounds of `like`'s configuration, linked into the machine; NULL: no
+ * frames.  For fork. */
+struct quire_space *space_new_like(struct quire_space *like);
+/*
+ * No frame was left, no lock is held: asks the machine's reclaim hook.  Whether to try again;
+ * *tries starts at 0.
+ */
+bool space_reclaim(struct quire_space *space, unsigned *tries);
+
+/* --- vma.c: the tree.  Lookups need the lock for reading at least. --- */
+
+/* The first VMA that ends above `address` (it may begin above it too), or NULL. */
+struct vma *vma_find(const struct quire_space *space, uint64_t address);
+struct vma *vma_first(const struct quire_space *space);
+struct vma *vma_next(const struct vma *vma);
+struct vma *vma_previous(const struct vma *vma);
+static inline bool vma_holds(const struct vma *vma, uint64_t address)
+{
+	return vma && vma->start <= address && address < vma->end;
+}
+/* A zeroed VMA that is not linked, and its release.  NULL: no frames. */
+struct vma *vma_new(struct quire_space *space);
+void vma_free(struct quire_space *space, struct vma *vma);
+/* Links a VMA whose start, end and flags are set, where nothing is mapped; keeps vma_count, mapped,
+ * locked and the gaps. */
+void vma_link(struct quire_space *space, struct vma *vma);
+/* Makes the tree of a new space. */
+void vma_tree_init(struct quire_space *space);
+/* Unlinks and frees every VMA; their entries are gone already. */
+void vma_free_all(struct quire_space *space);
+/* Whether the tree, the gaps and the counters are right.  For the checker. */
+bool vma_tree_valid(struct quire_space *space);
+
+/*
+ * The identity for the first anonymous page of `vma`: a neighbour's, where they could be one VMA
+ * but for their permissions, else a new one. Lock for reading.
+ */
+void vma_prepare_anon(struct quire_space *space, struct vma *vma);
+
+/* fork: `vma` of the child has the pages of `parent`, and will have pages of its own. */
+void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent);
+
+static inline struct table_permissions vma_permissions(const struct vma *vma)
+{
+	return (struct table_permissions){
+		.access = (vma->flags & VMA_ACCESS) != 0,
+		.write = (vma->flags & VMA_WRITE) != 0,
+		.execute = (vma->flags & VMA_EXEC) != 0,
+	};
+}
+
+/* --- access.c --- */
+
+/*
+ * Faults in every page of [start, end) as reading or writing would; no lock held.  Stops at the
+ * first page that cannot be had: 0, -QUIRE_ENOMEM (a hole, or no frame), -QUIRE_EFAULT (the VMA
+ * forbids it; a guard page)
+ */
+int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
+		   enum quire_access access);
+
+#endif

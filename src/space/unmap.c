@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * munmap, and taking a range out for mmap and mremap.
+ *
+ *	 [start, end)   ......xxxxxxxxxxxxxx......
+ *	                AAAAAAAAA  BBBB  CCCCCCCCC      A and C are shortened, B goes
+ *	                AAAAAAAAAAAAAAAAAAAAAAAAAA      A is split: the one case that needs a new VMA
+ */
+#include "space/vma.h"
+
+static bool splits(const struct vma *vma, const struct removal *removal)
+{
+	return vma && vma->start < removal->start && removal->end < vma->end;
+}
+
+int removal_prepare(struct quire_space *space, struct removal *removal)
+{
+	struct vma *first = vma_find(space, removal->start);
+	unsigned cuts = table_cut_cost(&space->tables, removal->start) +
+			table_cut_cost(&space->tables, removal->end);
+
+	assert_written(space);
+	if (splits(first, removal)) {
+		if (space->vma_count >= space->machine->max_maps)
+			return -QUIRE_ENOMEM;
+		removal->spare = vma_new(space);
+		if (!removal->spare)
+			return -NO_FRAMES;
+	}
+	if (table_reserve(space->machine, &removal->tables, cuts) == 0)
+		return 0;
+	removal_abandon(space, removal);
+	return -NO_FRAMES;
+}
+
+void removal_abandon(struct quire_space *space, struct removal *removal)
+{
+	if (removal->spare)
+		vma_free(space, removal->spare);
+	removal->spare = NULL;
+	table_unreserve(space->machine, &removal->tables);
+}
+
+void removal_cut(struct quire_space *space, struct removal *removal)
+{
+	table_cut(&space->tables, removal->start, &removal->tables);
+	table_cut(&space->tables, removal->end, &removal->tables);
+	table_unreserve(space->machine, &removal->tables);
+}
+
+/* The first VMA of the range, which begins in it after this; NULL: none. */
+static struct vma *trim_first(struct quire_space *space, struct removal *removal)
+{
+	struct vma *vma = vma_find(space, removal->start);
+
+	if (vma && vma->start < removal->start) {
+		if (splits(vma, removal)) {
+			vma_split_back(space, vma, removal->end, removal->spare);
+			removal->spare = NULL;
+		}
+		vma_resize(space, vma, vma->start, removal->start);
+		vma = vma_next(vma);
+	}
+	return vma && vma->start < removal->end ? vma : NULL;
+}
+
+void removal_detach(struct quire_space *space, struct removal *removal)
+{
+	struct vma *vma = trim_first(space, removal);
+
+	while (vma && vma->end <= removal->end) {
+		struct vma *next = vma_next(vma);
+
+		vma_unlink(space, vma);
+		vma_free(space, vma);
+		vma = next;
+	}
+	if (vma && vma->start < removal->end)
+		vma_resize(space, vma, removal->end, vma->end);
+	removal_abandon(space, removal);
+}
+
+void removal_commit(struct quire_space *space, struct removal *removal, struct gather *gather)
+{
+	removal_cut(space, removal);
+	table_zap(&space->tables, removal->start, removal->end, gather);
+	removal_detach(space, removal);
+}
+
+int unmap_range(struct quire_space *space, uint64_t start, uint64_t end)
+{
+	struct removal removal = {.start = start, .end = end};
+	struct gather gather;
+	int error = removal_prepare(space, &removal);
+
+	if (error)
+		return error;
+	gather_begin(&gather, &space->tables);
+	removal_commit(space, &removal, &gather);
+	gather_end(&gather);
+	return 0;
+}
+
+int quire_munmap(struct quire_space *space, uint64_t address, uint64_t length)
+{
+	uint64_t pages = page_up(length);
+	unsigned tries = 0;
+	int error;
+
+	/* A length that wraps becomes 0. */
+	if (!page_aligned(address) || pages == 0 || !space_holds(space, address, pages))
+		return -QUIRE_EINVAL;
+	do {
+		space_write_lock(space);
+		error = unmap_range(space, address, address + pages);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	return public_error(error);
+}

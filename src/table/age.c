@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ageing: what MADV_COLD, MADV_FREE and MADV_PAGEOUT do to the leaves of anonymous memory.
+ *
+ * A page whose content was freed lazily stays mapped, clean, until it is reclaimed; a store in
+ * between makes it dirty again, and it is kept.  So the entry's dirty bit and the frame's
+ * FRAME_LAZYFREE say it together.  Pages that others map too are left alone.
+ */
+#include "table/cursor.h"
+
+static bool sole_mapping(const struct frame *frame)
+{
+	return frame_mappings(frame) == 1;
+}
+
+static entry_t aged(entry_t leaf, enum table_aging aging)
+{
+	leaf = entry_set_young(leaf, false);
+	return aging == TABLE_LAZYFREE ? entry_set_dirty(leaf, false) : leaf;
+}
+
+static void make_old(struct cursor *cursor, entry_t was, enum table_aging aging)
+{
+	entry_t is;
+
+	do
+		is = aged(was, aging);
+	while (was != is && !cursor_update(cursor, &was, is));
+	if (was != is)
+		gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
+}
+
+/* Takes the page away, unless a store has come first. */
+static void reclaim(struct cursor *cursor, struct frame *frame)
+{
+	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
+
+	if (entry_dirty(entry)) {
+		cursor_exchange(cursor, entry);
+		return;
+	}
+	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
+	gather_frame(cursor->gather, frame);
+	tables_resident(cursor->tables, RESIDENT_ANON, -1);
+}
+
+void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
+	       struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+		struct frame *frame;
+
+		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
+			continue;
+		quire_assert(cursor_whole(&cursor));
+		frame = leaf_frame(tables, entry);
+		if (!sole_mapping(frame))
+			continue;
+		if (aging == TABLE_LAZYFREE)
+			atomic_fetch_or_explicit(&frame->flags, FRAME_LAZYFREE,
+						 memory_order_relaxed);
+		make_old(&cursor, entry, aging);
+		if (aging == TABLE_RECLAIM && (frame->flags & FRAME_LAZYFREE))
+			reclaim(&cursor, frame);
+	}
+}

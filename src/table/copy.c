@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copy: fork's work on the tables of one private VMA.
+ *
+ * Every page becomes shared by two entries, so neither may stay writable or exclusive; the next
+ *write to either copies.  The child's entry starts old, keeps dirty (the content differs from what
+ *any backing store has), and repeats everything else.
+ *
+ *	parent   W X D A   ──▶   - - D A
+ *	child    absent    ──▶   - - D -
+ */
+#include "table/cursor.h"
+
+/* Takes write permission and exclusivity from the parent's leaf; what it was made from. */
+static entry_t share(struct cursor *parent)
+{
+	entry_t was = cursor_entry(parent), is;
+
+	do
+		is = entry_set_exclusive(entry_forbid_write(was), false);
+	while (was != is && !cursor_update(parent, &was, is));
+	if (entry_writable(was))
+		gather_span(parent->gather, parent->address, cursor_reach(parent));
+	return is;
+}
+
+/* Moves the child's cursor to the entry for `address` at `level`, building the tables on the way.
+ */
+static void follow(struct cursor *child, struct page_tables *tables, uint64_t address,
+		   unsigned level, struct table_reserve *reserve)
+{
+	if (child->table && child->level == level &&
+	    (child->address ^ address) >> arch_shift(level + 1) == 0) {
+		child->slot += (int64_t)level_index(address, level) -
+			       (int64_t)level_index(child->address, level);
+		child->address = address;
+		return;
+	}
+	if (child->table)
+		cursor_end(child);
+	cursor_begin(child, tables, address, address + level_span(level), NULL);
+	while (child->level > level)
+		cursor_push_down(child, reserve);
+}
+
+void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
+		struct table_reserve *reserve, struct gather *gather)
+{
+	struct cursor from, to = {.table = NULL};
+	int64_t anon = 0;
+
+	for (bool more = cursor_begin(&from, parent, start, end, gather); more;
+	     more = cursor_next(&from)) {
+		entry_t entry = cursor_bottom(&from);
+
+		if (entry_is_absent(entry))
+			continue;
+		quire_assert(cursor_whole(&from));
+		if (entry_is_leaf(entry, from.level)) {
+			entry = entry_set_young(share(&from), false);
+			if (!entry_special(entry)) {
+				frame_hold(leaf_frame(parent, entry), FRAME_ONE_MAPPING);
+				anon++;
+			}
+		}
+		follow(&to, child, from.address, from.level, reserve);
+		cursor_exchange(&to, entry);
+	}
+	if (to.table)
+		cursor_end(&to);
+	tables_resident(child, RESIDENT_ANON, anon);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "table/cursor.h"
+
+static void table_lock(struct page_tables *tables, struct frame *table)
+{
+	machine_lock(tables->machine, &table->lock);
+	quire_assert(!table->table.locked);
+	table->table.locked = true;
+}
+
+static void table_unlock(struct page_tables *tables, struct frame *table)
+{
+	table->table.locked = false;
+	machine_unlock(tables->machine, &table->lock);
+}
+
+/* Points at the entry for cursor->address in `table`. */
+static void stand_in(struct cursor *cursor, struct frame *table, unsigned level)
+{
+	cursor->table = table;
+	cursor->level = level;
+	cursor->path[level] = table;
+	cursor->slot =
+		table_slot(cursor->tables->machine, table, level_index(cursor->address, level));
+}
+
+/* Whether the walk goes through the entry: a table that reaches beyond the range. */
+static bool leads_on(struct cursor *cursor, entry_t entry)
+{
+	return entry_is_table(entry, cursor->level) && !cursor_whole(cursor);
+}
+
+/*
+ * From a table that is not locked down to where the walk stops.  Nothing on the way can be
+ * unlinked; only the entry stopped at can change until its table is locked, and then at most into a
+ * table that leads on.
+ */
+static void walk_down(struct cursor *cursor)
+{
+	for (;;) {
+		entry_t entry = cursor_entry(cursor);
+
+		if (!leads_on(cursor, entry)) {
+			table_lock(cursor->tables, cursor->table);
+			entry = cursor_entry(cursor);
+			if (!leads_on(cursor, entry))
+				return;
+			table_unlock(cursor->tables, cursor->table);
+		}
+		stand_in(cursor, leaf_frame(cursor->tables, entry), cursor->level - 1);
+	}
+}
+
+bool cursor_begin(struct cursor *cursor, struct page_tables *tables, uint64_t start, uint64_t end,
+		  struct gather *gather)
+{
+	quire_assert(page_aligned(start) && page_aligned(end) && start < end);
+	quire_assert(!gather || tables->written);
+	cursor->tables = tables;
+	cursor->start = cursor->address = start;
+	cursor->end = end;
+	cursor->gather = gather;
+	stand_in(cursor, tables->root, ARCH_LEVELS - 1);
+	walk_down(cursor);
+	return true;
+}
+
+void cursor_descend(struct cursor *cursor)
+{
+	entry_t entry = cursor_entry(cursor);
+
+	quire_assert(entry_is_table(entry, cursor->level));
+	table_unlock(cursor->tables, cursor->table);
+	stand_in(cursor, leaf_frame(cursor->tables, entry), cursor->level - 1);
+	walk_down(cursor);
+}
+
+/* After a step within a table: a table that leads on is not stopped at. */
+void cursor_settle(struct cursor *cursor)
+{
+	if (leads_on(cursor, cursor_entry(cursor)))
+		cursor_descend(cursor);
+}
+
+/* The table left behind is empty: takes it out of the one above, which is locked and stood in. */
+static void unlink_table(struct cursor *cursor, struct frame *table)
+{
+	struct page_tables *tables = cursor->tables;
+	uint64_t span = level_span(cursor->level);
+	uint64_t start = cursor->address & ~(span - 1);
+
+	cursor_exchange(cursor, ENTRY_ABSENT);
+	gather_span(cursor->gather, start, start + span);
+	table->next = cursor->gather->unlinked;
+	cursor->gather->unlinked = table;
+	atomic_fetch_sub_explicit(&tables->frames, (uint64_t)1 << table->order,
+				  memory_order_relaxed);
+}
+
+/* Up to the entry of the table stood in. */
+static void ascend(struct cursor *cursor)
+{
+	struct frame *table = cursor->table;
+	unsigned level = cursor->level + 1;
+
+	table_unlock(cursor->tables, table);
+	table_lock(cursor->tables, cursor->path[level]);
+	stand_in(cursor, cursor->path[level], level);
+	if (cursor->gather && table->table.live == 0)
+		unlink_table(cursor, table);
+}
+
+void cursor_end(struct cursor *cursor)
+{
+	while (cursor->gather && cursor->level < ARCH_LEVELS - 1 && cursor->table->table.live == 0)
+		ascend(cursor);
+	table_unlock(cursor->tables, cursor->table);
+}
+
+/* The slow half of cursor_next(): `next` lies behind the table stood in, or behind the range. */
+bool cursor_next_table(struct cursor *cursor, uint64_t next)
+{
+	if (next >= cursor->end) {
+		cursor_end(cursor);
+		return false;
+	}
+	do
+		ascend(cursor);
+	while (level_index(next, cursor->level) == 0);
+	cursor->address = next;
+	cursor->slot++;
+	cursor_settle(cursor);
+	return true;
+}
+
+/* Makes a prepared frame a table of entries like `entry`. */
+static void fill_table(struct page_tables *tables, struct frame *table, entry_t entry,
+		       unsigned level)
+{
+	unsigned count = entry_is_absent(entry) ? 0 : arch_entries(level);
+
+	frame_set_kind(tables->machine, table, FRAME_TABLE);
+	table->lock = (struct quire_lock){0};
+	table->table.live = count;
+	table->table.marks = count;
+	table->table.level = level;
+	table->table.locked = false;
+	for (unsigned i = 0; i < count; i++)
+		atomic_store_explicit(table_slot(tables->machine, table, i), entry,
+				      memory_order_relaxed);
+}
+
+void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
+{
+	struct page_tables *tables = cursor->tables;
+	struct frame *table = reserve->chain;
+	entry_t entry = cursor_entry(cursor);
+
+	quire_assert(cursor->level > 0 && table);
+	quire_assert(entry_is_absent(entry) || entry_is_marker(entry));
+	reserve->chain = table->next;
+	reserve->count--;
+	fill_table(tables, table, entry, cursor->level - 1);
+	atomic_fetch_add_explicit(&tables->frames, (uint64_t)1 << table->order,
+				  memory_order_relaxed);
+	cursor_exchange(cursor, entry_make_table(frame_number(tables->machine, table)));
+	cursor_descend(cursor);
+}
+
+void cursor_pause(struct cursor *cursor)
+{
+	quire_assert(cursor->tables->written);
+	table_unlock(cursor->tables, cursor->table);
+}
+
+void cursor_resume(struct cursor *cursor)
+{
+	table_lock(cursor->tables, cursor->table);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cursor: the only way to an entry.
+ *
+ * A cursor walks a range of addresses and stops at entries, with the lock of the table that holds
+ *the entry taken.  It stops at the highest entry that lies wholly inside the range.  A table that
+ *does is stopped at too; the operation handles it whole (moves it, say) or descends.  An absent
+ *entry, or one that is only read, may reach beyond the range.
+ *
+ *	range              [          ............          )
+ *	level 2   |     table     |     absent     |     table     |
+ *	level 1   ....|absent|leaf|                |leaf|absent|....
+ *	stops at       1     2          3           4     5
+ *
+ *	for (bool more = cursor_begin(&cursor, ...); more; more = cursor_next(&cursor)) {
+ *		entry_t entry = cursor_bottom(&cursor);
+ *		...
+ *	}
+ *
+ * With a gather the cursor edits: on its way up it unlinks tables that have become empty, for which
+ *the space's lock must be held for writing.  Without one it may still fill absent entries (faults
+ *do, with the lock held for reading).
+ *
+ * Tables are linked with their contents complete, by one store, under the lock of the table above.
+ *They are unlinked under the space's lock for writing only, so that a descent by a reader needs no
+ *locks on its way.
+ */
+#ifndef QUIRE_TABLE_CURSOR_H
+#define QUIRE_TABLE_CURSOR_H
+
+#include "arch_entry.h"
+#include "table/table.h"
+
+struct cursor {
+	struct page_tables *tables;
+	uint64_t start, end;		 /* the range */
+	uint64_t address;		 /* where the entry begins, or the range inside it */
+	unsigned level;			 /* of the entry */
+	struct frame *table;		 /* that holds the entry; locked */
+	_Atomic entry_t *slot;		 /* the entry */
+	struct frame *path[ARCH_LEVELS]; /* tables above and including `table`, by level */
+	struct gather *gather;		 /* NULL: unlinks nothing */
+};
+
+static inline uint64_t level_span(unsigned level)
+{
+	return (uint64_t)1 << arch_shift(level);
+}
+static inline unsigned level_index(uint64_t address, unsigned level)
+{
+	return (unsigned)(address >> arch_shift(level)) & (arch_entries(level) - 1);
+}
+static inline bool level_aligned(uint64_t address, unsigned level)
+{
+	return (address & (level_span(level) - 1)) == 0;
+}
+
+/* How many of the levels 1 to `level` have entries that `address` cuts in two. */
+static inline unsigned levels_misaligned(uint64_t address, unsigned level)
+{
+	unsigned count = 0;
+
+	for (; level > 0; level--)
+		count += !level_aligned(address, level);
+	return count;
+}
+
+static inline _Atomic entry_t *table_slot(struct quire_machine *machine, struct frame *table,
+					  unsigned index)
+{
+	return (_Atomic entry_t *)frame_memory(machine, table) + index;
+}
+static inline entry_t slot_load(_Atomic entry_t *slot)
+{
+	return atomic_load_explicit(slot, memory_order_acquire);
+}
+
+/* Stops at the first entry of [start, end), which is not empty; always true. */
+bool cursor_begin(struct cursor *cursor, struct page_tables *tables, uint64_t start, uint64_t end,
+		  struct gather *gather);
+/* Leaves the entry: down into the table that stands there. */
+void cursor_descend(struct cursor *cursor);
+/*
+ * Puts a table from the reserve in the place of an absent entry or marker, which its entries
+ * repeat, and descends to the one for cursor->address.
+ */
+void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve);
+/* Ends the walk before its range is done. */
+void cursor_end(struct cursor *cursor);
+/* Lets go of the lock and takes it again; the entry may be touched by no one else meanwhile (the
+ * space's lock is held for writing). */
+void cursor_pause(struct cursor *cursor);
+void cursor_resume(struct cursor *cursor);
+
+bool cursor_next_table(struct cursor *cursor, uint64_t next);
+void cursor_settle(struct cursor *cursor);
+
+/* Goes on behind the entry; false when the range is done, and then the cursor holds nothing any
+ * more. */
+static inline bool cursor_next(struct cursor *cursor)
+{
+	uint64_t span = level_span(cursor->level);
+	uint64_t next = (cursor->address & ~(span - 1)) + span;
+
+	if (next >= cursor->end || level_index(next, cursor->level) == 0)
+		return cursor_next_table(cursor, next);
+	cursor->address = next;
+	cursor->slot++;
+	if (cursor->end - next < span)
+		cursor_settle(cursor);
+	return true;
+}
+
+static inline entry_t cursor_entry(const struct cursor *cursor)
+{
+	return slot_load(cursor->slot);
+}
+/* Descends as long as a table stands there; the entry below. */
+static inline entry_t cursor_bottom(struct cursor *cursor)
+{
+	entry_t entry = cursor_entry(cursor);
+
+	while (entry_is_table(entry, cursor->level)) {
+		cursor_descend(cursor);
+		entry = cursor_entry(cursor);
+	}
+	return entry;
+}
+/* Where the entry's span ends, inside the range. */
+static inline uint64_t cursor_reach(const struct cursor *cursor)
+{
+	uint64_t span = level_span(cursor->level);
+
+	return min_u64((cursor->address & ~(span - 1)) + span, cursor->end);
+}
+/* Whether the entry's whole span lies in the range. */
+static inline bool cursor_whole(const struct cursor *cursor)
+{
+	return cursor_reach(cursor) - cursor->address == level_span(cursor->level);
+}
+
+/* Keeps the table's counters when `was` gives way to `is`. */
+static inline void cursor_recount(struct cursor *cursor, entry_t was, entry_t is)
+{
+	struct frame *table = cursor->table;
+
+	quire_assert(table->table.locked);
+	table->table.live += (uint32_t)!entry_is_absent(is) - (uint32_t)!entry_is_absent(was);
+	table->table.marks += (uint32_t)entry_is_marker(is) - (uint32_t)entry_is_marker(was);
+}
+/* Replaces the entry whatever the hardware does to it meanwhile; what stood there. */
+static inline entry_t cursor_exchange(struct cursor *cursor, entry_t entry)
+{
+	entry_t was = atomic_exchange_explicit(cursor->slot, entry, memory_order_acq_rel);
+
+	cursor_recount(cursor, was, entry);
+	return was;
+}
+/* Replaces a leaf by a changed one, if the hardware has not touched it since `*was` was read; else
+ * *was is what stands there. */
+static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t leaf)
+{
+	quire_assert(cursor->table->table.locked);
+	return atomic_compare_exchange_strong_explicit(cursor->slot, was, leaf,
+						       memory_order_acq_rel, memory_order_acquire);
+}
+
+static inline struct frame *leaf_frame(struct page_tables *tables, entry_t leaf)
+{
+	return frame_at(tables->machine, entry_frame(leaf));
+}
+/* `pages` more (or, negative, fewer) pages of `kind` are mapped. */
+static inline void tables_resident(struct page_tables *tables, enum table_resident kind,
+				   int64_t pages)
+{
+	atomic_fetch_add_explicit(&tables->resident[kind], (uint64_t)pages, memory_order_relaxed);
+}
+
+#endif

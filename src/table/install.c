@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What faults do to one page.
+ *
+ * A fault looks (table_probe), prepares what it needs with no table locked, and then puts its leaf
+ * in place if nothing has changed since it looked. If something has, another fault was quicker, and
+ * the access is simply made again.
+ */
+#include "table/cursor.h"
+
+void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot)
+{
+	struct frame *table = tables->root;
+	unsigned level = ARCH_LEVELS - 1;
+	entry_t entry = slot_load(table_slot(tables->machine, table, level_index(page, level)));
+
+	while (entry_is_table(entry, level)) {
+		table = leaf_frame(tables, entry);
+		level--;
+		entry = slot_load(table_slot(tables->machine, table, level_index(page, level)));
+	}
+	*snapshot = (struct table_snapshot){
+		.entry = entry,
+		.kind = TABLE_ABSENT,
+		.missing = level,
+	};
+	if (entry_is_marker(entry)) {
+		snapshot->kind = TABLE_MARKER;
+		snapshot->marks = entry_marks(entry);
+	} else if (entry_is_leaf(entry, level)) {
+		snapshot->kind = TABLE_LEAF;
+		snapshot->accessible = entry_accessible(entry);
+		snapshot->writable = entry_writable(entry);
+		snapshot->executable = entry_executable(entry);
+		snapshot->exclusive = entry_exclusive(entry);
+		if (!entry_special(entry))
+			snapshot->frame = leaf_frame(tables, entry);
+	}
+}
+
+static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *leaf)
+{
+	struct frame *frame = leaf->frame ? leaf->frame : tables->machine->zero_page;
+	entry_t entry = entry_make_leaf(frame_number(tables->machine, frame), 0);
+
+	entry = entry_set_permissions(entry, leaf->allow.access, leaf->allow.write,
+				      leaf->allow.execute);
+	entry = entry_set_exclusive(entry, leaf->exclusive);
+	entry = entry_set_dirty(entry, leaf->dirty);
+	return entry_set_young(leaf->frame ? entry : entry_set_special(entry), true);
+}
+
+/* A leaf goes: no CPU may read the old page when the first one can write to the new. */
+static void retire(struct cursor *cursor, struct gather *gather)
+{
+	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
+
+	if (!entry_is_leaf(entry, cursor->level))
+		return;
+	gather_span(gather, cursor->address, cursor_reach(cursor));
+	gather_flush(gather);
+	if (entry_special(entry))
+		return;
+	gather_frame(gather, leaf_frame(cursor->tables, entry));
+	tables_resident(cursor->tables, RESIDENT_ANON, -1);
+}
+
+bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
+		   const struct table_leaf *leaf, struct table_reserve *reserve,
+		   struct gather *gather)
+{
+	struct cursor cursor;
+	bool same;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	while (cursor.level > 0 && entry_same(cursor_entry(&cursor), snapshot->entry))
+		cursor_push_down(&cursor, reserve);
+	same = cursor.level == 0 && entry_same(cursor_entry(&cursor), snapshot->entry);
+	if (same) {
+		if (!entry_is_absent(snapshot->entry))
+			retire(&cursor, gather);
+		cursor_exchange(&cursor, make_leaf(tables, leaf));
+		if (leaf->frame)
+			tables_resident(tables, RESIDENT_ANON, 1);
+	}
+	cursor_end(&cursor);
+	return same;
+}
+
+static void make_writable(struct cursor *cursor, entry_t was)
+{
+	entry_t is;
+
+	do {
+		is = entry_set_permissions(was, true, true, entry_executable(was));
+		is = entry_set_exclusive(is, true);
+		is = entry_set_young(entry_set_dirty(is, true), true);
+	} while (!cursor_update(cursor, &was, is));
+}
+
+static bool sole_holder(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->holders, memory_order_acquire) == FRAME_ONE_MAPPING;
+}
+
+enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
+			     const struct table_snapshot *snapshot)
+{
+	enum table_reuse answer = TABLE_CHANGED;
+	struct cursor cursor;
+	entry_t entry;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	entry = cursor_entry(&cursor);
+	if (entry_same(entry, snapshot->entry)) {
+		if (entry_exclusive(entry) || sole_holder(snapshot->frame)) {
+			make_writable(&cursor, entry);
+			answer = TABLE_REUSED;
+		} else {
+			frame_hold(snapshot->frame, FRAME_ONE_REFERENCE);
+			answer = TABLE_MUST_COPY;
+		}
+	}
+	cursor_end(&cursor);
+	return answer;
+}
+
+static bool permits(entry_t entry, unsigned level, enum quire_access access)
+{
+	return entry_is_leaf(entry, level) && entry_accessible(entry) &&
+	       (access != QUIRE_WRITE || entry_writable(entry));
+}
+
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access)
+{
+	struct frame *frame = NULL;
+	struct cursor cursor;
+	entry_t was, is;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	was = cursor_entry(&cursor);
+	if (permits(was, cursor.level, access)) {
+		do {
+			is = entry_set_young(was, true);
+			if (access == QUIRE_WRITE)
+				is = entry_set_dirty(is, true);
+		} while (is != was && !cursor_update(&cursor, &was, is));
+		frame = leaf_frame(tables, was);
+		if (!entry_special(was))
+			frame_hold(frame, FRAME_ONE_REFERENCE);
+	}
+	cursor_end(&cursor);
+	return frame;
+}

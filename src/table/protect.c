@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Protect: the leaves of a range get the permissions of their VMA.
+ *
+ * A leaf becomes writable at once only where a write fault would have had nothing to do: its page
+ * is this entry's own (exclusive) and not write-protected by userfaultfd.  The hardware may set
+ * accessed and dirty while the entry changes; a changed entry is put in its place only if it was
+ * made from what stands there, so neither bit is lost.
+ */
+#include "table/cursor.h"
+
+static bool tightens(entry_t was, entry_t is)
+{
+	return (entry_accessible(was) && !entry_accessible(is)) ||
+	       (entry_writable(was) && !entry_writable(is)) ||
+	       (entry_executable(was) && !entry_executable(is));
+}
+
+static entry_t permitted(entry_t leaf, struct table_permissions allow)
+{
+	bool write = allow.write && entry_exclusive(leaf) && !entry_uffd_wp(leaf);
+
+	return entry_set_permissions(leaf, allow.access, write, allow.execute);
+}
+
+void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
+		   struct table_permissions allow, struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t was = cursor_bottom(&cursor), is;
+
+		if (!entry_is_leaf(was, cursor.level))
+			continue;
+		quire_assert(cursor_whole(&cursor));
+		do
+			is = permitted(was, allow);
+		while (was != is && !cursor_update(&cursor, &was, is));
+		if (tightens(was, is))
+			gather_span(gather, cursor.address, cursor_reach(&cursor));
+	}
+}

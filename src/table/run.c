@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading tables: as runs of equal entries, as counts, and with suspicion.
+ */
+#include "table/cursor.h"
+
+static void describe(struct page_tables *tables, const struct cursor *cursor, entry_t entry,
+		     struct table_run *run)
+{
+	*run = (struct table_run){
+		.start = cursor->address,
+		.end = cursor_reach(cursor),
+		.level = cursor->level,
+		.kind = QUIRE_ENTRY_ABSENT,
+	};
+	if (entry_is_marker(entry)) {
+		run->kind =
+			entry_marks(entry) & MARK_GUARD ? QUIRE_ENTRY_GUARD : QUIRE_ENTRY_MARKER;
+	} else if (entry_is_leaf(entry, cursor->level)) {
+		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
+
+		run->kind = QUIRE_ENTRY_LEAF;
+		run->accessible = run->user = entry_accessible(entry);
+		run->writable = entry_writable(entry);
+		run->exec = entry_executable(entry);
+		run->dirty = entry_dirty(entry);
+		run->young = entry_young(entry);
+		run->uffd_wp = entry_uffd_wp(entry);
+		run->soft_dirty = entry_soft_dirty(entry);
+		run->special = entry_special(entry);
+		run->exclusive = entry_exclusive(entry);
+		run->number = entry_frame(entry) + (inside >> PAGE_SHIFT);
+		if (!run->special)
+			run->frame = frame_at(tables->machine, run->number);
+	}
+}
+
+/* The entry that would continue a run: equal, and for pages that are counted, of the frame that
+ * follows. */
+static entry_t successor(entry_t entry, unsigned level)
+{
+	if (!entry_is_leaf(entry, level) || entry_special(entry))
+		return entry;
+	return entry_next_frame(entry, level);
+}
+
+void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool single,
+	       struct table_run *run)
+{
+	struct cursor cursor;
+	entry_t entry, expected;
+	unsigned level;
+	bool more = cursor_begin(&cursor, tables, start, end, NULL);
+
+	entry = cursor_bottom(&cursor);
+	level = cursor.level;
+	describe(tables, &cursor, entry, run);
+	while (!single && (more = cursor_next(&cursor))) {
+		expected = successor(entry, level);
+		entry = cursor_bottom(&cursor);
+		if (entry != expected || cursor.level != level)
+			break;
+		run->end = cursor_reach(&cursor);
+	}
+	if (more)
+		cursor_end(&cursor);
+}
+
+uint64_t table_span(unsigned level)
+{
+	return level_span(level);
+}
+
+void table_count(struct page_tables *tables, struct quire_tables_report *report)
+{
+	struct cursor cursor;
+
+	*report = (struct quire_tables_report){.levels = ARCH_LEVELS};
+	report->bytes = atomic_load_explicit(&tables->frames, memory_order_relaxed) * PAGE_SIZE;
+	report->level[ARCH_LEVELS - 1].tables = 1;
+	for (bool more = cursor_begin(&cursor, tables, 0, table_address_end(), NULL); more;
+	     more = cursor_next(&cursor)) {
+		while (entry_is_table(cursor_entry(&cursor), cursor.level)) {
+			cursor_descend(&cursor);
+			report->level[cursor.level].tables++;
+		}
+		report->level[cursor.level].marks += entry_is_marker(cursor_entry(&cursor));
+	}
+}
+
+static void check_table(struct page_tables *tables, struct frame *table, uint64_t address,
+			table_violation *violation, void *context)
+{
+	unsigned level = table->table.level;
+	unsigned live = 0, marks = 0;
+
+	for (unsigned i = 0; i < arch_entries(level); i++) {
+		entry_t entry = slot_load(table_slot(tables->machine, table, i));
+
+		live += !entry_is_absent(entry);
+		marks += entry_is_marker(entry);
+		if (entry_forbidden(entry))
+			violation(context, "entry is read-only and hardware-dirty", address);
+		if (!entry_is_absent(entry) && !entry_is_marker(entry) &&
+		    !frame_exists(tables->machine, entry_frame(entry)))
+			violation(context, "entry names a frame outside the machine", address);
+	}
+	if (table->kind != FRAME_TABLE)
+		violation(context, "a linked table's frame is not a table", address);
+	if (table == tables->root)
+		return;
+	if (live != table->table.live || marks != table->table.marks)
+		violation(context, "table's counters differ from its entries", address);
+	if (live == 0)
+		violation(context, "an empty table is linked", address);
+}
+
+void table_check(struct page_tables *tables, uint64_t start, uint64_t end,
+		 table_violation *violation, void *context)
+{
+	struct cursor cursor;
+	uint64_t linked = 0;
+
+	bool more = cursor_begin(&cursor, tables, start, end, NULL);
+
+	for (unsigned level = cursor.level; level < ARCH_LEVELS; level++)
+		check_table(tables, cursor.path[level], start, violation, context);
+	for (; more; more = cursor_next(&cursor)) {
+		while (entry_is_table(cursor_entry(&cursor), cursor.level)) {
+			cursor_descend(&cursor);
+			linked++;
+			check_table(tables, cursor.table, cursor.address, violation, context);
+		}
+	}
+	if (start == 0 && end == table_address_end() &&
+	    linked + ((uint64_t)1 << tables->root->order) != tables->frames)
+		violation(context, "the count of tables differs from the tables linked", 0);
+}

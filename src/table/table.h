@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables: the operations that change or read a range of entries.  What stands in an entry is
+ * known here and in src/arch only.
+ *
+ * A *marker* on an absent entry speaks for the entry's whole span, at whatever level it stands.  A
+ * range operation works on the highest entries that lie wholly inside its range, so it must not
+ * begin or end in the middle of a marker or leaf: cut there first.
+ *
+ * Prepare and commit: table_cut_cost() and its kin tell how many tables a unit of work needs;
+ * table_reserve() takes them from the allocator and may fail; everything else here returns void.
+ *
+ * Locks, unless a function says otherwise: the space's lock is held for writing.  Each table has a
+ * lock of its own around its entries, taken inside; one is held at a time, and a child's only after
+ * its parent's when two are (copy and move).
+ *
+ * Ranges are [start, end), whole pages, inside the address space.
+ */
+#ifndef QUIRE_TABLE_TABLE_H
+#define QUIRE_TABLE_TABLE_H
+
+#include "frame/machine.h"
+#include <quire/fault.h>
+#include <quire/report.h>
+
+/*
+ * The page tables of one address space, and what is counted of them.  The space embeds this; the
+ * locks named here are the space's.
+ */
+enum table_resident { RESIDENT_ANON, RESIDENT_FILE, RESIDENT_SHMEM, RESIDENT_KINDS };
+
+struct page_tables {
+	struct quire_machine *machine; /* constant, as are the next two */
+	struct frame *root;
+	uint64_t tag;
+	_Atomic uint64_t cpus; /* atomic: bit n: CPU n has entered */
+	_Atomic uint64_t
+		resident[RESIDENT_KINDS]; /* atomic: pages mapped by leaves, the zero page aside */
+	_Atomic uint64_t frames;	  /* atomic: frames of page tables, the root included */
+	bool written; /* the space's lock is held for writing (for assertions) */
+};
+
+/*
+ * Internal error: no frame left.  Public functions turn it into -ENOMEM after the machine's reclaim
+ * hook has said that there is no use in trying again; the limits that Linux answers with ENOMEM are
+ * -QUIRE_ENOMEM from the start.
+ */
+#define NO_FRAMES 4096
+
+/* What a VMA lets its leaves allow. */
+struct table_permissions {
+	bool access; /* any at all */
+	bool write;
+	bool execute;
+};
+
+/* Tables prepared for a unit of work: zeroed frames. */
+struct table_reserve {
+	struct frame *chain;
+	unsigned count;
+};
+/* Adds `count` tables.  0, or -NO_FRAMES: then nothing was added. */
+int table_reserve(struct quire_machine *machine, struct table_reserve *reserve, unsigned count);
+/* Gives back what was not used. */
+void table_unreserve(struct quire_machine *machine, struct table_reserve *reserve);
+
+/*
+ * What an operation has taken out of the tables and must not be reused before one flush: frames,
+ * tables, and the span that any CPU may still translate.  Lives on the operation's stack.
+ */
+#define GATHER_SHARED 24
+struct gather {
+	struct page_tables *tables;
+	uint64_t start, end;		     /* span to flush; empty: start >= end */
+	struct frame *exclusive;	     /* frames that no one else holds */
+	struct frame *unlinked;		     /* tables */
+	struct frame *shared[GATHER_SHARED]; /* frames that others hold too: one reference each */
+	unsigned shared_count;
+};
+void gather_begin(struct gather *gather, struct page_tables *tables);
+/* Adds [start, end) to the span. */
+void gather_span(struct gather *gather, uint64_t start, uint64_t end);
+/* The mapping of `frame` has gone from an entry. */
+void gather_frame(struct gather *gather, struct frame *frame);
+/* Flushes what was gathered so far, freeing nothing. */
+void gather_flush(struct gather *gather);
+/* Flushes, then frees.  The operation has not ended before this. */
+void gather_end(struct gather *gather);
+
+/* A new root, or NULL; the root's release when every entry of the user half is absent. */
+struct frame *table_root_new(struct quire_machine *machine, const uint64_t *entries, unsigned first,
+			     unsigned count);
+void table_root_free(struct quire_machine *machine, struct frame *root);
+/* Copies the root entries beyond address `highest`, the host's, for a fork. */
+void table_root_copy_host(struct quire_machine *machine, struct frame *from, struct frame *to,
+			  uint64_t highest);
+/* Bytes of addresses that the format maps for users. */
+uint64_t table_address_end(void);
+/* Whether `count` root entries from index `first` on lie beyond address `highest`. */
+bool table_root_range_valid(unsigned first, unsigned count, uint64_t highest);
+
+/* Pushes down what straddles `address`, so that no marker or leaf contains it other than at its
+ * start. */
+unsigned table_cut_cost(struct page_tables *tables, uint64_t address);
+void table_cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve);
+
+/* Makes every entry absent, and drops what it held.  Tables that become empty go. */
+void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
+
+/* Gives every leaf these permissions; write only where the leaf may have it without a fault
+ * (exclusive, not uffd-wp). */
+void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
+		   struct table_permissions allow, struct gather *gather);
+
+/* What a marker says; a set of bits. */
+enum table_mark {
+	MARK_GUARD = 1, /* an access is a SEGV (MADV_GUARD_INSTALL) */
+};
+
+/*
+ * Puts markers on a range, each at the highest entry that fits; everything in it must be absent
+ * (zap first).  The cost is a bound that holds whatever tables the zap leaves: at most 2 * (levels
+ * - 1).
+ */
+unsigned table_mark_cost(uint64_t start, uint64_t end);
+void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, enum table_mark mark,
+		struct table_reserve *reserve);
+/* Makes guard markers absent; everything else stays. */
+void table_unguard(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
+
+/* MADV_COLD, FREE and PAGEOUT on anonymous leaves. */
+enum table_aging {
+	TABLE_COLD,	/* old */
+	TABLE_LAZYFREE, /* old and clean, and the content may be dropped while it stays so */
+	TABLE_RECLAIM,	/* pages that are lazily freed and clean go */
+};
+void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
+	       struct gather *gather);
+
+/*
+ * Moves the entries of [from, from + length) to [to, ...), which is absent throughout and does not
+ * overlap.  Whole tables are moved where both ends are aligned alike.
+ */
+unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length);
+void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
+		struct table_reserve *reserve, struct gather *gather);
+
+/*
+ * fork: copies the entries of one private VMA from `parent` to the same addresses of `child`, which
+ * are absent.  Writable and exclusive leaves lose both in the parent.  The child is seen by no one
+ * else yet; the parent's lock is held for writing.
+ */
+void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
+		struct table_reserve *reserve, struct gather *gather);
+
+/*
+ * Faults.  The space's lock is held for reading.
+ *
+ * table_probe(): what stands at a page now, by a walk without locks: a snapshot.  `missing` is how
+ * many tables table_install() would have to link to reach the page; `frame` is the leaf's, NULL for
+ * a special one.
+ */
+struct table_snapshot {
+	uint64_t entry; /* opaque */
+	enum { TABLE_ABSENT, TABLE_LEAF, TABLE_MARKER } kind;
+	unsigned missing;
+	unsigned marks; /* MARK_*, of a marker */
+	bool accessible, writable, executable, exclusive, zero_page;
+	struct frame *frame;
+};
+void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot);
+
+/* What table_install() puts in the place of the snapshot. */
+struct table_leaf {
+	struct frame *frame; /* one mapping of it becomes the entry's; NULL: the zero page */
+	struct table_permissions allow;
+	bool exclusive;
+	bool dirty;
+};
+/*
+ * Replaces what `snapshot` saw by a young leaf, if it still stands there; tables are taken from the
+ * reserve.  Whether it did. What was replaced goes to the gather.
+ */
+bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
+		   const struct table_leaf *leaf, struct table_reserve *reserve,
+		   struct gather *gather);
+/*
+ * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
+ * exclusive or its frame has no other holder, makes it exclusive, writable, dirty and young.  If it
+ * must be copied, takes a reference to its frame for that time.
+ */
+enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
+enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
+			     const struct table_snapshot *snapshot);
+
+/*
+ * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page:
+ * without); else NULL.  Sets young, and dirty for a write.
+ */
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access);
+
+/* What the hardware's walker does for a user access; see quire_translate().  No lock. */
+bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
+		     struct quire_translation *translation);
+
+/*
+ * Reports.  The space's lock is held at least for reading.
+ *
+ * A run is a stretch of equal entries: all absent, markers with the same marks, or leaves that
+ * agree in every bit and whose frames (if any) follow one another by number.  Runs end where the
+ * level changes, and at the end of the range.
+ */
+struct table_run {
+	uint64_t start, end;
+	unsigned level;
+	enum quire_entry_kind kind; /* ABSENT, LEAF, GUARD, POISON or MARKER */
+	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
+	bool accessible;
+	struct frame
+		*frame;	 /* of the first page; NULL where the leaf is special, or there is none */
+	uint64_t number; /* hardware number of the first frame, for leaves */
+};
+/* The run that begins at `start`; it ends at `end` at the latest.  single: do not look beyond the
+ * first entry. */
+void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool single,
+	       struct table_run *run);
+
+/* Bytes that an entry of `level` translates. */
+uint64_t table_span(unsigned level);
+
+/* Tables and markers of the space by level; the sum of what table_run's walk would meet. */
+void table_count(struct page_tables *tables, struct quire_tables_report *report);
+
+/*
+ * The checker's view of the tables: counters of each table against its entries, no empty table, no
+ * forbidden encoding, no frame that is not the machine's.  Tables on the way to the range are taken
+ * in where the walk stops in them.
+ */
+typedef void table_violation(void *context, const char *what, uint64_t address);
+void table_check(struct page_tables *tables, uint64_t start, uint64_t end,
+		 table_violation *violation, void *context);
+
+#endif

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The embedding example of the README is the one that is built, and it says what it should.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+status=0
+
+report() { # NAME WANT GOT
+	if [ "$2" = "$3" ]; then
+		echo "ok - $1"
+	else
+		echo "not ok - $1"
+		diff <(printf '%s\n' "$2") <(printf '%s\n' "$3") | sed 's/^/# /'
+		status=1
+	fi
+}
+
+report "examples/embed runs" "parent sees p, child sees c
+a write now is a SEGV" "$(build/examples/embed 2>&1)"
+report "the README shows examples/embed.c" "$(cat examples/embed.c)" \
+	"$(awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md)"
+exit $status

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host for tests of single structures: one thread, so a lock that is taken twice would never be
+ * had, and a lock that is released without being held is a bug.  A panic ends the test program,
+ * unless the test expects it (see test_support.h).
+ */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <quire/port.h>
+
+#include "test_support.h"
+
+static jmp_buf *expected_panic;
+
+bool panics(void (*function)(void *), void *argument)
+{
+	jmp_buf escape;
+
+	expected_panic = &escape;
+	if (setjmp(escape)) {
+		expected_panic = NULL;
+		return true;
+	}
+	function(argument);
+	expected_panic = NULL;
+	return false;
+}
+
+_Noreturn void quire_port_panic(void *host, const char *file, int line, const char *what)
+{
+	(void)host;
+	if (expected_panic)
+		longjmp(*expected_panic, 1);
+	fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
+	abort();
+}
+
+static void expect(bool condition, const char *what)
+{
+	if (!condition)
+		quire_port_panic(NULL, "port_stub", 0, what);
+}
+
+void quire_port_flush(void *host, const struct quire_flush *flush)
+{
+	(void)host;
+	expect(flush->start < flush->end, "an empty flush");
+}
+
+#if QUIRE_PORT_TIER >= 1
+
+void quire_port_lock(void *host, struct quire_lock *lock)
+{
+	(void)host;
+	expect(lock->word == 0, "a lock taken twice");
+	lock->word = 1;
+}
+
+void quire_port_unlock(void *host, struct quire_lock *lock)
+{
+	(void)host;
+	expect(lock->word == 1, "a lock released that was not held");
+	lock->word = 0;
+}
+
+/* word[0] counts readers, word[1] is set while there is a writer. */
+void quire_port_read_lock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	expect(lock->word[0] == 0 && lock->word[1] == 0, "an rwlock taken twice");
+	lock->word[0] = 1;
+}
+
+void quire_port_read_unlock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	expect(lock->word[0] == 1, "an rwlock released that was not held for reading");
+	lock->word[0] = 0;
+}
+
+void quire_port_write_lock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	expect(lock->word[0] == 0 && lock->word[1] == 0, "an rwlock taken twice");
+	lock->word[1] = 1;
+}
+
+void quire_port_write_unlock(void *host, struct quire_rwlock *lock)
+{
+	(void)host;
+	expect(lock->word[1] == 1, "an rwlock released that was not held for writing");
+	lock->word[1] = 0;
+}
+
+#endif

@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Runs everything that is checked, section by section, and ends with the line
+# "N passed, N failed[, N skipped]".
+#
+# Every section is a shell function whose output is lines in the manner of TAP: "ok ...",
+# "not ok ...", either with "# SKIP why", and whatever else explains a failure.  The lines are
+# counted; of a section with a failure all is shown but what went well.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+exec </dev/null
+
+passed=0
+failed=0
+skipped=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+section() { # NAME FUNCTION [ARG...]
+	local name=$1 log=$work/section start=$SECONDS ok not skip
+	shift
+	printf '== %s\n' "$name"
+	"$@" >"$log" 2>&1
+	skip=$(grep -cE '^(not )?ok\b.*# SKIP' "$log") # cmocka says "not ok" of what it skips
+	ok=$(grep -E '^ok\b' "$log" | grep -cv '# SKIP')
+	not=$(grep -E '^not ok\b' "$log" | grep -cv '# SKIP')
+	if [ $((ok + not + skip)) -eq 0 ]; then
+		echo "not ok - $name: nothing was run" >>"$log"
+		not=1
+	fi
+	if [ "$not" -gt 0 ]; then
+		grep -vE '^(ok\b|1\.\.|# ok|\[ *[0-9]+%\])' "$log" | sed 's/^/   /'
+	elif [ "$skip" -gt 0 ]; then
+		grep -E '^(not )?ok\b.*# SKIP' "$log" | sed 's/^/   /'
+	fi
+	printf '   %d passed, %d failed, %d skipped in %d s\n' \
+		"$ok" "$not" "$skip" $((SECONDS - start))
+	passed=$((passed + ok))
+	failed=$((failed + not))
+	skipped=$((skipped + skip))
+}
+
+# Sanitizers need the address space laid out as they expect it, where that can be asked for.
+fixed_layout=
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_layout="setarch $(uname -m) -R"; fi
+
+build() { # PRESET
+	if scripts/build.sh "$1"; then
+		echo "ok - build $1"
+	else
+		echo "not ok - build $1"
+	fi
+}
+
+# A test program prints "1..n" for each of its groups, and a line for each test.  One that crashes
+# prints too few.
+unit() { # DIRECTORY
+	local name program log=$work/unit status planned found
+	while read -r name; do
+		program=$1/tests/$name
+		echo "# $program"
+		CMOCKA_MESSAGE_OUTPUT=TAP $fixed_layout timeout 300 "$program" >"$log" 2>&1 </dev/null
+		status=$?
+		cat "$log"
+		planned=$(awk -F '[.][.]' '/^1[.][.]/ { sum += $2 } END { print sum + 0 }' "$log")
+		found=$(grep -cE '^(not )?ok\b' "$log")
+		if [ "$planned" -eq 0 ] || [ "$planned" -ne "$found" ]; then
+			echo "not ok - $program: $found of $planned tests reported, status $status"
+		elif [ "$status" -ne 0 ] && ! grep -qE '^not ok\b' "$log"; then
+			echo "not ok - $program: status $status"
+		fi
+	done <"$1/tests/names"
+}
+
+# An example shows something, and ends with status 0 if it went as it should.
+examples() { # DIRECTORY
+	local name log=$work/example
+	while read -r name; do
+		if timeout 60 "$1/examples/$name" >"$log" 2>&1 </dev/null; then
+			echo "ok - examples/$name"
+		else
+			echo "not ok - examples/$name: status $?"
+			sed 's/^/# /' "$log"
+		fi
+	done <"$1/examples/names"
+}
+
+# Shell scripts print their own lines; one that fails without a line to say so is counted.
+scripts() { # SCRIPT...
+	local script log=$work/script status
+	for script in "$@"; do
+		[ -f "$script" ] || continue
+		timeout 120 "$script" >"$log" 2>&1
+		status=$?
+		cat "$log"
+		if [ "$status" -ne 0 ] && ! grep -qE '^not ok\b' "$log"; then
+			echo "not ok - $script: status $status"
+		fi
+	done
+}
+
+# Each scenario is one test, told by its exit status.
+scenarios() { # PROGRAM [OPTION...]
+	local file status log=$work/scenario
+	for file in scenarios/*.lua; do
+		[ -f "$file" ] || continue
+		$fixed_layout timeout 120 "$@" "$file" >"$log" 2>&1
+		status=$?
+		case $status in
+		0) echo "ok - $file" ;;
+		77) echo "ok - $file # SKIP $(tail -n 1 "$log")" ;;
+		*)
+			echo "not ok - $file: status $status"
+			sed 's/^/# /' "$log"
+			;;
+		esac
+	done
+}
+
+have_scenarios() { # DIRECTORY
+	[ -x "$1/quire" ] && compgen -G 'scenarios/*.lua' >/dev/null
+}
+
+section "build" build default
+section "unit tests" unit build
+section "examples" examples build
+section "symbols, layers, sizes" scripts tests/check_*.sh
+if compgen -G 'tests/scripts/*.sh' >/dev/null; then
+	section "the command" scripts tests/scripts/*.sh
+fi
+if have_scenarios build; then
+	section "scenarios, library against Linux" scenarios build/quire run --on both
+	section "scenarios, 40 of the allocations failing, one a run" \
+		scenarios build/quire run --fail-sweep 40
+fi
+
+if command -v clang >/dev/null; then
+	section "build with clang" build clang
+	section "unit tests, clang" unit build-clang
+else
+	section "build with clang" echo "ok - clang # SKIP not installed"
+fi
+for sanitizer in asan-ubsan tsan; do
+	section "build with $sanitizer" build $sanitizer
+	section "unit tests, $sanitizer" unit build-$sanitizer
+	if have_scenarios build-$sanitizer; then
+		section "scenarios on the library, $sanitizer" \
+			scenarios build-$sanitizer/quire run --on quire
+	fi
+done
+section "build without assertions" build release
+if have_scenarios build-release; then
+	section "scenarios on the library, without assertions" \
+		scenarios build-release/quire run --on quire
+fi
+
+echo
+printf '%d passed, %d failed' "$passed" "$failed"
+if [ "$skipped" -gt 0 ]; then printf ', %d skipped' "$skipped"; fi
+echo
+[ "$failed" -eq 0 ]

@@ -1,0 +1,224 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# `quire run` itself: wrong options, wrong scripts, failing checks, skips, time-outs, interruption.
+# Usage: quire_run.sh [QUIRE]; prints "ok - ..." or "not ok - ..." for each case.
+quire=${1:-build/quire}
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+report() { # HELD NAME
+	if [ "$1" -eq 0 ]; then
+		echo "ok - $2"
+	else
+		echo "not ok - $2"
+		sed 's/^/# /' "$work/output"
+		failed=1
+	fi
+}
+
+# Runs quire; it must exit with STATUS, and say TEXT.
+expect() { # NAME STATUS TEXT ARG...
+	name=$1 want=$2 text=$3
+	shift 3
+	"$quire" "$@" >"$work/output" 2>&1 </dev/null
+	status=$?
+	[ $status -eq "$want" ] && grep -qF -e "$text" "$work/output"
+	held=$?
+	[ $status -eq "$want" ] || echo "exit status $status, want $want" >>"$work/output"
+	[ $held -eq 0 ] || echo "no \"$text\"" >>"$work/output"
+	report $held "$name"
+}
+
+# Runs the lines as a script, after those that make a process, a mapping and a thread.
+script() { # LINE...
+	printf '%s\n' 'local p = quire.process()' \
+		'local a, t = p:mmap{ length = "64K", prot = "rw" }, p:thread()' "$@" \
+		>"$work/script.lua"
+}
+
+expect_script() { # STATUS TEXT LINE...
+	want_status=$1 want_text=$2
+	shift 2
+	script "$@"
+	expect "$*" "$want_status" "$want_text" run --timeout 10 "$work/script.lua"
+}
+
+# A script error names the file, the line and the culprit.
+bad() { # TEXT LINE
+	expect_script 2 "script.lua:3: $1" "$2"
+}
+
+# ---- the command line
+expect "no command" 2 "Usage: quire"
+expect "--help" 0 "Usage: quire" --help
+expect "--version" 0 "quire " --version
+expect "unknown command" 2 "there is no command 'walk'" walk
+expect "run --help" 0 "Exit status" run --help
+expect "no script" 2 "no script given" run
+expect "only arguments" 2 "no script given" run -- a b
+expect "unknown option" 2 "unrecognized option '--fast'" run --fast x.lua
+expect "unknown target" 2 "there is no target 'bsd'" run --on bsd x.lua
+expect "--timeout in words" 2 "--timeout takes seconds, not 'long'" run --timeout long x.lua
+expect "--fail 0" 2 "--fail takes a number from 1, not '0'" run --fail 0 x.lua
+expect "--fail on linux" 2 "only the quire target" run --fail 1 --on linux x.lua
+expect "--fail twice over" 2 "exclude each other" run --fail 1 --fail-count x.lua
+expect "no such file" 2 "missing.lua" run "$work/missing.lua"
+expect "--json to nowhere" 2 "$work/none/x" run --json "$work/none/x" "$work/missing.lua"
+
+# ---- scripts that are wrong
+bad "mmap: unknown field 'lenght'" 'p:mmap{ lenght = 4096, prot = "rw" }'
+bad "mmap: the field 'length' is missing" 'p:mmap{ prot = "rw" }'
+bad "mmap: the field 'prot' is missing" 'p:mmap{ length = 4096 }'
+bad "mmap: length is not a size: '4Q'" 'p:mmap{ length = "4Q", prot = "rw" }'
+bad "mmap: length is not a size: '99999999T'" 'p:mmap{ length = "99999999T", prot = "rw" }'
+bad "mmap: length must be a size, not table" 'p:mmap{ length = {}, prot = "rw" }'
+bad "mmap: prot is not a protection: 'rq'" 'p:mmap{ length = 4096, prot = "rq" }'
+bad 'mmap: fixed must be true, false or "noreplace"' \
+	'p:mmap{ length = 4096, prot = "rw", fixed = "maybe" }'
+bad "mmap: populate must be a boolean, not number" 'p:mmap{ length = 1, prot = "r", populate = 1 }'
+bad "mmap: the argument must be a table, not number" 'p:mmap(4096)'
+bad "mmap: is a function of a process or thread, not of table" 'p.mmap{ length = 4096 }'
+bad "munmap: takes 2 arguments, not 1" 'p:munmap(a)'
+bad "munmap: takes 2 arguments, not 3" 'p:munmap(a, 4096, 1)'
+bad "munmap: address must be an integer, not nil" 'p:munmap(nil, 4096)'
+bad "munmap: address must be an integer, not string" 'p:munmap("4K", 4096)'
+bad "munmap: address must be an integer, not 1.5" 'p:munmap(1.5, 4096)'
+bad "mprotect: prot must be a string, not nil" 'p:mprotect(a, 4096, nil)'
+bad "mremap: unknown field 'maymov'" 'p:mremap(a, 4096, 8192, { maymov = true })'
+bad "madvise: advice is unknown: 'dontned'" 'p:madvise(a, 4096, "dontned")'
+bad "read: moves at most 16777216 bytes" 'p:read(a, "17M")'
+bad "write: bytes must be a string, not number" 'p:write(a, 5)'
+bad 'touch: access must be "r", "w" or "x"' 'p:touch(a, "q")'
+bad "result: p1.t1 has no call to wait for" 't:result()'
+bad "thread_result: p1.t0 has no call to wait for" 'p:thread_result()'
+bad "read: p1 has ended" 'p:exit() p:read(a, 1)'
+bad "read: p1 has ended" 'p:exit() t:read(a, 1)'
+bad "process has no 'peek'" 'p:peek(a)'
+bad "thread has no 'smaps'" 't:smaps(a)'
+bad "quire has no 'proces'" 'quire.proces()'
+bad "check has no 'equal'" 'check.equal(1, 1)'
+bad "check.fails: there is no error 'EINVALL'" 'check.fails("EINVALL", p:munmap(a, 0))'
+bad "check.pagemap: pagemap has no field 'preset'" 'check.pagemap(p, a, { preset = true })'
+bad "check.eq: takes at least 2 arguments, not 1" 'check.eq(1)'
+bad "setup: must come before everything else" 'quire.setup{ memory = "64M" }'
+bad "setup: unknown field 'memry'" 'quire.setup{ memry = "64M" }'
+bad "sleep: seconds must be a number, not string" 'quire.sleep("long")'
+bad "attempt to call a nil value (global 'maple')" 'maple()'
+bad "unexpected symbol near '='" 'x = = 3'
+bad "boom" 'error("boom")'
+
+# ---- names that are there, for what is not
+for call in 'quire.shmem{ size = 1 }' 'quire.hugetlb{}' 'quire.device{}' 'quire.swapoff()' \
+	'quire.userfaultfd_raw(p)' 'p:userfaultfd{}' 'p:scan{}' 'p:pin(a, 1)' 'p:migrate(a, 1)' \
+	'p:notifications()' 't:signal()'; do
+	bad "not built yet: " "$call"
+done
+bad "mmap: not built yet: shared" 'p:mmap{ length = 4096, prot = "rw", shared = true }'
+bad "mmap: not built yet: hugetlb" 'p:mmap{ length = 4096, prot = "rw", hugetlb = "2M" }'
+bad "mremap: not built yet: dontunmap" 'p:mremap(a, 4096, 4096, { dontunmap = true })'
+bad "madvise: not built yet: collapse" 'p:madvise(a, 4096, "collapse")'
+
+# ---- checks
+expect_script 1 'script.lua:3: [quire] sum: got 3, want 4' 'check.eq(1 + 2, 4, "sum")'
+expect_script 1 'got {b={1, 2}}, want {b={1, 3}}' 'check.eq({ b = { 1, 2 } }, { b = { 1, 3 } })'
+expect_script 1 'script.lua:3: [quire] no: got false, want a true value' 'check(false, "no")'
+expect_script 1 'got true, want nil, "EINVAL"' 'check.fails("EINVAL", p:munmap(a, 4096))'
+expect_script 1 'got nil, "EINVAL", want nil, "ENOMEM"' \
+	'check.fails("ENOMEM", p:munmap(a + 1, 4096))'
+expect_script 1 'at once: got {' 'check.pagemap(p, a, { present = true }, "at once")'
+expect_script 1 '(byte 2: got 0x00, want 0x79)' 'p:write(a, "x") check.page(p, a, "x\0y")'
+expect_script 1 'got nil, "SEGV"' 'check.page(p, 0, "x")'
+expect_script 1 ':5: [quire] second: got nil' 'check(nil, "first")' '' 'check(nil, "second")'
+expect_script 0 '1 passed, 0 failed, 0 skipped' \
+	'check(true) check.eq({ 1, { x = 2 } }, { 1, { x = 2.0 } })' \
+	'check.fails("SEGV", p:read(0, 1)) check.fails("EINVAL", p:munmap(a + 1, 1))' \
+	'check.pagemap(p, a, { present = false }) check.page(p, a, "\0\0")' \
+	'check.fails("EFAULT", p:syscall_write(0, "x")) check(quire.verify())'
+expect_script 0 '1 passed' 'check(not pcall(p.munmap, p, a)) check(p:munmap(a, "64K"))'
+
+# ---- several files, arguments, how scripts end
+printf 'quire.skip("not today")\n' >"$work/skip.lua"
+printf 'check(true)\n' >"$work/pass.lua"
+printf 'check(false)\n' >"$work/fail.lua"
+printf 'check.eq(({ ... })[2], "-x") check.eq(arg[1], "one")\n' >"$work/arguments.lua"
+printf 'os.exit(0)\n' >"$work/leave.lua"
+expect "a skipped script" 77 "skip.lua: skipped on quire: not today" run "$work/skip.lua"
+expect "all are skipped" 77 "0 passed, 0 failed, 2 skipped" run "$work/skip.lua" "$work/skip.lua"
+expect "one is skipped" 0 "1 passed, 0 failed, 1 skipped" run "$work/skip.lua" "$work/pass.lua"
+expect "the worst status wins" 1 "1 passed, 1 failed, 1 skipped" \
+	run "$work/fail.lua" "$work/pass.lua" "$work/skip.lua"
+expect "a script's arguments" 0 "1 passed" run "$work/arguments.lua" -- one -x
+expect "a script that leaves" 2 "left with exit status 0" run "$work/leave.lua"
+expect "--tap" 1 "not ok 2 - $work/fail.lua on quire" run --tap "$work/pass.lua" "$work/fail.lua"
+expect "--tap, skipped" 77 "# SKIP not today" run --tap "$work/skip.lua"
+script 'quire.say("A story.")' 'p:write(a + 4096, "x")'
+expect "--trace: a story" 0 "A story." run --trace "$work/script.lua"
+expect "--trace: a call" 0 '    4: p1:write(m1+0x1000, "x") → true' run --trace "$work/script.lua"
+expect "--json" 0 "1 passed" run --json "$work/json" "$work/script.lua"
+cp "$work/json" "$work/output"
+grep -q '"call":"p1:write(m1+0x1000, \\"x\\")"' "$work/json"
+report $? "--json: a call"
+
+# ---- allocations that fail
+expect "--fail-count" 0 "" run --fail-count "$work/script.lua"
+grep -qx '[0-9][0-9]*' "$work/output"
+report $? "--fail-count: a number and nothing else"
+expect "--fail 1" 0 "1 passed" run --fail 1 "$work/script.lua"
+expect "--fail-sweep 0" 0 "all held" run --fail-sweep 0 "$work/script.lua"
+
+# ---- time, interruption, death
+cat >"$work/spin.lua" <<-'END'
+	local stat = io.open("/proc/self/stat")
+	local out = io.open(arg[1], "w")
+	out:write(stat:read("n"), "\n")
+	out:close()
+	quire.process()
+	while true do end
+END
+expect "--timeout" 2 "spin.lua:6: [quire] timed out after 0.2 s" \
+	run --timeout 0.2 "$work/spin.lua" -- "$work/pid"
+
+running() { # PID: it is there, and more than a zombie that nobody has waited for
+	grep -qs '^State:.[^Z]' "/proc/$1/status"
+}
+
+# The runner must have ended with STATUS, and its worker with it.
+ended() { # STATUS NAME
+	worker=$(cat "$work/pid")
+	tries=0
+	while running "$worker" && [ $tries -lt 20 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	echo "exit status $status, want $1; worker $worker" >>"$work/output"
+	[ $status -eq "$1" ] && ! running "$worker"
+	report $? "$2 ends the runner and its worker"
+}
+
+# Sends SIGNAL to a running quire, which must end with STATUS.
+interrupt() { # SIGNAL STATUS
+	rm -f "$work/pid"
+	"$quire" run --timeout 60 "$work/spin.lua" -- "$work/pid" >"$work/output" 2>&1 &
+	runner=$!
+	tries=0
+	until [ -s "$work/pid" ] || [ $tries -gt 50 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	kill -s "$1" $runner
+	wait $runner 2>/dev/null
+	status=$?
+	ended "$2" "SIG$1"
+}
+interrupt TERM 143
+interrupt HUP 129
+interrupt KILL 137
+
+# What a shell starts in the background ignores SIGINT, so this one is not.
+timeout --preserve-status -s INT 1 "$quire" run "$work/spin.lua" -- "$work/pid" \
+	>"$work/output" 2>&1
+status=$?
+ended 130 SIGINT
+
+exit $failed
