@@ -21,17 +21,17 @@ section() { # NAME FUNCTION [ARG...]
 	shift
 	printf '== %s\n' "$name"
 	"$@" >"$log" 2>&1
-	skip=$(grep -cE '^(not )?ok\b.*# SKIP' "$log") # cmocka says "not ok" of what it skips
-	ok=$(grep -E '^ok\b' "$log" | grep -cv '# SKIP')
-	not=$(grep -E '^not ok\b' "$log" | grep -cv '# SKIP')
+	skip=$(grep -acE '^(not )?ok\b.*# SKIP' "$log") # cmocka says "not ok" of what it skips
+	ok=$(grep -aE '^ok\b' "$log" | grep -acv '# SKIP')
+	not=$(grep -aE '^not ok\b' "$log" | grep -acv '# SKIP')
 	if [ $((ok + not + skip)) -eq 0 ]; then
 		echo "not ok - $name: nothing was run" >>"$log"
 		not=1
 	fi
 	if [ "$not" -gt 0 ]; then
-		grep -vE '^(ok\b|1\.\.|# ok|\[ *[0-9]+%\])' "$log" | sed 's/^/   /'
+		grep -avE '^(ok\b|1\.\.|# ok|\[ *[0-9]+%\])' "$log" | sed 's/^/   /'
 	elif [ "$skip" -gt 0 ]; then
-		grep -E '^(not )?ok\b.*# SKIP' "$log" | sed 's/^/   /'
+		grep -aE '^(not )?ok\b.*# SKIP' "$log" | sed 's/^/   /'
 	fi
 	printf '   %d passed, %d failed, %d skipped in %d s\n' \
 		"$ok" "$not" "$skip" $((SECONDS - start))
@@ -63,10 +63,10 @@ unit() { # DIRECTORY
 		status=$?
 		cat "$log"
 		planned=$(awk -F '[.][.]' '/^1[.][.]/ { sum += $2 } END { print sum + 0 }' "$log")
-		found=$(grep -cE '^(not )?ok\b' "$log")
+		found=$(grep -acE '^(not )?ok\b' "$log")
 		if [ "$planned" -eq 0 ] || [ "$planned" -ne "$found" ]; then
 			echo "not ok - $program: $found of $planned tests reported, status $status"
-		elif [ "$status" -ne 0 ] && ! grep -qE '^not ok\b' "$log"; then
+		elif [ "$status" -ne 0 ] && ! grep -aqE '^not ok\b' "$log"; then
 			echo "not ok - $program: status $status"
 		fi
 	done <"$1/tests/names"
@@ -93,7 +93,7 @@ scripts() { # SCRIPT...
 		timeout 120 "$script" >"$log" 2>&1
 		status=$?
 		cat "$log"
-		if [ "$status" -ne 0 ] && ! grep -qE '^not ok\b' "$log"; then
+		if [ "$status" -ne 0 ] && ! grep -aqE '^not ok\b' "$log"; then
 			echo "not ok - $script: status $status"
 		fi
 	done

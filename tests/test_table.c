@@ -283,7 +283,7 @@ static void operate_copy(struct world *world)
 		if (world->page[i].state != OWN)
 			continue;
 		table_probe(&world->tables, address_of(i), &snapshot);
-		assert_int_equal(table_reuse(&world->tables, address_of(i), &snapshot),
+		assert_int_equal(table_reuse(&world->tables, address_of(i), &snapshot, true),
 				 TABLE_REUSED);
 		world->page[i].writable = true;
 	}

@@ -34,6 +34,7 @@ enum frame_kind {
 
 enum frame_flag {
 	FRAME_LAZYFREE = 1, /* MADV_FREE was the last word on it, unless an entry is dirty again */
+	FRAME_DIRTY = 2,    /* written by the kernel, past the entries' dirty bits */
 };
 
 struct frame {
@@ -54,7 +55,7 @@ struct frame {
 		} table;
 	};
 	union {
-		struct {		 /* FRAME_SLAB: the class's lock */
+		struct {		 /* FRAME_SLAB: slabs.lock */
 			void *free;	 /* first object that was given back, or NULL */
 			uint32_t size;	 /* bytes an object */
 			uint16_t used;	 /* objects in use */
@@ -71,21 +72,26 @@ _Static_assert(sizeof(struct frame) == 64, "a frame descriptor is one cache line
 #define FRAME_ONE_REFERENCE ((uint64_t)1)
 #define FRAME_ORDERS	    27 /* 2^26 frames: 256G */
 
-/* The allocator's part of the machine.  How it works stands in frame.c. */
+/*
+ * The allocator's part of the machine.  How it works stands in frame.c.  What every fault reads,
+ * what changes under the lock, and what changes without it keep to cache lines of their own.
+ */
 struct frames {
-	struct quire_lock lock;
 	struct frame *descriptors; /* [count]; constant */
 	char *memory;		   /* the direct map, of frame 0 of this machine; constant */
 	uint64_t first;		   /* hardware number of frame 0; constant */
 	uint64_t count;		   /* constant */
-	uint64_t free;		   /* lock: frames free */
-	struct frame *singles;	   /* lock: free frames that are in no list of blocks */
+
+	_Alignas(64) struct quire_lock lock;
+	uint64_t free;	       /* lock: frames free */
+	struct frame *singles; /* lock: free frames that are in no list of blocks */
+	uint64_t allocations;  /* lock: asked for so far, slab objects included */
+	uint64_t reported;     /* lock: value of `allocations` when fail_nth last told it */
+	uint64_t fail_at;      /* lock: value of `allocations` at which to fail; 0: never */
+	_Atomic bool failed;   /* written under lock: the failure asked for has happened */
 	struct list_link blocks[FRAME_ORDERS]; /* lock: the other free blocks, by order */
-	uint64_t allocations;		       /* lock: asked for so far, slab objects included */
-	uint64_t reported;   /* lock: value of `allocations` when fail_nth last told it */
-	uint64_t fail_at;    /* lock: value of `allocations` at which to fail; 0: never */
-	_Atomic bool failed; /* written under lock: the failure asked for has happened */
-	_Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD and TAIL */
+
+	_Alignas(64) _Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD, TAIL */
 };
 
 struct quire_machine;
@@ -152,6 +158,18 @@ static inline void frame_hold(struct frame *frame, uint64_t what)
 static inline void frame_exchange(struct frame *frame, uint64_t give, uint64_t take)
 {
 	atomic_fetch_add_explicit(&frame->holders, take - give, memory_order_acq_rel);
+}
+static inline bool frame_has(const struct frame *frame, enum frame_flag flag)
+{
+	return (atomic_load_explicit(&frame->flags, memory_order_relaxed) & flag) != 0;
+}
+static inline void frame_mark(struct frame *frame, enum frame_flag flag)
+{
+	atomic_fetch_or_explicit(&frame->flags, (uint8_t)flag, memory_order_relaxed);
+}
+static inline void frame_unmark(struct frame *frame, enum frame_flag flag)
+{
+	atomic_fetch_and_explicit(&frame->flags, (uint8_t)~flag, memory_order_relaxed);
 }
 /* Drops `what`; true when that was the last and the caller must free the frame. */
 static inline bool frame_drop(struct frame *frame, uint64_t what)

@@ -24,8 +24,8 @@ struct quire_machine {
 	uint64_t space_count;	 /* spaces_lock */
 	uint64_t next_tag;	 /* spaces_lock */
 
-	_Atomic uint64_t faults, faults_zero, faults_copy, faults_reuse,
-		flushes; /* relaxed counters */
+	/* atomic, relaxed: as in struct quire_machine_counters */
+	_Atomic uint64_t faults, faults_zero, faults_copy, faults_reuse, flushes;
 };
 
 static inline void machine_lock(struct quire_machine *machine, struct quire_lock *lock)
@@ -36,9 +36,8 @@ static inline void machine_unlock(struct quire_machine *machine, struct quire_lo
 {
 	quire_port_unlock(machine->host, lock);
 }
-/*
- * Between a frame's descriptor, the hardware's number for it, and where its bytes can be reached.
- */
+
+/* Between a frame's descriptor, the hardware's number for it, and where its bytes are reached. */
 static inline bool frame_exists(const struct quire_machine *machine, uint64_t number)
 {
 	return number - machine->frames.first < machine->frames.count;

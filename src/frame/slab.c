@@ -7,11 +7,9 @@
  * others those in the chain `free`, each of which begins with a pointer to the next.  So a new
  * frame costs nothing but its zeroed first object.
  *
+ *	object     0      1      2      3      4      5
  *	frame    | used | free | used | free | used | never used ...
- *	                   ▲      ┌──────┘      ▲
- *	                   └──────┼─ free       └ carved = 5, used = 3
- *	                          ▼
- *	                    (chain: the fourth, then the second)
+ *	descriptor: carved 5, used 3, free → 3 → 1
  *
  * A frame is in its class's list `partial` while it has both a free and a used object: a full frame
  * is in no list, and an empty one has gone back.  The class is known by the size, and the frame of

@@ -17,21 +17,22 @@ static void add_page(struct sums *sums, const struct table_run *run, const struc
 {
 	uint32_t mappings = frame_mappings(frame);
 	uint64_t share = (PAGE_SIZE << PSS_SHIFT) / (mappings ? mappings : 1);
+	bool dirty = run->dirty || frame_has(frame, FRAME_DIRTY);
 	struct quire_smaps *smaps = sums->smaps;
 
 	smaps->rss += PAGE_SIZE;
 	smaps->anonymous += PAGE_SIZE;
 	sums->pss += share;
-	if (run->dirty)
+	if (dirty)
 		sums->pss_dirty += share;
-	else if (frame->flags & FRAME_LAZYFREE)
+	else if (frame_has(frame, FRAME_LAZYFREE))
 		smaps->lazyfree += PAGE_SIZE;
 	if (run->young)
 		smaps->referenced += PAGE_SIZE;
 	if (mappings > 1)
-		*(run->dirty ? &smaps->shared_dirty : &smaps->shared_clean) += PAGE_SIZE;
+		*(dirty ? &smaps->shared_dirty : &smaps->shared_clean) += PAGE_SIZE;
 	else
-		*(run->dirty ? &smaps->private_dirty : &smaps->private_clean) += PAGE_SIZE;
+		*(dirty ? &smaps->private_dirty : &smaps->private_clean) += PAGE_SIZE;
 }
 
 static void add_run(struct sums *sums, const struct table_run *run)

@@ -19,10 +19,12 @@ static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint6
 {
 	unsigned char *memory = (unsigned char *)frame_memory(machine, frame) + address % PAGE_SIZE;
 
-	if (access == QUIRE_WRITE)
-		memcpy(memory, buffer, bytes);
-	else
+	if (access == QUIRE_READ) {
 		memcpy(buffer, memory, bytes);
+		return;
+	}
+	memcpy(memory, buffer, bytes);
+	frame_mark(frame, FRAME_DIRTY);
 }
 
 /* Moves `bytes` inside one page, if the page is there; 0 bytes to find out. */
@@ -36,7 +38,7 @@ static enum reach try_page(struct quire_space *space, uint64_t address, unsigned
 
 	if (!vma_holds(vma, address) || !(vma->flags & wanted))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), access);
+	frame = table_hold_page(&space->tables, page_down(address), access, bytes > 0);
 	if (!frame)
 		return FAULT;
 	if (bytes)
@@ -61,7 +63,8 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		fault = quire_fault(space, address, access);
+		fault = bytes > 0 && access == QUIRE_READ ? space_unshare(space, address)
+							  : quire_fault(space, address, access);
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
 			return -QUIRE_ENOMEM;
 		if (fault.outcome != QUIRE_DONE)

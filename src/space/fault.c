@@ -10,6 +10,12 @@
  *	a page of several      spurious                   is copied
  *	guard marker           SEGV                       SEGV
  *
+ * A fetch from a page that is not there counts as a read, and only from one that is there is execute permission asked for: so a fetch
+ * from a VMA without it leaves the zero page behind (as on Linux, x86_64).
+ *
+ * The kernel's own reads (access.c) want a page that no other process can change under them: they *unshare* it, which is a write
+ * fault that leaves the page clean and read-only.
+ *
  * A fault runs under the space's lock for reading, beside others.  It looks at the entry, lets go
  *of nothing while it prepares a page and the tables that are missing, and installs them if the
  *entry has not changed; if it has, someone else has served it and the access is made again.  When
@@ -24,16 +30,14 @@ static struct quire_fault_result segv(int code)
 	return (struct quire_fault_result){.outcome = QUIRE_SEGV, .code = code};
 }
 
-static bool vma_allows(const struct vma *vma, enum quire_access access)
+static bool vma_allows(const struct vma *vma, enum quire_access access,
+		       const struct table_snapshot *snapshot)
 {
-	switch (access) {
-	case QUIRE_WRITE:
+	if (access == QUIRE_WRITE)
 		return vma->flags & VMA_WRITE;
-	case QUIRE_EXECUTE:
+	if (access == QUIRE_EXECUTE && snapshot->kind == TABLE_LEAF)
 		return vma->flags & VMA_EXEC;
-	default:
-		return vma->flags & VMA_ACCESS;
-	}
+	return vma->flags & VMA_ACCESS;
 }
 
 /* Whether the entry lets the access through already. */
@@ -110,37 +114,37 @@ static int map_zero_page(struct quire_space *space, struct vma *vma, uint64_t pa
 
 /* A page of the VMA's own with the content of `source`, or zeros. */
 static int map_own_page(struct quire_space *space, struct vma *vma, uint64_t page,
-			const struct table_snapshot *snapshot, const struct frame *source)
+			const struct table_snapshot *snapshot, const struct frame *source,
+			bool write)
 {
 	struct table_leaf leaf = {
 		.frame = new_page(space->machine, source),
 		.allow = vma_permissions(vma),
 		.exclusive = true,
-		.dirty = true,
+		.dirty = write,
 	};
 
 	if (!leaf.frame)
 		return -NO_FRAMES;
+	leaf.allow.write = write;
 	if (source)
 		machine_bump(&space->machine->faults_copy);
 	return install(space, vma, page, snapshot, &leaf);
 }
 
-/* A write to a page that may not be written yet. */
-static int write_page(struct quire_space *space, struct vma *vma, uint64_t page,
-		      const struct table_snapshot *snapshot)
+/* The page that the snapshot saw becomes this space's own; for a write, also writable and dirty. */
+static int own_page(struct quire_space *space, struct vma *vma, uint64_t page,
+		    const struct table_snapshot *snapshot, bool write)
 {
 	struct frame *source = snapshot->frame;
 	int error = 0;
 
-	if (!source)
-		return map_own_page(space, vma, page, snapshot, NULL);
-	switch (table_reuse(&space->tables, page, snapshot)) {
+	switch (table_reuse(&space->tables, page, snapshot, write)) {
 	case TABLE_REUSED:
 		machine_bump(&space->machine->faults_reuse);
 		break;
 	case TABLE_MUST_COPY:
-		error = map_own_page(space, vma, page, snapshot, source);
+		error = map_own_page(space, vma, page, snapshot, source, write);
 		if (frame_drop(source, FRAME_ONE_REFERENCE))
 			frame_free(space->machine, source);
 		break;
@@ -152,7 +156,7 @@ static int write_page(struct quire_space *space, struct vma *vma, uint64_t page,
 
 /* Lock for reading.  0: *result says; -NO_FRAMES: nothing was changed. */
 static int fault(struct quire_space *space, uint64_t address, enum quire_access access,
-		 struct quire_fault_result *result)
+		 bool unshare, struct quire_fault_result *result)
 {
 	struct vma *vma = vma_find(space, address);
 	struct table_snapshot snapshot;
@@ -161,26 +165,28 @@ static int fault(struct quire_space *space, uint64_t address, enum quire_access 
 	*result = segv(QUIRE_SEGV_MAPERR);
 	if (!vma_holds(vma, address))
 		return 0;
-	*result = segv(QUIRE_SEGV_ACCERR);
-	if (!vma_allows(vma, access))
-		return 0;
 	table_probe(&space->tables, page, &snapshot);
-	if (snapshot.kind == TABLE_MARKER) {
-		*result = segv(QUIRE_SEGV_MAPERR);
+	*result = segv(QUIRE_SEGV_ACCERR);
+	if (!vma_allows(vma, access, &snapshot))
 		return 0;
-	}
+	*result = segv(QUIRE_SEGV_MAPERR);
+	if (snapshot.kind == TABLE_MARKER)
+		return 0;
 	*result = done;
-	if (spurious(&snapshot, access))
+	if (spurious(&snapshot, access) && !unshare)
 		return 0;
 	machine_bump(&space->machine->faults);
+	if (snapshot.frame)
+		return own_page(space, vma, page, &snapshot, access == QUIRE_WRITE);
 	if (access == QUIRE_WRITE)
-		return write_page(space, vma, page, &snapshot);
-	quire_assert(snapshot.kind == TABLE_ABSENT);
-	return map_zero_page(space, vma, page, &snapshot);
+		return map_own_page(space, vma, page, &snapshot, NULL, true);
+	if (snapshot.kind == TABLE_ABSENT)
+		return map_zero_page(space, vma, page, &snapshot);
+	return 0;
 }
 
-struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,
-				      enum quire_access access)
+static struct quire_fault_result fault_and_reclaim(struct quire_space *space, uint64_t address,
+						   enum quire_access access, bool unshare)
 {
 	struct quire_fault_result result;
 	unsigned tries = 0;
@@ -188,12 +194,23 @@ struct quire_fault_result quire_fault(struct quire_space *space, uint64_t addres
 
 	do {
 		space_read_lock(space);
-		error = fault(space, address, access, &result);
+		error = fault(space, address, access, unshare, &result);
 		space_read_unlock(space);
 	} while (error && space_reclaim(space, &tries));
 	if (error)
 		result = (struct quire_fault_result){.outcome = QUIRE_OUT_OF_MEMORY};
 	return result;
+}
+
+struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,
+				      enum quire_access access)
+{
+	return fault_and_reclaim(space, address, access, false);
+}
+
+struct quire_fault_result space_unshare(struct quire_space *space, uint64_t address)
+{
+	return fault_and_reclaim(space, address, QUIRE_READ, true);
 }
 
 bool quire_translate(struct quire_space *space, uint64_t address, enum quire_access access,

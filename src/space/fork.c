@@ -6,13 +6,20 @@
  * parent has, which is more than the child can need.  Then the entries are copied, and the parent's
  * CPUs forget their write permissions in one flush.
  *
- * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty.
+ * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds no page but the zero page.
  */
 #include "space/space.h"
 
-static bool copied(const struct vma *vma)
+static bool inherited(const struct vma *vma)
 {
 	return !(vma->flags & VMA_DONTFORK);
+}
+
+/* Entries that a fault would make again as they are stay behind: there is no page of the process's own, and no guard. */
+static bool worth_copying(const struct vma *vma)
+{
+	return inherited(vma) && !(vma->flags & VMA_WIPEONFORK) &&
+	       (vma->anon || (vma->flags & VMA_GUARD));
 }
 
 /* What the child's VMA is: the same, not locked, with the parent as forebear of its pages. */
@@ -32,7 +39,7 @@ static int copy_vmas(struct quire_space *parent, struct quire_space *child)
 	for (struct vma *vma = vma_first(parent); vma; vma = vma_next(vma)) {
 		struct vma *copy;
 
-		if (!copied(vma))
+		if (!inherited(vma))
 			continue;
 		copy = vma_new(child);
 		if (!copy)
@@ -50,7 +57,7 @@ static void copy_entries(struct quire_space *parent, struct quire_space *child,
 
 	gather_begin(&gather, &parent->tables);
 	for (struct vma *vma = vma_first(parent); vma; vma = vma_next(vma))
-		if (copied(vma) && !(vma->flags & VMA_WIPEONFORK))
+		if (worth_copying(vma))
 			table_copy(&parent->tables, &child->tables, vma->start, vma->end, reserve,
 				   &gather);
 	gather_end(&gather);

@@ -60,9 +60,9 @@ struct quire_space {
 	uint64_t lowest, highest, mmap_base; /* constant: addresses */
 
 	struct quire_rwlock lock;
-	struct tree vmas;	 /* lock */
-	uint64_t vma_count;	 /* lock */
-	uint64_t mapped, locked; /* lock: pages */
+	struct tree vmas;	    /* lock */
+	uint64_t vma_count;	    /* lock */
+	uint64_t mapped, locked;    /* lock: pages */
 	_Atomic uint64_t last_anon; /* atomic: the identity given out last */
 
 	struct page_tables tables; /* lock, and the locks that table.h names */
@@ -147,6 +147,11 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 		.execute = (vma->flags & VMA_EXEC) != 0,
 	};
 }
+
+/* --- fault.c --- */
+
+/* A read fault that makes the page this space's own, so that what is read can't change under a pin. */
+struct quire_fault_result space_unshare(struct quire_space *space, uint64_t address);
 
 /* --- access.c --- */
 

@@ -8,9 +8,22 @@
  */
 #include "table/cursor.h"
 
-static bool sole_mapping(const struct frame *frame)
+static bool reclaimable(const struct frame *frame)
 {
-	return frame_mappings(frame) == 1;
+	return frame_has(frame, FRAME_LAZYFREE) && !frame_has(frame, FRAME_DIRTY) &&
+	       frame_mappings(frame) == 1;
+}
+
+/* What the kernel wrote counts for every process that maps the page; only a page of one process is free of it. */
+static bool lazily_freed(struct frame *frame)
+{
+	if (frame_has(frame, FRAME_DIRTY)) {
+		if (frame_mappings(frame) != 1)
+			return false;
+		frame_unmark(frame, FRAME_DIRTY);
+	}
+	frame_mark(frame, FRAME_LAZYFREE);
+	return true;
 }
 
 static entry_t aged(entry_t leaf, enum table_aging aging)
@@ -58,13 +71,10 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 			continue;
 		quire_assert(cursor_whole(&cursor));
 		frame = leaf_frame(tables, entry);
-		if (!sole_mapping(frame))
+		if (aging == TABLE_LAZYFREE && !lazily_freed(frame))
 			continue;
-		if (aging == TABLE_LAZYFREE)
-			atomic_fetch_or_explicit(&frame->flags, FRAME_LAZYFREE,
-						 memory_order_relaxed);
 		make_old(&cursor, entry, aging);
-		if (aging == TABLE_RECLAIM && (frame->flags & FRAME_LAZYFREE))
+		if (aging == TABLE_RECLAIM && reclaimable(frame))
 			reclaim(&cursor, frame);
 	}
 }

@@ -32,7 +32,8 @@ void gather_flush(struct gather *gather)
 		.tag = tables->tag,
 		.start = gather->start,
 		.end = gather->end,
-		.cpus = atomic_load_explicit(&tables->cpus, memory_order_seq_cst),
+		/* Adding 0 orders it behind the entries' changes: a CPU that enters now either is seen here, or sees those. */
+		.cpus = atomic_fetch_add_explicit(&tables->cpus, 0, memory_order_acq_rel),
 		.tables = gather->unlinked != NULL,
 	};
 

@@ -87,14 +87,16 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 	return same;
 }
 
-static void make_writable(struct cursor *cursor, entry_t was)
+static void take_over(struct cursor *cursor, entry_t was, bool write)
 {
 	entry_t is;
 
 	do {
-		is = entry_set_permissions(was, true, true, entry_executable(was));
-		is = entry_set_exclusive(is, true);
-		is = entry_set_young(entry_set_dirty(is, true), true);
+		is = entry_set_young(entry_set_exclusive(was, true), true);
+		if (write) {
+			is = entry_set_permissions(is, true, true, entry_executable(is));
+			is = entry_set_dirty(is, true);
+		}
 	} while (!cursor_update(cursor, &was, is));
 }
 
@@ -104,7 +106,7 @@ static bool sole_holder(const struct frame *frame)
 }
 
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
-			     const struct table_snapshot *snapshot)
+			     const struct table_snapshot *snapshot, bool write)
 {
 	enum table_reuse answer = TABLE_CHANGED;
 	struct cursor cursor;
@@ -114,7 +116,7 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 	entry = cursor_entry(&cursor);
 	if (entry_same(entry, snapshot->entry)) {
 		if (entry_exclusive(entry) || sole_holder(snapshot->frame)) {
-			make_writable(&cursor, entry);
+			take_over(&cursor, entry, write);
 			answer = TABLE_REUSED;
 		} else {
 			frame_hold(snapshot->frame, FRAME_ONE_REFERENCE);
@@ -125,13 +127,18 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 	return answer;
 }
 
-static bool permits(entry_t entry, unsigned level, enum quire_access access)
+static bool permits(const struct cursor *cursor, entry_t entry, enum quire_access access,
+		    bool exclusive)
 {
-	return entry_is_leaf(entry, level) && entry_accessible(entry) &&
-	       (access != QUIRE_WRITE || entry_writable(entry));
+	if (!entry_is_leaf(entry, cursor->level) || !entry_accessible(entry))
+		return false;
+	if (access == QUIRE_WRITE)
+		return entry_writable(entry);
+	return !exclusive || entry_exclusive(entry) || entry_special(entry);
 }
 
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access)
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
+			      bool exclusive)
 {
 	struct frame *frame = NULL;
 	struct cursor cursor;
@@ -139,7 +146,7 @@ struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum qu
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	was = cursor_entry(&cursor);
-	if (permits(was, cursor.level, access)) {
+	if (permits(&cursor, was, access, exclusive)) {
 		do {
 			is = entry_set_young(was, true);
 			if (access == QUIRE_WRITE)

@@ -185,19 +185,20 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		   const struct table_leaf *leaf, struct table_reserve *reserve,
 		   struct gather *gather);
 /*
- * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
- * exclusive or its frame has no other holder, makes it exclusive, writable, dirty and young.  If it
- * must be copied, takes a reference to its frame for that time.
+ * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is exclusive or its frame has no other
+ * holder, makes it exclusive and young, and for a write writable and dirty.  If it must be copied, takes a reference to its frame
+ * for that time.
  */
 enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
-			     const struct table_snapshot *snapshot);
+			     const struct table_snapshot *snapshot, bool write);
 
 /*
- * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page:
- * without); else NULL.  Sets young, and dirty for a write.
+ * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page: without); else NULL.  Sets young,
+ * and dirty for a write.  With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
  */
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access);
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
+			      bool exclusive);
 
 /* What the hardware's walker does for a user access; see quire_translate().  No lock. */
 bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
