@@ -58,9 +58,9 @@ unit() { # DIRECTORY
 	local name program log=$work/unit status planned found
 	while read -r name; do
 		program=$1/tests/$name
-		echo "# $program"
 		CMOCKA_MESSAGE_OUTPUT=TAP $fixed_layout timeout 300 "$program" >"$log" 2>&1 </dev/null
 		status=$?
+		if [ "$status" -ne 0 ]; then echo "# $program:"; fi
 		cat "$log"
 		planned=$(awk -F '[.][.]' '/^1[.][.]/ { sum += $2 } END { print sum + 0 }' "$log")
 		found=$(grep -acE '^(not )?ok\b' "$log")
