@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 #	make            builds into build/: libquire.a, the quire command, tests, examples
-#	make run        runs scenarios on the library          ARGS="--on both --trace scenarios/x.lua"
+#	make run        the tour, on the library and on this kernel; or ARGS="--on both --trace scenarios/x.lua"
 #	make test       everything that is checked; ends with "N passed, N failed"
 #	make bench      benchmarks, without assertions          ARGS=...
 #	make soak       random tests with new seeds, for long   SECONDS=3600
@@ -22,7 +22,7 @@ setup:
 	@scripts/setup.sh
 
 run: all
-	build/quire run $(or $(ARGS),$(sort $(wildcard scenarios/*.lua)))
+	build/quire run $(or $(ARGS),--trace --on both scenarios/tour.lua)
 
 test:
 	@scripts/setup.sh test

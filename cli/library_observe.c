@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "draw.h"
 #include "library_target.h"
 
 /* --- what the kernel shows too --- */
@@ -228,6 +229,11 @@ char *library_dump(struct process *process)
 }
 
 /* With them: this one is compared with another of the same machine. */
+char *library_draw(struct process *process)
+{
+	return draw_space(process->space);
+}
+
 char *library_dump_machine(struct target *target)
 {
 	struct capture capture;

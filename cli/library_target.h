@@ -58,6 +58,7 @@ int library_rss(struct process *process, struct target_rss *rss);
 int library_entry(struct process *process, uint64_t address, struct target_entry *entry);
 int library_tables(struct process *process, struct target_tables *tables);
 char *library_dump(struct process *process);
+char *library_draw(struct process *process);
 char *library_dump_machine(struct target *target);
 char *library_verify(struct target *target);
 char *library_verify_range(struct process *process, uint64_t start, uint64_t end);

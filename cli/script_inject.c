@@ -83,6 +83,13 @@ static void check_unchanged(lua_State *L, const char *before, const char *after)
 		     (int)strcspn(before, "\n"), before);
 }
 
+/* Whether the call met the failure that was asked for, and said so: mlock's word for it is EAGAIN. */
+static bool ran_out(struct script *script, const struct call *call)
+{
+	return fired(script) && call->status == CALL_ERROR &&
+	       (call->error == ENOMEM || (call->kind == CALL_MLOCK && call->error == EAGAIN));
+}
+
 void inject_call(lua_State *L, struct script_thread *thread)
 {
 	struct script *script = script_of(L);
@@ -93,7 +100,7 @@ void inject_call(lua_State *L, struct script_thread *thread)
 		before = dump(script);
 	arm(script);
 	script->ops->call(thread->thread, &thread->call);
-	if (fired(script) && thread->call.status == CALL_ERROR && thread->call.error == ENOMEM) {
+	if (ran_out(script, &thread->call)) {
 		if (before) {
 			after = dump(script);
 			check_unchanged(L, before, after);
@@ -111,7 +118,7 @@ void inject_result(struct script *script, struct script_thread *thread)
 
 	arm(script);
 	script->ops->result(thread->thread, &thread->call);
-	if (fired(script) && thread->call.status == CALL_ERROR && thread->call.error == ENOMEM) {
+	if (ran_out(script, &thread->call)) {
 		thread->call = call;
 		script->ops->call(thread->thread, &thread->call);
 	}

@@ -295,15 +295,6 @@ static int process_tables(lua_State *L)
 	return end(L, entry, error, process);
 }
 
-static char *dump(lua_State *L, struct script_process *process)
-{
-	char *text = script_of(L)->ops->dump(process->process);
-
-	if (!text)
-		target_fail("out of memory");
-	return text;
-}
-
 static int process_dump(lua_State *L)
 {
 	struct script_process *process = argument_process(L, 1);
@@ -314,7 +305,9 @@ static int process_dump(lua_State *L)
 	if (!script_of(L)->ops->dump)
 		script_lacks(L);
 	entry = begin_local(L, process);
-	text = dump(L, process);
+	text = script_of(L)->ops->dump(process->process);
+	if (!text)
+		target_fail("out of memory");
 	lua_pushstring(L, text);
 	free(text);
 	return record_end(L, entry, 1, process);
@@ -328,9 +321,11 @@ static int process_draw(lua_State *L)
 	char *text;
 
 	argument_count(L, 1, 0, 0);
-	if (!script->ops->dump || !script->trace.on)
+	if (!script->ops->draw || !script->trace.on)
 		return 0;
-	text = dump(L, process);
+	text = script->ops->draw(process->process);
+	if (!text)
+		target_fail("out of memory");
 	trace_text(&script->trace, text);
 	free(text);
 	return 0;

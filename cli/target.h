@@ -173,6 +173,7 @@ struct target_ops {
 	int (*entry)(struct process *process, uint64_t address, struct target_entry *entry);
 	int (*tables)(struct process *process, struct target_tables *tables);
 	char *(*dump)(struct process *process);
+	char *(*draw)(struct process *process); /* its page tables as a picture, for people */
 	char *(*dump_machine)(
 		struct target *target); /* every process, the allocators' counts and the counters */
 	/* The invariant checker over everything; NULL: all holds; else what does not, as text. */

@@ -196,6 +196,7 @@ const struct target_ops target_quire = {
 	.entry = library_entry,
 	.tables = library_tables,
 	.dump = library_dump,
+	.draw = library_draw,
 	.dump_machine = library_dump_machine,
 	.verify = library_verify,
 	.verify_range = library_verify_range,

@@ -70,12 +70,12 @@ check.eq(p:smaps(a + 0x1000).Locked, 16384)
 check(p:munlock(a + 0x1000, "16K"))
 check.eq(p:smaps(a + 0x1000).Locked, 0)
 
-if quire.target == "quire" then
-	local tables = p:tables()
-	check.eq(tables.bytes, 4 * 4096)
-	for level = 0, 3 do
-		check.eq(tables[level].tables, 1)
+-- The library has no more tables than it needs, and they go with what they held.
+local function tables(n)
+	if quire.target == "quire" then
+		check.eq(p:tables().bytes, n * 4096)
 	end
-	p:munmap(a, "64K")
-	check.eq(p:tables().bytes, 4096, "tables go with what they held")
 end
+tables(4)
+p:munmap(a, "64K")
+tables(1)

@@ -5,6 +5,10 @@
 quire.setup { memory = "64M", cpus = 2 }
 local say = quire.say
 
+say "Each call below is made twice: on the library and on the running kernel.  Where both answer the"
+say "same, the answer follows '='; where they differ, each has its own line.  The drawings are the"
+say "library's page tables."
+say ""
 say "A process maps 64K of anonymous memory.  Nothing is behind it yet: no page, no page table."
 local p = quire.process()
 local a = p:mmap { length = "64K", prot = "rw" }

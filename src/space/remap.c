@@ -9,7 +9,8 @@
  *	                                          a new one, which merges where it comes to be
  *
  * A VMA that has anonymous pages keeps their index when it moves.  One that has none is numbered by
- * its new address, as if it had been mapped there.
+ * its new address, as if it had been mapped there; so it may merge even with what it is moved from,
+ * and through it with the VMA beyond, before the source is taken out.
  *
  * MREMAP_FIXED without a change of size moves all VMAs of the range, holes in between left out, and
  * takes from the new place only what they cover.  Each VMA is a unit of work then.
@@ -98,6 +99,15 @@ static void move_abandon(struct quire_space *space, struct move *move)
 	table_unreserve(space->machine, &move->tables);
 }
 
+/* When the new VMA has merged with the old one, the source may lie inside it. */
+static int new_vmas(struct quire_space *space, struct move *move)
+{
+	if (!move->source.spare)
+		move->source.spare = vma_new(space);
+	move->fresh = vma_new(space);
+	return move->source.spare && move->fresh ? 0 : -NO_FRAMES;
+}
+
 static int move_prepare(struct quire_space *space, struct move *move)
 {
 	int error = cut_source(space, move);
@@ -110,10 +120,8 @@ static int move_prepare(struct quire_space *space, struct move *move)
 		error = table_reserve(
 			space->machine, &move->tables,
 			table_move_cost(&space->tables, move->from, move->to, move->length));
-	if (!error) {
-		move->fresh = vma_new(space);
-		error = move->fresh ? 0 : -NO_FRAMES;
-	}
+	if (!error)
+		error = new_vmas(space, move);
 	if (error)
 		move_abandon(space, move);
 	return error;
@@ -150,9 +158,9 @@ static void move_commit(struct quire_space *space, struct move *move)
 	table_unreserve(space->machine, &move->tables);
 
 	describe(move, vma_find(space, move->from));
-	removal_detach(space, &move->source);
 	vma_link(space, move->fresh);
 	vma_merge(space, move->fresh);
+	removal_detach(space, &move->source);
 }
 
 /* Moves [from, from + old_length) of one VMA, which may change its size. */

@@ -10,7 +10,7 @@ unsigned table_mark_cost(uint64_t start, uint64_t end)
 	return levels_misaligned(start, ARCH_LEVELS - 1) + levels_misaligned(end, ARCH_LEVELS - 1);
 }
 
-void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, enum table_mark mark,
+void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, unsigned marks,
 		struct table_reserve *reserve)
 {
 	struct cursor cursor;
@@ -20,7 +20,7 @@ void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, enum t
 		quire_assert(entry_is_absent(cursor_bottom(&cursor)));
 		while (!cursor_whole(&cursor))
 			cursor_push_down(&cursor, reserve);
-		cursor_exchange(&cursor, entry_make_marker(mark));
+		cursor_exchange(&cursor, entry_make_marker(marks));
 	}
 }
 

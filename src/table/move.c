@@ -2,42 +2,77 @@
 /*
  * Move: mremap's work on the tables.
  *
- * What stands in an entry is taken out at the old address and put in at the new one, every bit
- * kept.  Where old and new are aligned alike, whole tables change their place by one entry.  A
- * marker that does not fit the alignment of its new place is written out there in the largest
- * pieces that do.
+ * What stands in an entry is taken out at the old address and put in at the new one, every bit kept.  Where old and new are aligned alike, whole tables change their place by one entry.
+ *
+ * Markers move as runs: a stretch of equal ones, at whatever levels they stand, is taken out first and then put in again at the highest
+ * entries that fit its new place.
  */
 #include "table/cursor.h"
 
-/* Whether what stands at the cursor can stand as it is, `shift` bytes further. */
-static bool fits(const struct cursor *cursor, uint64_t shift)
+/* Markers that have been taken out: what they said, and where it will be said. */
+struct marker_run {
+	uint64_t start, end;
+	unsigned marks;
+};
+
+static void put_run(struct page_tables *tables, struct marker_run *run,
+		    struct table_reserve *reserve)
+{
+	if (run->start < run->end)
+		table_mark(tables, run->start, run->end, run->marks, reserve);
+	run->start = run->end = 0;
+}
+
+static bool continues_run(const struct marker_run *run, uint64_t address, unsigned marks)
+{
+	return run->start < run->end && run->end == address && run->marks == marks;
+}
+
+/* Whether the table at the cursor can stand as it is, `shift` bytes further. */
+static bool table_fits(const struct cursor *cursor, uint64_t shift)
 {
 	return cursor_whole(cursor) && level_aligned(cursor->address + shift, cursor->level);
 }
 
+/* Down to what is moved: a table that fits, or an entry that is no table. */
+static unsigned descend(struct cursor *cursor, uint64_t shift)
+{
+	unsigned tables = 0;
+
+	while (entry_is_table(cursor_entry(cursor), cursor->level) && !table_fits(cursor, shift)) {
+		cursor_descend(cursor);
+		tables++;
+	}
+	return tables;
+}
+
 /*
- * Every table of the source that is gone through, and every marker that does not fit, reaches into
- * at most two tables of its level at the destination; the path to these is bounded by the levels.
+ * Each table of the source that is gone through reaches into at most two tables of its level at the destination; the paths to the ends of
+ * the range and of each run of markers are bounded by the levels.  Cutting the source changes none of it.
  */
 unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length)
 {
+	struct marker_run run = {0};
 	struct cursor cursor;
-	unsigned met = 0;
+	unsigned met = 0, runs = 1;
 
 	for (bool more = cursor_begin(&cursor, tables, from, from + length, NULL); more;
 	     more = cursor_next(&cursor)) {
-		while (entry_is_table(cursor_entry(&cursor), cursor.level) &&
-		       !fits(&cursor, to - from)) {
-			cursor_descend(&cursor);
-			met++;
-		}
-		if (!fits(&cursor, to - from) && !entry_is_absent(cursor_entry(&cursor)))
-			met += cursor.level;
+		entry_t entry;
+
+		met += descend(&cursor, to - from);
+		entry = cursor_entry(&cursor);
+		if (!entry_is_marker(entry))
+			continue;
+		if (!continues_run(&run, cursor.address, entry_marks(entry)))
+			runs++;
+		run = (struct marker_run){cursor.address, cursor_reach(&cursor),
+					  entry_marks(entry)};
 	}
-	return 2 * (met + ARCH_LEVELS - 1);
+	return 2 * (met + runs * (ARCH_LEVELS - 1));
 }
 
-/* Puts `entry` at `address`; the source's cursor is paused. */
+/* Puts `entry`, a leaf or a table, at `address`. */
 static void put(struct page_tables *tables, uint64_t address, unsigned level, entry_t entry,
 		struct table_reserve *reserve)
 {
@@ -54,6 +89,7 @@ static void put(struct page_tables *tables, uint64_t address, unsigned level, en
 void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
 		struct table_reserve *reserve, struct gather *gather)
 {
+	struct marker_run run = {0};
 	struct cursor cursor;
 
 	for (bool more = cursor_begin(&cursor, tables, from, from + length, gather); more;
@@ -61,22 +97,27 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 		uint64_t address;
 		entry_t entry;
 
-		while (entry_is_table(cursor_entry(&cursor), cursor.level) &&
-		       !fits(&cursor, to - from))
-			cursor_descend(&cursor);
+		descend(&cursor, to - from);
 		if (entry_is_absent(cursor_entry(&cursor)))
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		entry = cursor_exchange(&cursor, ENTRY_ABSENT);
-		if (!entry_is_marker(entry))
-			gather_span(gather, cursor.address, cursor_reach(&cursor));
 		address = cursor.address + (to - from);
+		entry = cursor_exchange(&cursor, ENTRY_ABSENT);
+		if (entry_is_marker(entry) && continues_run(&run, address, entry_marks(entry))) {
+			run.end += level_span(cursor.level);
+			continue;
+		}
+		/* Another table's lock may be needed at the destination. */
 		cursor_pause(&cursor);
-		if (level_aligned(address, cursor.level))
+		put_run(tables, &run, reserve);
+		if (entry_is_marker(entry)) {
+			run = (struct marker_run){address, address + level_span(cursor.level),
+						  entry_marks(entry)};
+		} else {
+			gather_span(gather, cursor.address, cursor_reach(&cursor));
 			put(tables, address, cursor.level, entry, reserve);
-		else
-			table_mark(tables, address, address + level_span(cursor.level),
-				   entry_marks(entry), reserve);
+		}
 		cursor_resume(&cursor);
 	}
+	put_run(tables, &run, reserve);
 }

@@ -114,7 +114,9 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 
 /* What a marker says; a set of bits. */
 enum table_mark {
-	MARK_GUARD = 1, /* an access is a SEGV (MADV_GUARD_INSTALL) */
+	MARK_GUARD = 1,	  /* an access is a SEGV (MADV_GUARD_INSTALL) */
+	MARK_POISON = 2,  /* an access is a BUS (UFFDIO_POISON) */
+	MARK_UFFD_WP = 4, /* a page that comes to stand here is write-protected */
 };
 
 /*
@@ -123,10 +125,21 @@ enum table_mark {
  * - 1).
  */
 unsigned table_mark_cost(uint64_t start, uint64_t end);
-void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, enum table_mark mark,
+void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, unsigned marks,
 		struct table_reserve *reserve);
 /* Makes guard markers absent; everything else stays. */
 void table_unguard(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
+
+/*
+ * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, and with `unpopulated` leaves a marker on what is absent; the
+ * cost is for that.  Leaves must not reach beyond the range.
+ */
+unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end);
+void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
+			 struct table_reserve *reserve, struct gather *gather);
+/* Takes the protection away; leaves get back what `allow` and their page permit.  Cut the edges first. */
+void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
+			 struct table_permissions allow, struct gather *gather);
 
 /* MADV_COLD, FREE and PAGEOUT on anonymous leaves. */
 enum table_aging {

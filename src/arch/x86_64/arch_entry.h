@@ -180,6 +180,10 @@ static inline entry_t entry_set_exclusive(entry_t leaf, bool exclusive)
 {
 	return exclusive ? leaf | X86_EXCLUSIVE : leaf & ~X86_EXCLUSIVE;
 }
+static inline entry_t entry_set_uffd_wp(entry_t leaf, bool protect)
+{
+	return protect ? leaf | X86_UFFD_WP : leaf & ~X86_UFFD_WP;
+}
 static inline entry_t entry_set_special(entry_t leaf)
 {
 	return leaf | X86_SPECIAL;

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Write protection by userfaultfd.
+ *
+ * A protected page has a leaf with a bit and without write permission.  Where no page is, a marker says it instead, at the highest entry that
+ * the range covers: protecting an empty terabyte takes a handful of entries.  Guard and poison markers say all there is to say
+ * about their span, and are left alone.
+ */
+#include "table/cursor.h"
+
+/* An absent entry that the range covers in part must become a table, on the way to either edge. */
+static unsigned edge_cost(struct page_tables *tables, uint64_t address)
+{
+	struct cursor cursor;
+	unsigned cost = 0;
+
+	if (address >= table_address_end())
+		return 0;
+	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
+	if (entry_is_absent(cursor_entry(&cursor)))
+		cost = levels_misaligned(address, cursor.level);
+	cursor_end(&cursor);
+	return cost;
+}
+
+unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end)
+{
+	return edge_cost(tables, start) + edge_cost(tables, end);
+}
+
+static void protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
+{
+	entry_t is;
+
+	do
+		is = entry_set_uffd_wp(entry_forbid_write(was), true);
+	while (was != is && !cursor_update(cursor, &was, is));
+	if (entry_writable(was))
+		gather_span(gather, cursor->address, cursor_reach(cursor));
+}
+
+void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
+			 struct table_reserve *reserve, struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+
+		if (entry_is_leaf(entry, cursor.level)) {
+			quire_assert(cursor_whole(&cursor));
+			protect_leaf(&cursor, entry, gather);
+		} else if (entry_is_absent(entry) && unpopulated) {
+			while (!cursor_whole(&cursor))
+				cursor_push_down(&cursor, reserve);
+			cursor_exchange(&cursor, entry_make_marker(MARK_UFFD_WP));
+		}
+	}
+}
+
+/* Write permission returns where no fault would have anything to do: to the entry's own page. */
+static void release_leaf(struct cursor *cursor, entry_t was, struct table_permissions allow)
+{
+	entry_t is;
+
+	do {
+		is = entry_set_uffd_wp(was, false);
+		if (allow.write && entry_exclusive(is))
+			is = entry_set_permissions(is, allow.access, true, entry_executable(is));
+	} while (!cursor_update(cursor, &was, is));
+}
+
+void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
+			 struct table_permissions allow, struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+
+		if (entry_is_leaf(entry, cursor.level)) {
+			if (entry_uffd_wp(entry))
+				release_leaf(&cursor, entry, allow);
+		} else if (entry == entry_make_marker(MARK_UFFD_WP)) {
+			quire_assert(cursor_whole(&cursor));
+			cursor_exchange(&cursor, ENTRY_ABSENT);
+		}
+	}
+}
