@@ -51,6 +51,7 @@ static void dump_leaf(const struct table_run *run, bool frames, const struct qui
 	word_if(text, run->young, " young");
 	word_if(text, run->exclusive, " exclusive");
 	word_if(text, run->special, " zero");
+	word_if(text, run->uffd_wp, " uffd-wp");
 	if (frames && !run->special) {
 		text_string(text, " frame ");
 		text_hex(text, run->number);

@@ -8,11 +8,14 @@ static const struct {
 	uint64_t flag;
 	char letters[3];
 } vm_flags[] = {
-	{VMA_READ, "rd"},     {VMA_WRITE, "wr"},    {VMA_EXEC, "ex"},	    {VMA_SHARED, "sh"},
-	{VMA_MAYREAD, "mr"},  {VMA_MAYWRITE, "mw"}, {VMA_MAYEXEC, "me"},    {VMA_MAYSHARE, "ms"},
-	{VMA_GUARD, "gu"},    {VMA_LOCKED, "lo"},   {VMA_SEQUENTIAL, "sr"}, {VMA_RANDOM, "rr"},
-	{VMA_DONTFORK, "dc"}, {VMA_ACCOUNT, "ac"},  {VMA_NORESERVE, "nr"},  {VMA_WIPEONFORK, "wf"},
-	{VMA_DONTDUMP, "dd"}, {VMA_HUGEPAGE, "hg"}, {VMA_NOHUGEPAGE, "nh"}, {VMA_MERGEABLE, "mg"},
+	{VMA_READ, "rd"},	{VMA_WRITE, "wr"},     {VMA_EXEC, "ex"},
+	{VMA_SHARED, "sh"},	{VMA_MAYREAD, "mr"},   {VMA_MAYWRITE, "mw"},
+	{VMA_MAYEXEC, "me"},	{VMA_MAYSHARE, "ms"},  {VMA_UFFD_MISSING, "um"},
+	{VMA_GUARD, "gu"},	{VMA_UFFD_WP, "uw"},   {VMA_LOCKED, "lo"},
+	{VMA_SEQUENTIAL, "sr"}, {VMA_RANDOM, "rr"},    {VMA_DONTFORK, "dc"},
+	{VMA_ACCOUNT, "ac"},	{VMA_NORESERVE, "nr"}, {VMA_WIPEONFORK, "wf"},
+	{VMA_DONTDUMP, "dd"},	{VMA_HUGEPAGE, "hg"},  {VMA_NOHUGEPAGE, "nh"},
+	{VMA_MERGEABLE, "mg"},
 };
 #define VM_FLAGS (sizeof(vm_flags) / sizeof(vm_flags[0]))
 _Static_assert(VM_FLAGS * 3 <= sizeof(((struct quire_vma_report *)0)->flags),

@@ -18,27 +18,36 @@
 #include <quire/space.h>
 
 /* Flags of a VMA, in the order in which VmFlags shows them. */
-#define VMA_READ       ((uint64_t)1 << 0)  /* rd */
-#define VMA_WRITE      ((uint64_t)1 << 1)  /* wr */
-#define VMA_EXEC       ((uint64_t)1 << 2)  /* ex */
-#define VMA_SHARED     ((uint64_t)1 << 3)  /* sh */
-#define VMA_MAYREAD    ((uint64_t)1 << 4)  /* mr */
-#define VMA_MAYWRITE   ((uint64_t)1 << 5)  /* mw */
-#define VMA_MAYEXEC    ((uint64_t)1 << 6)  /* me */
-#define VMA_MAYSHARE   ((uint64_t)1 << 7)  /* ms */
-#define VMA_GUARD      ((uint64_t)1 << 11) /* gu: guard markers may stand here */
-#define VMA_LOCKED     ((uint64_t)1 << 13) /* lo */
-#define VMA_SEQUENTIAL ((uint64_t)1 << 15) /* sr */
-#define VMA_RANDOM     ((uint64_t)1 << 16) /* rr */
-#define VMA_DONTFORK   ((uint64_t)1 << 17) /* dc */
-#define VMA_ACCOUNT    ((uint64_t)1 << 20) /* ac */
-#define VMA_NORESERVE  ((uint64_t)1 << 21) /* nr */
-#define VMA_WIPEONFORK ((uint64_t)1 << 25) /* wf */
-#define VMA_DONTDUMP   ((uint64_t)1 << 26) /* dd */
-#define VMA_HUGEPAGE   ((uint64_t)1 << 29) /* hg */
-#define VMA_NOHUGEPAGE ((uint64_t)1 << 30) /* nh */
-#define VMA_MERGEABLE  ((uint64_t)1 << 31) /* mg */
+#define VMA_READ	 ((uint64_t)1 << 0)  /* rd */
+#define VMA_WRITE	 ((uint64_t)1 << 1)  /* wr */
+#define VMA_EXEC	 ((uint64_t)1 << 2)  /* ex */
+#define VMA_SHARED	 ((uint64_t)1 << 3)  /* sh */
+#define VMA_MAYREAD	 ((uint64_t)1 << 4)  /* mr */
+#define VMA_MAYWRITE	 ((uint64_t)1 << 5)  /* mw */
+#define VMA_MAYEXEC	 ((uint64_t)1 << 6)  /* me */
+#define VMA_MAYSHARE	 ((uint64_t)1 << 7)  /* ms */
+#define VMA_UFFD_MISSING ((uint64_t)1 << 9)  /* um */
+#define VMA_GUARD	 ((uint64_t)1 << 11) /* gu: guard markers may stand here */
+#define VMA_UFFD_WP	 ((uint64_t)1 << 12) /* uw */
+#define VMA_LOCKED	 ((uint64_t)1 << 13) /* lo */
+#define VMA_SEQUENTIAL	 ((uint64_t)1 << 15) /* sr */
+#define VMA_RANDOM	 ((uint64_t)1 << 16) /* rr */
+#define VMA_DONTFORK	 ((uint64_t)1 << 17) /* dc */
+#define VMA_ACCOUNT	 ((uint64_t)1 << 20) /* ac */
+#define VMA_NORESERVE	 ((uint64_t)1 << 21) /* nr */
+#define VMA_WIPEONFORK	 ((uint64_t)1 << 25) /* wf */
+#define VMA_DONTDUMP	 ((uint64_t)1 << 26) /* dd */
+#define VMA_HUGEPAGE	 ((uint64_t)1 << 29) /* hg */
+#define VMA_NOHUGEPAGE	 ((uint64_t)1 << 30) /* nh */
+#define VMA_MERGEABLE	 ((uint64_t)1 << 31) /* mg */
 
+/* What the userfaultfd context of a registered VMA has negotiated; not shown. */
+#define VMA_UFFD_UNPOPULATED ((uint64_t)1 << 60) /* protecting leaves markers where no page is */
+#define VMA_UFFD_ASYNC	     ((uint64_t)1 << 61) /* a write takes the protection away and goes on */
+#define VMA_UFFD_SIGBUS	     ((uint64_t)1 << 62) /* a fault is a BUS */
+
+#define VMA_UFFD                                                                                   \
+	(VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | VMA_UFFD_SIGBUS)
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
 
 struct vma {
@@ -51,7 +60,8 @@ struct vma {
 				 mapped */
 	_Atomic uint64_t anon; /* atomic: identity of its anonymous pages; 0 until the first one.
 				  See merge.c */
-	bool inherited;	       /* lock: has pages of a forebear too (fork) */
+	struct quire_userfault *userfault; /* lock: registered with it, or NULL */
+	bool inherited;			   /* lock: has pages of a forebear too (fork) */
 };
 
 struct quire_space {

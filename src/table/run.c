@@ -14,8 +14,12 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		.kind = QUIRE_ENTRY_ABSENT,
 	};
 	if (entry_is_marker(entry)) {
-		run->kind =
-			entry_marks(entry) & MARK_GUARD ? QUIRE_ENTRY_GUARD : QUIRE_ENTRY_MARKER;
+		unsigned marks = entry_marks(entry);
+
+		run->kind = marks & MARK_GUARD	  ? QUIRE_ENTRY_GUARD
+			    : marks & MARK_POISON ? QUIRE_ENTRY_POISON
+						  : QUIRE_ENTRY_MARKER;
+		run->uffd_wp = (marks & MARK_UFFD_WP) != 0;
 	} else if (entry_is_leaf(entry, cursor->level)) {
 		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
 
