@@ -107,7 +107,7 @@ void argument_table(lua_State *L, int index, const char *what)
 		wrong_type(L, index, what, "a table");
 }
 
-static int argument_int(lua_State *L, int index, const char *what)
+int argument_int(lua_State *L, int index, const char *what)
 {
 	int64_t integer = (int64_t)argument_address(L, index, what);
 
@@ -169,6 +169,62 @@ int argument_advice(lua_State *L, int index, const char *what)
 	script_error(L, "%s is unknown: '%s'", what, name);
 }
 
+static uint64_t bit_called(lua_State *L, const char *what, const char *name,
+			   const struct bit_name names[])
+{
+	for (; names->name; names++)
+		if (strcmp(names->name, name) == 0)
+			return names->bit;
+	script_error(L, "%s has no '%s'", what, name);
+}
+
+uint64_t argument_bits(lua_State *L, int index, const char *what, const struct bit_name names[])
+{
+	uint64_t bits = 0;
+
+	if (lua_type(L, index) == LUA_TNUMBER)
+		return argument_address(L, index, what);
+	argument_table(L, index, what);
+	lua_pushnil(L);
+	while (lua_next(L, index)) {
+		if (lua_type(L, -2) != LUA_TNUMBER)
+			script_error(L, "%s is an array of names", what);
+		bits |= bit_called(L, what, argument_string(L, -1, what, NULL), names);
+		lua_pop(L, 1);
+	}
+	return bits;
+}
+
+void push_bits(lua_State *L, uint64_t bits, const struct bit_name names[])
+{
+	lua_newtable(L);
+	for (; names->name; names++) {
+		if (!(bits & names->bit))
+			continue;
+		lua_pushboolean(L, true);
+		lua_setfield(L, -2, names->name);
+		bits &= ~names->bit;
+	}
+	for (int bit = 0; bit < 64; bit++) {
+		if (!(bits >> bit & 1))
+			continue;
+		lua_pushfstring(L, "bit%d", bit);
+		lua_pushboolean(L, true);
+		lua_rawset(L, -3);
+	}
+}
+
+void push_bit_names(lua_State *L, uint64_t bits, const struct bit_name names[])
+{
+	lua_newtable(L);
+	for (; names->name; names++) {
+		if (!(bits & names->bit))
+			continue;
+		lua_pushstring(L, names->name);
+		lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+	}
+}
+
 void fields_known(lua_State *L, int table, const char *const names[])
 {
 	lua_pushnil(L);
@@ -226,6 +282,40 @@ bool field_boolean(lua_State *L, int table, const char *name)
 		lua_pop(L, 1);
 	}
 	return boolean;
+}
+
+uint64_t field_bits(lua_State *L, int table, const char *name, const struct bit_name names[])
+{
+	uint64_t bits = 0;
+
+	if (field_given(L, table, name)) {
+		bits = argument_bits(L, lua_gettop(L), name, names);
+		lua_pop(L, 1);
+	}
+	return bits;
+}
+
+#define MODES_MAX 4
+
+uint64_t argument_mode(lua_State *L, int index, const struct bit_name names[])
+{
+	const char *known[MODES_MAX + 2] = {"mode"};
+	uint64_t mode = 0;
+
+	for (size_t i = 0; names[i].name && i < MODES_MAX; i++)
+		known[i + 1] = names[i].name;
+	if (lua_isnoneornil(L, index))
+		return 0;
+	argument_table(L, index, "the last argument");
+	fields_known(L, index, known);
+	for (; names->name; names++)
+		if (field_boolean(L, index, names->name))
+			mode |= names->bit;
+	if (field_given(L, index, "mode")) {
+		mode = argument_address(L, -1, "mode");
+		lua_pop(L, 1);
+	}
+	return mode;
 }
 
 void field_not_built(lua_State *L, int table, const char *name)

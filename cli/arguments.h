@@ -20,6 +20,7 @@ void argument_count(lua_State *L, int self, int least, int most);
 
 /* `what` is how the argument is called in an error message. */
 uint64_t argument_address(lua_State *L, int index, const char *what);
+int argument_int(lua_State *L, int index, const char *what);
 /* Bytes: an integer, or a string such as "4K", "2M", "1G", "1T". */
 uint64_t argument_size(lua_State *L, int index, const char *what);
 bool argument_boolean(lua_State *L, int index, const char *what);
@@ -31,6 +32,18 @@ int argument_protection(lua_State *L, int index, const char *what);
 /* MADV_*: a lower-case name, or an integer that is passed on as it is. */
 int argument_advice(lua_State *L, int index, const char *what);
 
+/* Sets of bits: the names that scripts have for them, one without a name at the end. */
+struct bit_name {
+	const char *name;
+	uint64_t bit;
+};
+/* An array of names, or an integer that is passed on as it is. */
+uint64_t argument_bits(lua_State *L, int index, const char *what, const struct bit_name names[]);
+/* Pushes { name = true, ... }; an unknown bit is called by its number. */
+void push_bits(lua_State *L, uint64_t bits, const struct bit_name names[]);
+/* Pushes an array of the names, in their order. */
+void push_bit_names(lua_State *L, uint64_t bits, const struct bit_name names[]);
+
 /* Option tables: raises for a field that is not among the names (NULL at the end). */
 void fields_known(lua_State *L, int table, const char *const names[]);
 /* Pushes the field if the table has it. */
@@ -39,6 +52,13 @@ bool field_given(lua_State *L, int table, const char *name);
 uint64_t field_address(lua_State *L, int table, const char *name);
 uint64_t field_size(lua_State *L, int table, const char *name);
 bool field_boolean(lua_State *L, int table, const char *name);
+/* An array of names, or an integer that is passed on as it is; 0 where the table lacks the field. */
+uint64_t field_bits(lua_State *L, int table, const char *name, const struct bit_name names[]);
+/*
+ * The options of a request with a mode: each name is a boolean field, and `mode` an integer that is
+ * passed on instead of them all.  What is not a table at `index` must be nothing.
+ */
+uint64_t argument_mode(lua_State *L, int index, const struct bit_name names[]);
 /* Raises "not built yet" if the table has the field, unless it is false. */
 void field_not_built(lua_State *L, int table, const char *name);
 

@@ -52,6 +52,7 @@ struct difference_rule difference_rules[] = {
 	{.name = "smaps-fields", .tolerates = smaps_fields},
 	{.name = "smaps-referenced", .tolerates = smaps_referenced},
 	{.name = "smaps-lazyfree", .tolerates = smaps_lazyfree},
+	{.name = "scan-empty-written", .tolerates_call = scan_empty_written},
 };
 const size_t difference_rule_count = sizeof(difference_rules) / sizeof(difference_rules[0]);
 
@@ -60,7 +61,8 @@ static bool tolerated(const struct difference *difference)
 	for (size_t i = 0; i < difference_rule_count; i++) {
 		struct difference_rule *rule = &difference_rules[i];
 
-		if (rule->tolerates(difference->quire, difference->path, difference->quire_value,
+		if (rule->tolerates &&
+		    rule->tolerates(difference->quire, difference->path, difference->quire_value,
 				    difference->kernel_value)) {
 			rule->used++;
 			return true;
@@ -161,25 +163,42 @@ static bool same_call(const struct entry *quire, const struct entry *kernel)
 	       value_equal(quire->arguments, kernel->arguments);
 }
 
+static bool call_tolerated(const struct entry *quire, const struct entry *kernel)
+{
+	for (size_t i = 0; i < difference_rule_count; i++) {
+		struct difference_rule *rule = &difference_rules[i];
+
+		if (rule->tolerates_call && rule->tolerates_call(quire, kernel)) {
+			rule->used++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool results_differ(const struct entry *quire, const struct entry *kernel,
+			   struct difference *difference)
+{
+	const struct value *quire_items = quire->results->items;
+	const struct value *kernel_items = kernel->results->items;
+
+	/* "[1]" for the first result would only be noise where there is one. */
+	if (quire_items && kernel_items && !quire_items->next && !kernel_items->next)
+		return values_differ(quire_items, kernel_items, difference);
+	return tables_differ(quire_items, kernel_items, difference);
+}
+
 bool entries_differ(const struct entry *quire, const struct entry *kernel,
 		    struct difference *difference)
 {
-	const struct value *quire_results, *kernel_results;
-
 	*difference = (struct difference){.quire = quire, .kernel = kernel};
 	if (!quire || !kernel || !same_call(quire, kernel)) {
 		difference->calls = true;
 		return quire || kernel;
 	}
-	quire_results = quire->results;
-	kernel_results = kernel->results;
-	if (!quire_results || !kernel_results)
-		return quire_results != kernel_results;
-	/* "[1]" for the first result would only be noise where there is one. */
-	if (quire_results->items && kernel_results->items && !quire_results->items->next &&
-	    !kernel_results->items->next)
-		return values_differ(quire_results->items, kernel_results->items, difference);
-	return tables_differ(quire_results->items, kernel_results->items, difference);
+	if (!quire->results || !kernel->results)
+		return quire->results != kernel->results;
+	return results_differ(quire, kernel, difference) && !call_tolerated(quire, kernel);
 }
 
 bool transcripts_differ(const struct transcript *quire, const struct transcript *kernel,

@@ -13,6 +13,8 @@ struct difference_rule {
 	/* Both entries are the same call; a value is NULL on the side that lacks it. */
 	bool (*tolerates)(const struct entry *entry, const char *path, const struct value *quire,
 			  const struct value *kernel);
+	/* The same for all results together; NULL: they are judged one by one. */
+	bool (*tolerates_call)(const struct entry *quire, const struct entry *kernel);
 	unsigned long used;
 };
 
@@ -34,6 +36,9 @@ bool entries_differ(const struct entry *quire, const struct entry *kernel,
 		    struct difference *difference);
 bool transcripts_differ(const struct transcript *quire, const struct transcript *kernel,
 			struct difference *difference);
+
+/* differences_scan.c: the rule scan-empty-written. */
+bool scan_empty_written(const struct entry *quire, const struct entry *kernel);
 
 void difference_print(FILE *out, const char *file, const struct difference *difference);
 

@@ -7,7 +7,7 @@
 /* The answer of a library call: 0 or a negative errno. */
 static void answer(struct call *call, int error)
 {
-	call->status = error ? CALL_ERROR : CALL_DONE;
+	call->status = error == -QUIRE_EINPROGRESS ? CALL_BLOCKED : error ? CALL_ERROR : CALL_DONE;
 	call->error = -error;
 }
 
@@ -17,7 +17,7 @@ static void answer(struct call *call, int error)
  */
 static void answer_access(struct call *call, struct soft_result result)
 {
-	call->done = result.done;
+	call->done += result.done;
 	call->code = result.code;
 	switch (result.outcome) {
 	case QUIRE_DONE:
@@ -29,21 +29,28 @@ static void answer_access(struct call *call, struct soft_result result)
 	case QUIRE_BUS:
 		call->status = CALL_BUS;
 		break;
+	case QUIRE_BLOCKED:
+		call->status = CALL_BLOCKED;
+		break;
 	case QUIRE_OUT_OF_MEMORY:
 		answer(call, -QUIRE_ENOMEM);
 		break;
 	}
 }
 
+/* An access that was blocked goes on where it was. */
 static void call_access(struct thread *thread, struct call *call)
 {
 	struct soft_cpu *cpu = thread->cpu;
+	uint64_t address = call->address + call->done;
 
 	soft_cpu_enter(cpu, thread->process->space);
 	if (call->kind == CALL_READ)
-		answer_access(call, soft_load(cpu, call->address, call->data, call->length));
+		answer_access(call, soft_load(cpu, address, call->data + call->done,
+					      call->length - call->done));
 	else if (call->kind == CALL_WRITE)
-		answer_access(call, soft_store(cpu, call->address, call->data, call->length));
+		answer_access(call, soft_store(cpu, address, call->data + call->done,
+					       call->length - call->done));
 	else if (call->kind == CALL_TOUCH_READ)
 		answer_access(call, soft_touch(cpu, call->address, QUIRE_READ));
 	else if (call->kind == CALL_TOUCH_WRITE)
@@ -74,7 +81,7 @@ static void call_fork(struct process *process, struct call *call)
 		call->child = library_process(process->target, child);
 }
 
-void library_call(struct thread *thread, struct call *call)
+static void make_call(struct thread *thread, struct call *call)
 {
 	struct quire_space *space = thread->process->space;
 	uint64_t address = call->address, length = call->length;
@@ -114,8 +121,23 @@ void library_call(struct thread *thread, struct call *call)
 	case CALL_MUNLOCK:
 		answer(call, quire_munlock(space, address, length));
 		break;
+	case CALL_COPY:
+		answer(call, library_userfault_copy(thread, call));
+		break;
 	case CALL_FORK:
 		call_fork(thread->process, call);
 		break;
 	}
+}
+
+void library_call(struct thread *thread, struct call *call)
+{
+	if (thread->pending != call)
+		call->done = 0;
+	thread->pending = NULL;
+	soft_thread_use(&thread->guest);
+	make_call(thread, call);
+	soft_thread_use(NULL);
+	if (call->status == CALL_BLOCKED)
+		thread->pending = call;
 }

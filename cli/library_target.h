@@ -19,6 +19,8 @@
 struct thread {
 	struct process *process;
 	struct soft_cpu *cpu;
+	struct quire_thread guest; /* who it is to the library */
+	struct call *pending;	   /* blocked in it, or NULL */
 	struct thread *next;
 };
 
@@ -32,6 +34,7 @@ struct process {
 struct target {
 	struct soft_machine *machine;
 	struct process *processes;
+	struct userfault *userfaults;	  /* open ones */
 	unsigned threads;		  /* made so far: the next one's CPU */
 	struct quire_space_config config; /* of spaces that are not forked */
 	uint64_t stats[LIBRARY_STATS_MAX];
@@ -44,8 +47,23 @@ struct process *library_process(struct target *target, struct quire_space *space
 
 /* library_call.c */
 
-/* A call has always finished when this returns: nothing sleeps yet. */
+/* Makes a call, or goes on with the thread's pending one. */
 void library_call(struct thread *thread, struct call *call);
+
+/* library_userfault.c: as in struct target_ops */
+
+struct userfault *library_userfaultfd(struct process *process, int flags);
+int library_userfault_ioctl(struct userfault *userfault, unsigned long request, void *argument);
+int library_userfault_read(struct userfault *userfault, struct target_message *messages,
+			   size_t count, size_t *got);
+int library_userfault_poll(struct userfault *userfault, int *events);
+void library_userfault_close(struct userfault *userfault);
+int library_signal(struct thread *thread);
+int library_userfault_copy(struct thread *thread, struct call *call);
+/* Goes on with the calls of all threads that have woken, until each has finished or sleeps. */
+void library_run_woken(struct target *target);
+/* Nobody knows the thread any more. */
+void library_thread_end(struct thread *thread);
 
 /* library_observe.c: as in struct target_ops */
 

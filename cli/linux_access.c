@@ -142,17 +142,24 @@ static void handle_signal(int signal, siginfo_t *info, void *context)
 	}
 }
 
+static void only_interrupt(int signal)
+{
+	(void)signal;
+}
+
 void access_set_up(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE};
 	struct sigaction action = {.sa_sigaction = handle_signal,
 				   .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction interrupt = {.sa_handler = only_interrupt, .sa_flags = SA_ONSTACK};
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);
+	sigaction(AGENT_SIGNAL, &interrupt, NULL);
 }
 
 void access_set_up_thread(struct agent_thread *self)

@@ -23,7 +23,6 @@
 
 #include "linux_agent_internal.h"
 
-static int lifeline;
 static bool thread_used[AGENT_THREADS];
 
 /*
@@ -56,7 +55,7 @@ static _Noreturn void watch_lifeline(void *unused)
 	char byte;
 
 	(void)unused;
-	while (system_call(SYS_read, (uint64_t[6]){(uint64_t)lifeline, (uint64_t)&byte, 1}) ==
+	while (system_call(SYS_read, (uint64_t[6]){AGENT_LIFELINE, (uint64_t)&byte, 1}) ==
 	       -EINTR)
 		;
 	end_agent();
@@ -110,6 +109,8 @@ static void fork_agent(struct agent_thread *self)
 	int64_t pid = system_call(SYS_clone, (uint64_t[6]){CLONE_PARENT | SIGCHLD});
 
 	if (pid == 0) {
+		/* What its parent was lent is not for it. */
+		system_call(SYS_close_range, (uint64_t[6]){AGENT_FILES, ~0u});
 		self->slot = agent_slot(slot->argument[1]);
 		forget_other_threads(self);
 		if (start_helpers(agent_slot(slot->argument[0])))
@@ -181,33 +182,30 @@ static _Noreturn void run_thread(void *argument)
 }
 
 /* Before the mailbox is mapped, one writes to it. */
-static _Noreturn void fail(int mailbox, uint64_t slot, const char *failure)
+static _Noreturn void fail(uint64_t slot, const char *failure)
 {
 	uint64_t offset = slot * sizeof(struct agent_slot) + offsetof(struct agent_slot, failure);
 
-	_exit(pwrite(mailbox, failure, strlen(failure) + 1, (off_t)offset) < 0 ? 2 : 1);
+	_exit(pwrite(AGENT_MAILBOX, failure, strlen(failure) + 1, (off_t)offset) < 0 ? 2 : 1);
 }
 
 void linux_agent_main_if_asked(int argc, char **argv)
 {
 	uint64_t server, first;
 	const char *failure;
-	int mailbox;
 
 	if (argc != AGENT_ARGUMENTS || strcmp(argv[0], AGENT_NAME) != 0)
 		return;
-	mailbox = atoi(argv[1]);
-	lifeline = atoi(argv[2]);
-	server = strtoul(argv[3], NULL, 10);
-	first = strtoul(argv[4], NULL, 10);
+	server = strtoul(argv[1], NULL, 10);
+	first = strtoul(argv[2], NULL, 10);
 
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	access_set_up();
-	failure = arena_set_up(mailbox);
+	failure = arena_set_up(AGENT_MAILBOX);
 	if (failure)
-		fail(mailbox, first, failure);
+		fail(first, failure);
 	if (start_thread(run_thread, agent_slot(server)) ||
 	    start_thread(run_thread, agent_slot(first)))
-		fail(mailbox, first, "can't start its threads");
+		fail(first, "can't start its threads");
 	watch_lifeline(NULL);
 }

@@ -70,9 +70,18 @@ struct agent_slot {
 _Static_assert(sizeof(struct agent_slot) == TARGET_TRANSFER_MAX + (2u << 20), "slot layout");
 _Static_assert(MAILBOX_BASE + AGENT_SLOTS * sizeof(struct agent_slot) <= THREADS_BASE, "arena");
 
-/* What an agent is started with: AGENT_NAME, mailbox, lifeline, slots of the server and thread. */
+/* What an agent is started with: AGENT_NAME, slots of the server and thread. */
 #define AGENT_NAME	"quire-agent"
-#define AGENT_ARGUMENTS 5
+#define AGENT_ARGUMENTS 3
+
+/* The files that every agent has, besides the three standard ones, which lead nowhere. */
+#define AGENT_MAILBOX  3
+#define AGENT_LIFELINE 4
+#define AGENT_CHANNEL  5
+#define AGENT_FILES    6
+
+/* Handled, and does nothing but interrupt. */
+#define AGENT_SIGNAL SIGUSR1
 
 /*
  * Must be the first statement of main(): the linux target starts its agents from the program that

@@ -34,6 +34,7 @@ static const char *const names[] = {
 	[CALL_MLOCK] = "mlock",
 	[CALL_MUNLOCK] = "munlock",
 	[CALL_FORK] = "fork",
+	[CALL_COPY] = "copy",
 };
 
 const char *call_text(const struct call *call)
@@ -214,6 +215,9 @@ static bool set_request(struct thread *thread, const struct call *call)
 		return true;
 	case CALL_FORK:
 		return set_fork(thread);
+	case CALL_COPY:
+		userfault_set_copy(thread, call);
+		return true;
 	}
 	target_fail("linux: unknown call %d", (int)call->kind);
 }
@@ -278,6 +282,7 @@ static void finish_fork(struct thread *thread, struct call *call)
 	child->pid = (pid_t)thread->slot->result;
 	if (!process_await(child))
 		target_fail("linux: a forked agent died before it was ready");
+	userfault_adopt(child, thread->process);
 	call->status = CALL_DONE;
 	call->child = child;
 }
@@ -299,6 +304,10 @@ static void finish(struct thread *thread, struct call *call)
 	case CALL_FORK:
 		finish_fork(thread, call);
 		break;
+	case CALL_COPY:
+		finish_system_call(thread->slot, call);
+		userfault_finish_copy(thread, call);
+		break;
 	default:
 		finish_system_call(thread->slot, call);
 		break;
@@ -313,8 +322,18 @@ void call_result(struct thread *thread, struct call *call)
 		call->status = CALL_BLOCKED;
 		return;
 	}
-	finish(thread, call);
 	thread->pending = NULL;
+	finish(thread, call);
+}
+
+int call_signal(struct thread *thread)
+{
+	if (!thread->slot)
+		return ESRCH;
+	if (tgkill(thread->process->pid, thread->slot->tid, AGENT_SIGNAL))
+		return errno;
+	thread_await(thread);
+	return 0;
 }
 
 void call_run(struct thread *thread, struct call *call)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -174,6 +175,20 @@ int observe_pagemap(struct process *process, uint64_t address, uint64_t pages, u
 	close(file);
 	for (uint64_t i = 0; i < done / sizeof(*bits); i++)
 		bits[i] &= PAGEMAP_KNOWN;
+	return error;
+}
+
+int observe_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions)
+{
+	int file = open_proc(process, "pagemap");
+	int filled, error;
+
+	if (file < 0)
+		return errno;
+	filled = ioctl(file, PAGEMAP_SCAN, argument);
+	error = filled < 0 ? errno : 0;
+	*regions = filled < 0 ? 0 : (size_t)filled;
+	close(file);
 	return error;
 }
 

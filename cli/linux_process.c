@@ -124,17 +124,22 @@ static void set_limits(void)
 	}
 }
 
-/* Leaves it nothing of the controller's but the mailbox and the lifeline. */
+/* Leaves it nothing of the controller's but what every agent has. */
 static void set_files(const struct target *target)
 {
 	int null = open("/dev/null", O_RDWR);
+	/* Out of the way of the numbers that they are to get. */
+	int mailbox = fcntl(target->mailbox, F_DUPFD, AGENT_FILES);
+	int lifeline = fcntl(target->lifeline[0], F_DUPFD, AGENT_FILES);
+	int channel = fcntl(target->channel[1], F_DUPFD, AGENT_FILES);
 
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
-	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-	fcntl(target->mailbox, F_SETFD, 0);
-	fcntl(target->lifeline[0], F_SETFD, 0);
+	dup2(mailbox, AGENT_MAILBOX);
+	dup2(lifeline, AGENT_LIFELINE);
+	dup2(channel, AGENT_CHANNEL);
+	close_range(AGENT_FILES, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 /* In the child of vfork: becomes the agent, or says why not and ends. */
@@ -157,13 +162,11 @@ const char *process_start(struct process *process)
 	struct target *target = process->target;
 	struct agent_slot *first = process->threads->slot;
 	static char failure[sizeof(first->failure)];
-	char number[4][16];
-	char *arguments[] = {AGENT_NAME, number[0], number[1], number[2], number[3], NULL};
+	char number[2][16];
+	char *arguments[] = {AGENT_NAME, number[0], number[1], NULL};
 
-	snprintf(number[0], sizeof(number[0]), "%d", target->mailbox);
-	snprintf(number[1], sizeof(number[1]), "%d", target->lifeline[0]);
-	snprintf(number[2], sizeof(number[2]), "%td", process->server.slot - target->slots);
-	snprintf(number[3], sizeof(number[3]), "%td", first - target->slots);
+	snprintf(number[0], sizeof(number[0]), "%td", process->server.slot - target->slots);
+	snprintf(number[1], sizeof(number[1]), "%td", first - target->slots);
 	process->pid = vfork();
 	if (process->pid == 0)
 		become_agent(target, arguments, first->failure);
@@ -302,6 +305,15 @@ bool thread_await(struct thread *thread)
 			    how.si_code == CLD_EXITED ? "status" : "signal", how.si_status,
 			    thread->pending ? call_text(thread->pending) : "its server");
 	return result == WAIT_IDLE;
+}
+
+/* A thread that was woken does not look asleep to the kernel from then on. */
+void target_settle(struct target *target)
+{
+	for (struct process *process = target->processes; process; process = process->next)
+		for (struct thread *thread = process->threads; thread; thread = thread->next)
+			if (thread->pending && thread->slot)
+				thread_await(thread);
 }
 
 void slot_set_system_call(struct agent_slot *slot, uint64_t number, const uint64_t argument[6])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the files of the controller's side of the linux target (target_linux.c, linux_process.c,
- * linux_call.c, linux_observe.c).
+ * linux_call.c, linux_observe.c, linux_file.c, linux_userfault.c).
  *
  * The controller has one thread.
  */
@@ -19,6 +19,7 @@ struct thread {
 	struct thread *next;
 	struct call *pending;
 	struct process *child; /* of the pending fork */
+	int lent_file;	       /* of the pending copy: the agent's number of the userfaultfd */
 };
 
 struct process {
@@ -34,11 +35,13 @@ struct process {
 struct target {
 	int mailbox;
 	int lifeline[2];
+	int channel[2]; /* sockets: the controller's, the agents' */
 	struct agent_slot *slots;
 	bool slot_used[AGENT_SLOTS];
 	cpu_set_t allowed_cpus; /* the controller's, before it was pinned */
 	struct process *processes;
 	struct process *spare; /* the next one to hand out, or NULL */
+	struct userfault *userfaults;
 };
 
 /* linux_process.c */
@@ -66,10 +69,22 @@ int64_t thread_system_call(struct thread *thread, uint64_t number, const uint64_
 /* The address in its agent of something in its slot. */
 uint64_t thread_address(const struct thread *thread, const void *in_slot);
 
+/* Waits until every thread that is in a call has finished it or sleeps. */
+void target_settle(struct target *target);
+
+/* linux_file.c */
+
+/* Takes an open file away from the agent.  -1: errno says why. */
+int thread_take_file(struct thread *thread, int file);
+/* Gives the agent a copy of ours; returns its number there. */
+int thread_give_file(struct thread *thread, int file);
+void thread_close_file(struct thread *thread, int file);
+
 /* linux_call.c */
 
 void call_run(struct thread *thread, struct call *call);
 void call_result(struct thread *thread, struct call *call);
+int call_signal(struct thread *thread);
 /* For messages: the call with its arguments; overwritten by the next. */
 const char *call_text(const struct call *call);
 
@@ -83,6 +98,23 @@ int observe_mincore(struct process *process, uint64_t address, uint64_t length,
 int observe_smaps(struct process *process, uint64_t address, struct target_smaps *smaps);
 int observe_maps(struct process *process, struct target_vma **vmas, size_t *count);
 int observe_rss(struct process *process, struct target_rss *rss);
+int observe_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions);
+
+/* linux_userfault.c */
+
+struct userfault *userfault_open(struct process *process, int flags);
+int userfault_ioctl(struct userfault *userfault, unsigned long request, void *argument);
+int userfault_read(struct userfault *userfault, struct target_message *messages, size_t count,
+		   size_t *got);
+int userfault_poll(struct userfault *userfault, int *events);
+void userfault_close(struct userfault *userfault);
+/* When the agents have ended. */
+void userfault_close_all(struct target *target);
+/* The child of a finished fork: the userfaultfds that its fork messages brought are for it. */
+void userfault_adopt(struct process *child, const struct process *parent);
+/* CALL_COPY */
+void userfault_set_copy(struct thread *thread, const struct call *call);
+void userfault_finish_copy(struct thread *thread, struct call *call);
 
 /* Does [start, end) touch what the agent itself needs? */
 static inline bool is_own(const struct process *process, uint64_t start, uint64_t end)

@@ -264,7 +264,7 @@ static const struct binding quire_bindings[] = {
 	{"shmem", NULL},
 	{"hugetlb", NULL},
 	{"device", NULL},
-	{"userfaultfd_raw", NULL},
+	{"userfaultfd_raw", script_userfaultfd_raw},
 	{"swapoff", NULL},
 	{NULL, NULL},
 };
@@ -313,6 +313,7 @@ static int run(lua_State *L)
 	luaL_openlibs(L);
 	open_quire(L);
 	script_open_processes(L);
+	script_open_userfaults(L);
 	script_open_checks(L);
 	if (!script->options->print) {
 		lua_pushcfunction(L, print_nothing);

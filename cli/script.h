@@ -55,7 +55,8 @@ struct script {
 	struct trace trace;
 	bool verify;
 	uint64_t fail_in;	      /* the allocation from now on that is to fail; 0: none */
-	unsigned processes, mappings; /* made so far: their numbers */
+	unsigned processes, mappings, userfaults; /* made so far: their numbers */
+	struct script_thread *threads;		  /* the newest first */
 };
 
 /* What mmap or mremap returned.  A transcript writes addresses relative to these. */
@@ -69,6 +70,8 @@ struct script_thread {
 	struct script_process *process;
 	struct thread *thread;
 	char name[24];
+	unsigned number;	    /* in its process, from 0 */
+	struct script_thread *next; /* the one made before */
 	bool asleep;	  /* in `call` */
 	struct call call; /* the last one */
 	unsigned char *data;
@@ -82,6 +85,19 @@ struct script_process {
 	bool ended;
 	char name[16];
 	struct script_mapping *mappings; /* the newest first */
+};
+
+/* A userfaultfd, open or not. */
+struct script_userfault {
+	struct userfault *userfault;	/* NULL: closed */
+	struct script_process *process; /* that opened it or, for the one of a forked child, the
+					   parent: its addresses are named, its memory copied */
+	struct script_thread *copier;	/* a thread of the process, for copies from its memory; NULL
+					   until the first */
+	bool nonblock;
+	bool negotiated;
+	uint64_t features, ioctls; /* what the target answered then */
+	char name[16];
 };
 
 /* Runs the script in this process, to its end. */
@@ -127,10 +143,16 @@ void record_mapping(struct script *script, struct script_process *process, uint6
 void script_open_processes(lua_State *L);
 int script_new_process(lua_State *L);
 struct script_process *script_push_process(lua_State *L, struct process *process);
+/* Adds a type of objects, which have a pointer inside, and functions; the last list is NULL. */
+void script_open_type(lua_State *L, const char *type, const struct binding *const bindings[]);
+void script_push_object(lua_State *L, void *object, const char *type);
+/* One that scripts do not see; NULL: errno says why. */
+struct script_thread *script_hidden_thread(lua_State *L, struct script_process *process,
+					   const char *name);
 /* The process or thread at `index`, which must not have ended. */
 struct script_process *argument_process(lua_State *L, int index);
 struct script_thread *argument_thread(lua_State *L, int index);
-/* The name of the process or thread that the binding that runs was called on. */
+/* The name of the object that the binding that runs was called on. */
 const char *script_subject(lua_State *L);
 
 /* script_call.c */
@@ -141,12 +163,37 @@ int script_call(lua_State *L, struct script_thread *thread, const struct call *c
 /* Waits for the call that the thread sleeps in; pushes its results. */
 int script_result(lua_State *L, struct script_thread *thread);
 
+/* Checks the invariants of what the binding that runs touched, if that is asked for. */
+void script_verify(lua_State *L, struct script_process *process, uint64_t start, uint64_t length);
+
 /* script_inject.c: the target's functions that allocate, with --fail and --fail-count. */
 void inject_call(lua_State *L, struct script_thread *thread);
 void inject_result(struct script *script, struct script_thread *thread);
 /* NULL: errno says why. */
 struct process *script_make_process(struct script *script);
 struct thread *script_make_thread(struct script *script, struct script_process *process);
+
+struct userfault *inject_userfaultfd(struct script *script, struct script_process *process,
+				     int flags);
+int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
+			   unsigned long request, void *argument, size_t size);
+int inject_scan(struct script *script, struct script_process *process,
+		struct pm_scan_arg *argument, size_t *regions);
+
+/* script_userfault.c */
+void script_open_userfaults(lua_State *L);
+int script_userfaultfd(lua_State *L);
+int script_userfaultfd_raw(lua_State *L);
+/* NULL: something else. */
+struct script_userfault *to_userfault(lua_State *L, int index);
+/* The one at `index`, which must be open. */
+struct script_userfault *argument_userfault(lua_State *L, int index);
+
+/* script_resolve.c: the requests on ranges of memory */
+extern const struct binding resolve_bindings[];
+
+/* script_scan.c */
+int script_scan(lua_State *L);
 
 /* script_observe.c */
 extern const struct binding observation_bindings[];

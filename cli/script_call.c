@@ -86,10 +86,23 @@ static int push_bus(lua_State *L, int code)
 	return push_fault(L, "BUS", codes, sizeof(codes) / sizeof(codes[0]), code);
 }
 
+void script_verify(lua_State *L, struct script_process *process, uint64_t start, uint64_t length)
+{
+	struct script *script = script_of(L);
+
+	/* What is broken stays broken: it is told once. */
+	if (script->verify && script->ops->verify_range && !process->ended)
+		script->verify = verify_range(L, process, start, length);
+}
+
 static int push_call_error(lua_State *L, const struct call *call)
 {
 	int results = script_push_error(L, call->error);
 
+	if (call->kind == CALL_COPY) {
+		lua_pushinteger(L, call->copy.copy);
+		return results + 1;
+	}
 	if (call->kind != CALL_SYSCALL_READ && call->kind != CALL_SYSCALL_WRITE)
 		return results;
 	lua_pushinteger(L, (lua_Integer)call->done);
@@ -127,6 +140,9 @@ static int push_done(lua_State *L, struct script_process *process, const struct 
 	case CALL_MMAP:
 	case CALL_MREMAP:
 		return push_mapping(L, process, call);
+	case CALL_COPY:
+		lua_pushinteger(L, call->copy.copy);
+		return 1;
 	case CALL_FORK:
 		*child = push_child(L, process, call);
 		return 1;

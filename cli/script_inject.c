@@ -7,11 +7,13 @@
  * call, the machine must look as it did before.  A call that failed is done once more, now with
  * memory, and the script goes on: all its checks must still hold.
  */
+#define _GNU_SOURCE 1
 #include "script.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static bool injecting(const struct script *script)
 {
@@ -47,17 +49,89 @@ static bool fired(struct script *script)
 	return fired;
 }
 
-static bool whole_call(const struct call *call)
+/* mremap without a change of size moves one VMA after the other. */
+static bool moves_several(const struct script *script, const struct script_thread *thread,
+			  const struct call *call)
+{
+	struct target_vma *vmas = NULL;
+	size_t count = 0, inside = 0;
+
+	if (!(call->flags & MREMAP_FIXED) || call->length != call->new_length ||
+	    script->ops->maps(thread->process->process, &vmas, &count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		inside += vmas[i].end > call->address &&
+			  vmas[i].start < call->address + call->length;
+	free(vmas);
+	return inside > 1;
+}
+
+static bool whole_call(const struct script *script, const struct script_thread *thread,
+		       const struct call *call)
 {
 	switch (call->kind) {
 	case CALL_MMAP:
 	case CALL_MUNMAP:
-	case CALL_MREMAP:
 	case CALL_FORK:
 		return true;
+	case CALL_MREMAP:
+		return !moves_several(script, thread, call);
 	default:
 		return false;
 	}
+}
+
+/* The part of a request on a range that tells how far it came; NULL: none. */
+static int64_t *progress(unsigned long request, void *argument)
+{
+	switch (request) {
+	case UFFDIO_COPY:
+		return (int64_t *)&((struct uffdio_copy *)argument)->copy;
+	case UFFDIO_ZEROPAGE:
+		return (int64_t *)&((struct uffdio_zeropage *)argument)->zeropage;
+	case UFFDIO_CONTINUE:
+		return (int64_t *)&((struct uffdio_continue *)argument)->mapped;
+	case UFFDIO_POISON:
+		return (int64_t *)&((struct uffdio_poison *)argument)->updated;
+	case UFFDIO_MOVE:
+		return (int64_t *)&((struct uffdio_move *)argument)->move;
+	default:
+		return NULL;
+	}
+}
+
+/* Leaves what is still to do after the first `done` bytes. */
+static void advance(unsigned long request, void *argument, uint64_t done)
+{
+	struct uffdio_range *range = argument; /* that is how all but two begin */
+
+	if (request == UFFDIO_COPY) {
+		struct uffdio_copy *copy = argument;
+
+		copy->dst += done;
+		copy->src += done;
+		copy->len -= done;
+	} else if (request == UFFDIO_MOVE) {
+		struct uffdio_move *move = argument;
+
+		move->dst += done;
+		move->src += done;
+		move->len -= done;
+	} else {
+		range->start += done;
+		range->len -= done;
+	}
+}
+
+/* A request came `before` bytes far, and then as far as it says.  Returns the error of the whole. */
+static int add_progress(int64_t *done, int64_t before, int error)
+{
+	if (*done < 0) { /* some progress, and then an error */
+		*done = before;
+		return EAGAIN;
+	}
+	*done += before;
+	return error;
 }
 
 static char *dump(struct script *script)
@@ -96,7 +170,7 @@ void inject_call(lua_State *L, struct script_thread *thread)
 	struct call call = thread->call;
 	char *before = NULL, *after;
 
-	if (script->fail_in && whole_call(&call))
+	if (script->fail_in && whole_call(script, thread, &call))
 		before = dump(script);
 	arm(script);
 	script->ops->call(thread->thread, &thread->call);
@@ -110,6 +184,59 @@ void inject_call(lua_State *L, struct script_thread *thread)
 		script->ops->call(thread->thread, &thread->call);
 	}
 	free(before);
+}
+
+int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
+			   unsigned long request, void *argument, size_t size)
+{
+	const struct target_ops *ops = script->ops;
+	int64_t *done = progress(request, argument), before;
+	unsigned char again[128];
+	int error;
+
+	memcpy(again, argument, size);
+	arm(script);
+	error = ops->userfault_ioctl(userfault, request, argument);
+	if (!fired(script))
+		return error;
+	if (error == ENOMEM) {
+		memcpy(argument, again, size);
+		return ops->userfault_ioctl(userfault, request, argument);
+	}
+	if (error != EAGAIN || !done || *done <= 0)
+		return error;
+	before = *done;
+	memcpy(argument, again, size);
+	advance(request, argument, (uint64_t)before);
+	error = ops->userfault_ioctl(userfault, request, argument);
+	return add_progress(done, before, error);
+}
+
+struct userfault *inject_userfaultfd(struct script *script, struct script_process *process,
+				     int flags)
+{
+	struct userfault *userfault;
+
+	arm(script);
+	userfault = script->ops->userfaultfd(process->process, flags);
+	if (fired(script) && !userfault && errno == ENOMEM)
+		userfault = script->ops->userfaultfd(process->process, flags);
+	return userfault;
+}
+
+int inject_scan(struct script *script, struct script_process *process,
+		struct pm_scan_arg *argument, size_t *regions)
+{
+	struct pm_scan_arg again = *argument;
+	int error;
+
+	arm(script);
+	error = script->ops->scan(process->process, argument, regions);
+	if (fired(script) && error == ENOMEM) {
+		*argument = again;
+		error = script->ops->scan(process->process, argument, regions);
+	}
+	return error;
 }
 
 void inject_result(struct script *script, struct script_thread *thread)

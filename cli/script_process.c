@@ -60,6 +60,8 @@ struct script_thread *argument_thread(lua_State *L, int index)
 
 const char *script_subject(lua_State *L)
 {
+	if (to_userfault(L, 1))
+		return to_userfault(L, 1)->name;
 	return to_process(L, 1) ? to_process(L, 1)->name : to_thread(L, 1)->name;
 }
 
@@ -72,19 +74,38 @@ static void *allocate(size_t size)
 	return memory;
 }
 
-static void push_object(lua_State *L, void *object, const char *type)
+void script_push_object(lua_State *L, void *object, const char *type)
 {
 	*(void **)lua_newuserdatauv(L, sizeof(void *), 0) = object;
 	luaL_setmetatable(L, type);
 }
 
-static struct script_thread *new_thread(struct script_process *process, struct thread *target)
+static struct script_thread *new_thread(struct script *script, struct script_process *process,
+					struct thread *target)
 {
 	struct script_thread *thread = allocate(sizeof(*thread));
 
 	thread->process = process;
 	thread->thread = target;
-	snprintf(thread->name, sizeof(thread->name), "%s.t%u", process->name, process->threads++);
+	thread->number = process->threads++;
+	snprintf(thread->name, sizeof(thread->name), "%s.t%u", process->name, thread->number);
+	thread->next = script->threads;
+	script->threads = thread;
+	return thread;
+}
+
+struct script_thread *script_hidden_thread(lua_State *L, struct script_process *process,
+					   const char *name)
+{
+	struct thread *target = script_make_thread(script_of(L), process);
+	struct script_thread *thread;
+
+	if (!target)
+		return NULL;
+	thread = allocate(sizeof(*thread));
+	thread->process = process;
+	thread->thread = target;
+	snprintf(thread->name, sizeof(thread->name), "%s", name);
 	return thread;
 }
 
@@ -95,8 +116,8 @@ struct script_process *script_push_process(lua_State *L, struct process *target)
 
 	process->process = target;
 	snprintf(process->name, sizeof(process->name), "p%u", ++script->processes);
-	process->first_thread = new_thread(process, script->ops->first_thread(target));
-	push_object(L, process, PROCESS_TYPE);
+	process->first_thread = new_thread(script, process, script->ops->first_thread(target));
+	script_push_object(L, process, PROCESS_TYPE);
 	return process;
 }
 
@@ -129,7 +150,7 @@ static int process_thread(lua_State *L)
 	entry = record_begin(L, ENTRY_CALL, process->name, 2, process);
 	thread = script_make_thread(script_of(L), process);
 	if (thread)
-		push_object(L, new_thread(process, thread), THREAD_TYPE);
+		script_push_object(L, new_thread(script_of(L), process, thread), THREAD_TYPE);
 	else
 		results = script_push_error(L, errno);
 	return record_end(L, entry, results, process);
@@ -384,6 +405,27 @@ static int thread_result(lua_State *L)
 	return script_result(L, thread);
 }
 
+static int thread_signal(lua_State *L)
+{
+	const struct target_ops *ops = script_of(L)->ops;
+	struct script_thread *thread = argument_thread(L, 1);
+	struct entry *entry;
+	int error, results = 1;
+
+	if (!ops->signal)
+		script_not_built(L, script_function(L));
+	argument_count(L, 1, 0, 0);
+	if (!thread->asleep)
+		script_error(L, "%s is not asleep", thread->name);
+	entry = record_begin(L, ENTRY_CALL, script_subject(L), 2, thread->process);
+	error = ops->signal(thread->thread);
+	if (error)
+		results = script_push_error(L, error);
+	else
+		lua_pushboolean(L, true);
+	return record_end(L, entry, results, thread->process);
+}
+
 static const struct binding thread_bindings[] = {
 	{"read", thread_read},
 	{"write", thread_write},
@@ -399,17 +441,18 @@ static const struct binding thread_bindings[] = {
 	{"munlock", thread_munlock},
 	{"fork", thread_fork},
 	{"result", thread_result},
-	{"signal", NULL},
+	{"signal", thread_signal},
 	{NULL, NULL},
 };
 
 static const struct binding process_bindings[] = {
 	{"thread", process_thread}, {"exit", process_exit},  {"thread_result", thread_result},
-	{"userfaultfd", NULL},	    {"scan", NULL},	     {"pin", NULL},
+	{"userfaultfd", script_userfaultfd},
+	{"scan", script_scan},	    {"pin", NULL},
 	{"migrate", NULL},	    {"notifications", NULL}, {NULL, NULL},
 };
 
-static void open_type(lua_State *L, const char *type, const struct binding *const bindings[])
+void script_open_type(lua_State *L, const char *type, const struct binding *const bindings[])
 {
 	luaL_newmetatable(L, type);
 	lua_pushcfunction(L, object_name);
@@ -424,8 +467,8 @@ static void open_type(lua_State *L, const char *type, const struct binding *cons
 
 void script_open_processes(lua_State *L)
 {
-	open_type(L, PROCESS_TYPE,
+	script_open_type(L, PROCESS_TYPE,
 		  (const struct binding *const[]){thread_bindings, process_bindings,
 						  observation_bindings, NULL});
-	open_type(L, THREAD_TYPE, (const struct binding *const[]){thread_bindings, NULL});
+	script_open_type(L, THREAD_TYPE, (const struct binding *const[]){thread_bindings, NULL});
 }

@@ -112,6 +112,7 @@ static void record_number(struct recorder *recorder, struct value *value, int in
 
 		if (name) {
 			value->kind = VALUE_NAME;
+			value->address = (uint64_t)value->integer;
 			value->name = name;
 		}
 	}

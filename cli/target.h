@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "userfault_abi.h"
+
 /* The most that one read or write of a script may move, in bytes. */
 #define TARGET_TRANSFER_MAX (16u << 20)
 
@@ -49,6 +51,7 @@ enum call_kind {
 	CALL_MLOCK,   /* address, length */
 	CALL_MUNLOCK, /* address, length */
 	CALL_FORK,    /* → child */
+	CALL_COPY,    /* UFFDIO_COPY by the thread, from its own memory: userfault, copy → copy */
 };
 
 enum call_status {
@@ -62,6 +65,7 @@ enum call_status {
 struct target;
 struct process; /* of the target's own shape */
 struct thread;
+struct userfault; /* an open userfaultfd */
 
 /* One thing a thread does.  The numbers of prot, flags and advice are Linux's (x86_64). */
 struct call {
@@ -75,6 +79,8 @@ struct call {
 	int advice;
 	unsigned char *data; /* the caller's buffer, length bytes: in for writes, out for reads;
 				stays valid until finished */
+	struct userfault *userfault;
+	struct uffdio_copy copy; /* in and out */
 
 	/* the answer */
 	enum call_status status;
@@ -130,10 +136,20 @@ struct target_tables {
 	} level[TARGET_LEVELS];
 };
 
+/* What a read of a userfaultfd gives. */
+struct target_message {
+	struct uffd_msg message;
+	struct userfault *child; /* UFFD_EVENT_FORK: the child's, usable at once; its number in the
+				    message means nothing */
+	struct thread *thread;	 /* UFFD_EVENT_PAGEFAULT, with UFFD_FEATURE_THREAD_ID: who faulted;
+				    NULL: none that was made through this interface */
+};
+
 /*
  * Every function returns 0 or a positive errno from the target, unless it says otherwise; text is
  * malloc'ed for the caller. A function pointer that is NULL: the target does not have it, and the
- * script that asks is skipped (77).
+ * script that asks is skipped (77); where it is to have it one day (signal, userfault*, scan), the script ends with
+ * "not built yet".
  */
 struct target_ops {
 	const char *name; /* "quire", "linux" */
@@ -158,6 +174,40 @@ struct target_ops {
 	 * same struct. */
 	void (*result)(struct thread *thread, struct call *call);
 
+	/*
+	 * A handled signal to a thread that sleeps in a call; the call goes on, as the kernel has
+	 * it.  Returns when the thread sleeps again or has finished: result() tells.
+	 */
+	int (*signal)(struct thread *thread);
+
+	/*
+	 * userfaultfd(2).  It is the process's, but the controller plays the monitor: it holds the
+	 * only reference, and its own memory is what pointers in requests point to.  So forked children
+	 * inherit none, and one stays usable, to get ESRCH, when its process has ended.  All of them
+	 * work while threads sleep, and return only when every thread that they woke has finished or
+	 * sleeps again: what comes of it can be read at once.
+	 */
+	/* O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY; unknown ones too.  NULL: errno says why. */
+	struct userfault *(*userfaultfd)(struct process *process, int flags);
+	/*
+	 * ioctl(2): UFFDIO_*, with `argument` the request's structure, in and out, also on errors.
+	 * A UFFDIO_COPY copies from the controller's memory at `src`; for one from memory of a
+	 * process, which can sleep, there is CALL_COPY.  A UFFDIO_MOVE, which only the process itself may
+	 * make, is made by it.
+	 */
+	int (*userfault_ioctl)(struct userfault *userfault, unsigned long request, void *argument);
+	/*
+	 * Up to `count` messages, as one read(2) of that many; never sleeps, also without
+	 * O_NONBLOCK: EAGAIN when there is none.
+	 */
+	int (*userfault_read)(struct userfault *userfault, struct target_message *messages,
+			      size_t count, size_t *got);
+	/* poll(2) for POLLIN: *events is what it returns, POLLIN, POLLERR, POLLHUP. */
+	int (*userfault_poll)(struct userfault *userfault, int *events);
+	/* The last reference: waiters are woken.  What is still open at the target's close() is
+	 * closed then. */
+	void (*userfault_close)(struct userfault *userfault);
+
 	/* Observations: they work while threads sleep. */
 	int (*pagemap)(struct process *process, uint64_t address, uint64_t pages,
 		       uint64_t *bits); /* /proc/PID/pagemap words */
@@ -168,6 +218,9 @@ struct target_ops {
 	/* What the script mapped, by address; *vmas is malloc'ed. */
 	int (*maps)(struct process *process, struct target_vma **vmas, size_t *count);
 	int (*rss)(struct process *process, struct target_rss *rss);
+	/* ioctl(PAGEMAP_SCAN), `vec` being in the controller's memory; *regions is what it
+	 * returns, the regions filled in. */
+	int (*scan)(struct process *process, struct pm_scan_arg *argument, size_t *regions);
 
 	/* the library only */
 	int (*entry)(struct process *process, uint64_t address, struct target_entry *entry);

@@ -6,6 +6,8 @@
  *	linux_process.c	starts, waits for and ends agents
  *	linux_call.c	the calls
  *	linux_observe.c	pagemap, mincore, smaps and what is made of it
+ *	linux_userfault.c	userfaultfd
+ *	linux_file.c	passes files between controller and agents
  *	linux_agent.c, linux_arena.c, linux_access.c	the agent: threads, address space, accesses
  *
  * The agents end with the target's close(), and with the controller however it ends: see
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,10 +89,13 @@ static void end_agents(struct target *target)
 static void linux_close(struct target *target)
 {
 	end_agents(target);
+	userfault_close_all(target);
 	if (target->slots)
 		munmap(target->slots, MAILBOX_SIZE);
 	close(target->mailbox);
 	close(target->lifeline[0]);
+	close(target->channel[0]);
+	close(target->channel[1]);
 	unpin(target);
 	free(target);
 }
@@ -99,7 +105,9 @@ static const char *set_up(struct target *target)
 {
 	if (THREAD_SANITIZER)
 		return "ThreadSanitizer maps memory of its own in the script's window";
-	if (pipe2(target->lifeline, O_CLOEXEC) || !map_mailbox(target))
+	if (pipe2(target->lifeline, O_CLOEXEC) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, target->channel) ||
+	    !map_mailbox(target))
 		return strerror(errno);
 	target->spare = process_new(target);
 	return process_start(target->spare);
@@ -116,6 +124,7 @@ static struct target *linux_open(const struct target_setup *setup, const char **
 	}
 	pin(target);
 	target->mailbox = target->lifeline[0] = target->lifeline[1] = -1;
+	target->channel[0] = target->channel[1] = -1;
 	*why = set_up(target);
 	if (*why) {
 		linux_close(target);
@@ -153,9 +162,16 @@ const struct target_ops target_linux = {
 	.exit = process_end,
 	.call = call_run,
 	.result = call_result,
+	.signal = call_signal,
+	.userfaultfd = userfault_open,
+	.userfault_ioctl = userfault_ioctl,
+	.userfault_read = userfault_read,
+	.userfault_poll = userfault_poll,
+	.userfault_close = userfault_close,
 	.pagemap = observe_pagemap,
 	.mincore = observe_mincore,
 	.smaps = observe_smaps,
 	.maps = observe_maps,
 	.rss = observe_rss,
+	.scan = observe_scan,
 };

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include "library_target.h"
@@ -25,18 +26,19 @@ static void *allocate(size_t size)
 	return object;
 }
 
-/* vm.mmap_min_addr, in whole pages. */
+/* Where the host puts a page that is wished to lie as low as can be.  What vm.mmap_min_addr says is
+ * no more than a part of it. */
 static uint64_t host_mmap_lowest(void)
 {
-	FILE *file = fopen("/proc/sys/vm/mmap_min_addr", "r");
-	unsigned long long lowest = 65536;
+	const uint64_t usual = 65536;
+	void *wish = (void *)(uintptr_t)QUIRE_PAGE_SIZE;
+	void *page = mmap(wish, QUIRE_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (file) {
-		if (fscanf(file, "%llu", &lowest) != 1)
-			lowest = 65536;
-		fclose(file);
-	}
-	return (lowest + QUIRE_PAGE_SIZE - 1) & ~(QUIRE_PAGE_SIZE - 1);
+	if (page == MAP_FAILED)
+		return usual;
+	munmap(page, QUIRE_PAGE_SIZE);
+	/* Something else may be there. */
+	return (uint64_t)(uintptr_t)page <= usual ? (uint64_t)(uintptr_t)page : usual;
 }
 
 static void describe_host(struct soft_config *config)
@@ -85,6 +87,7 @@ static struct thread *process_thread(struct process *process)
 
 	thread->process = process;
 	thread->cpu = soft_machine_cpu(target->machine, cpu);
+	thread->guest = (struct quire_thread){.id = target->threads, .nowait = true};
 	thread->next = process->threads;
 	process->threads = thread;
 	return thread;
@@ -129,6 +132,8 @@ static void process_exit(struct process *process)
 
 	if (!process->space)
 		return;
+	for (struct thread *thread = process->threads; thread; thread = thread->next)
+		library_thread_end(thread);
 	for (unsigned i = 0; i < soft_machine_cpus(machine); i++)
 		if (soft_cpu_space(soft_machine_cpu(machine, i)) == process->space)
 			soft_cpu_leave(soft_machine_cpu(machine, i));
@@ -151,6 +156,8 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
+	while (target->userfaults)
+		library_userfault_close(target->userfaults);
 	while ((process = target->processes)) {
 		target->processes = process->next;
 		process_exit(process);
@@ -163,11 +170,11 @@ static void target_close(struct target *target)
 
 /* --- */
 
-/* A call has never been left unfinished. */
+/* Whatever lets a thread go on has made it go on already. */
 static void thread_result(struct thread *thread, struct call *call)
 {
-	(void)thread;
-	(void)call;
+	if (thread->pending)
+		call->status = CALL_BLOCKED;
 }
 
 static uint64_t target_fail_nth(struct target *target, uint64_t n, bool *fired)
@@ -188,6 +195,12 @@ const struct target_ops target_quire = {
 	.exit = process_exit,
 	.call = library_call,
 	.result = thread_result,
+	.signal = library_signal,
+	.userfaultfd = library_userfaultfd,
+	.userfault_ioctl = library_userfault_ioctl,
+	.userfault_read = library_userfault_read,
+	.userfault_poll = library_userfault_poll,
+	.userfault_close = library_userfault_close,
 	.pagemap = library_pagemap,
 	.mincore = library_mincore,
 	.smaps = library_smaps,

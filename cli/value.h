@@ -31,6 +31,7 @@ struct value {
 	enum value_kind kind;
 	const char *key;    /* the name in the table around it; NULL for an array item */
 	uint64_t repeat;    /* how many array items in a row are this one, at least 1 */
+	uint64_t address;   /* that a VALUE_NAME stands for; 0: it names something else */
 	struct value *next; /* in the table around it */
 	union {
 		bool boolean;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -171,6 +172,15 @@ static inline struct process *fork_on(struct thread *on)
 	assert_done(call);
 	assert_non_null(call.child);
 	return call.child;
+}
+
+/* Also processes that are half made. */
+static inline void assert_close_leaves_nothing(void **state)
+{
+	ops->close(target);
+	assert_int_equal(waitpid(-1, NULL, 0), -1);
+	assert_int_equal(errno, ECHILD);
+	open_target(state);
 }
 
 #define target_test(name) cmocka_unit_test_setup_teardown(name, open_target, close_target)

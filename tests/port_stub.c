@@ -94,4 +94,24 @@ void quire_port_write_unlock(void *host, struct quire_rwlock *lock)
 	lock->word[1] = 0;
 }
 
+/* Nothing sleeps here. */
+struct quire_thread *quire_port_current(void *host)
+{
+	(void)host;
+	return NULL;
+}
+
+void quire_port_wait(void *host, _Atomic uint32_t *word)
+{
+	(void)host;
+	(void)word;
+	quire_port_panic(NULL, "port_stub", 0, "a sleep");
+}
+
+void quire_port_wake(void *host, _Atomic uint32_t *word)
+{
+	(void)host;
+	(void)word;
+}
+
 #endif

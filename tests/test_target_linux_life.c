@@ -100,39 +100,12 @@ static void await_no_children(void)
 	fail_msg("processes are left");
 }
 
-static void assert_close_leaves_nothing(void **state)
-{
-	ops->close(target);
-	assert_int_equal(waitpid(-1, NULL, 0), -1);
-	assert_int_equal(errno, ECHILD);
-	open_target(state);
-}
-
 static void close_leaves_nothing(void **state)
 {
 	struct process *child = fork_on(ops->thread(process));
 
 	fork_on(ops->thread(child));
 	ops->exit(child);
-	assert_close_leaves_nothing(state);
-}
-
-static void a_process_ends_in_the_middle_of_a_fork(void **state)
-{
-	uint64_t a = map(1, RW, PRIVATE);
-	int64_t fd = userfault_open(0, UFFD_FEATURE_EVENT_FORK);
-	struct thread *sleeper = ops->thread(process);
-	struct call call = {.kind = CALL_FORK};
-
-	(void)state;
-	if (fd < 0)
-		skip();
-	assert_int_equal(userfault_register(fd, a, PAGE, UFFDIO_REGISTER_MODE_MISSING), 0);
-	ops->call(sleeper, &call);
-	assert_int_equal(call.status, CALL_BLOCKED);
-	/* Now it goes on, and the child may come to be, or not. */
-	userfault_read(fd);
-	ops->exit(process);
 	assert_close_leaves_nothing(state);
 }
 
@@ -201,7 +174,6 @@ int main(int argc, char **argv)
 		target_test(threads_run_out),
 		target_test(death_of_an_agent_is_noticed),
 		target_test(close_leaves_nothing),
-		target_test(a_process_ends_in_the_middle_of_a_fork),
 		target_test(killed_controller_leaves_nothing),
 		target_test(costs),
 	};

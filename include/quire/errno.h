@@ -8,6 +8,7 @@
 
 #define QUIRE_EPERM	1
 #define QUIRE_ENOENT	2
+#define QUIRE_ESRCH	3
 #define QUIRE_EBADF	9
 #define QUIRE_EAGAIN	11
 #define QUIRE_ENOMEM	12
@@ -17,6 +18,7 @@
 #define QUIRE_EEXIST	17
 #define QUIRE_EINVAL	22
 #define QUIRE_ENOSYS	38
+#define QUIRE_EINPROGRESS 115
 #define QUIRE_EUCLEAN	117
 #define QUIRE_EHWPOISON 133
 

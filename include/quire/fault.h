@@ -24,6 +24,7 @@ enum quire_outcome {
 	QUIRE_SEGV, /* SIGSEGV, with the code below */
 	QUIRE_BUS,  /* SIGBUS, with the code below */
 	QUIRE_OUT_OF_MEMORY, /* no frame left; nothing was changed */
+	QUIRE_BLOCKED,	     /* a userfault waits, and the thread may not sleep: <quire/thread.h> */
 };
 
 /* si_code of the signal, Linux's numbers. */
@@ -33,7 +34,8 @@ enum quire_outcome {
 
 struct quire_fault_result {
 	enum quire_outcome outcome;
-	int code; /* of the signal; 0 otherwise */
+	int code;      /* of the signal; 0 otherwise */
+	bool poisoned; /* QUIRE_BUS: the page was poisoned (UFFDIO_POISON) */
 };
 
 /*

@@ -11,7 +11,7 @@
  * The functions come in tiers; take the lowest that suits.
  *
  *   tier 0   one CPU, nothing sleeps          quire_port_panic, quire_port_flush
- *   tier 1   several CPUs or threads          + the lock functions
+ *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _wait, _wake
  *
  * At tier 0 (compile Quire and the host with -DQUIRE_PORT_TIER=0) the lock functions are empty and
  *inline here, and the host must not enter Quire again before it has returned.
@@ -32,6 +32,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifndef QUIRE_PORT_TIER
@@ -97,6 +98,20 @@ void quire_port_read_lock(void *host, struct quire_rwlock *lock);
 void quire_port_read_unlock(void *host, struct quire_rwlock *lock);
 void quire_port_write_lock(void *host, struct quire_rwlock *lock);
 void quire_port_write_unlock(void *host, struct quire_rwlock *lock);
+
+/*
+ * The thread that is calling Quire, for userfaultfd (<quire/thread.h>).  NULL: a caller that takes no part in it; what would have to sleep
+ * is refused then (a fault is a BUS, a call fails with -EFAULT).  No lock, must be fast.
+ */
+struct quire_thread;
+struct quire_thread *quire_port_current(void *host);
+
+/*
+ * Sleeps while *word is 1; may return early, for a signal or for no reason.  Called with no lock held.  quire_port_wake() wakes every
+ * sleeper on `word`, which was set to another value before and may be gone by now: only its address counts.
+ */
+void quire_port_wait(void *host, _Atomic uint32_t *word);
+void quire_port_wake(void *host, _Atomic uint32_t *word);
 #else
 static inline void quire_port_lock(void *host, struct quire_lock *lock)
 {
@@ -127,6 +142,22 @@ static inline void quire_port_write_unlock(void *host, struct quire_rwlock *lock
 {
 	(void)host;
 	(void)lock;
+}
+struct quire_thread;
+static inline struct quire_thread *quire_port_current(void *host)
+{
+	(void)host;
+	return NULL;
+}
+static inline void quire_port_wait(void *host, _Atomic uint32_t *word)
+{
+	(void)host;
+	(void)word;
+}
+static inline void quire_port_wake(void *host, _Atomic uint32_t *word)
+{
+	(void)host;
+	(void)word;
 }
 #endif
 

@@ -9,5 +9,7 @@
 #include <quire/machine.h>
 #include <quire/report.h>
 #include <quire/space.h>
+#include <quire/thread.h>
+#include <quire/userfault.h>
 
 #endif

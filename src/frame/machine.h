@@ -9,6 +9,8 @@
 #include "frame/frame.h"
 #include "frame/slab.h"
 
+struct userfault_hooks;
+
 struct quire_machine {
 	void *host; /* constant, as are the next ones */
 	bool (*reclaim)(void *host);
@@ -18,6 +20,10 @@ struct quire_machine {
 
 	struct frames frames;
 	struct slabs slabs;
+
+	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
+	/* constant once set: the first context sets it */
+	_Atomic(const struct userfault_hooks *) userfault;
 
 	struct quire_lock spaces_lock;
 	struct list_link spaces; /* spaces_lock: every address space */

@@ -70,6 +70,10 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	       !run->special || run->number == frame_number(check->space->machine,
 							    check->space->machine->zero_page),
 	       "a special leaf does not map the zero page", address);
+	expect(check, !run->uffd_wp || vma->userfault,
+	       "a protected leaf in a VMA that is not registered", address);
+	expect(check, !run->uffd_wp || !run->writable || !(vma->flags & VMA_UFFD_WP),
+	       "a protected leaf is writable", address);
 	expect(check, !run->special || !(run->writable || run->dirty),
 	       "the zero page is writable or dirty", address);
 	if (!run->frame)
@@ -93,7 +97,10 @@ static void check_run(struct check *check, const struct table_run *run, const st
 	else if (run->kind == QUIRE_ENTRY_GUARD)
 		expect(check, vma->flags & VMA_GUARD, "a guard marker in a VMA without guards",
 		       run->start);
-	else
+	else if (run->kind == QUIRE_ENTRY_MARKER)
+		expect(check, run->uffd_wp && vma->userfault,
+		       "a protecting marker in a VMA that is not registered", run->start);
+	else if (run->kind != QUIRE_ENTRY_POISON)
 		violation(check, "an entry of a kind that this memory has not", run->start);
 }
 
@@ -115,15 +122,28 @@ static void each_run(struct check *check, uint64_t start, uint64_t end,
 	}
 }
 
+/* Tables first: through wrong ones there is no way to the entries. */
+static void check_entries(struct check *check, uint64_t start, uint64_t end)
+{
+	unsigned before = check->violations;
+
+	table_check(&check->space->tables, start, end, violation, check);
+	if (check->violations == before)
+		each_run(check, start, min_u64(end, check->space->highest), check_run);
+}
+
 static void check_space(struct check *check, struct quire_space *space)
 {
+	unsigned before;
+
 	check->space = space;
 	check->anon = 0;
 	expect(check, vma_tree_valid(space), "the VMA tree or its counters are wrong", 0);
-	table_check(&space->tables, 0, table_address_end(), violation, check);
-	each_run(check, 0, space->highest, check_run);
-	expect(check, check->anon == space->tables.resident[RESIDENT_ANON],
-	       "resident pages differ from the leaves", 0);
+	before = check->violations;
+	check_entries(check, 0, table_address_end());
+	if (check->violations == before)
+		expect(check, check->anon == space->tables.resident[RESIDENT_ANON],
+		       "resident pages differ from the leaves", 0);
 	check->space = NULL;
 }
 
@@ -215,8 +235,7 @@ int quire_check_range(struct quire_space *space, uint64_t start, uint64_t end,
 	if (start >= end)
 		return 0;
 	space_read_lock(space);
-	table_check(&space->tables, start, end, violation, &check);
-	each_run(&check, start, end, check_run);
+	check_entries(&check, start, end);
 	space_read_unlock(space);
 	return check.violations ? -QUIRE_EUCLEAN : 0;
 }

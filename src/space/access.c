@@ -27,11 +27,13 @@ static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint6
 	frame_mark(frame, FRAME_DIRTY);
 }
 
-/* Moves `bytes` inside one page, if the page is there; 0 bytes to find out. */
+/*
+ * Moves `bytes` inside one page, if the page is there.  0 bytes are to find out whether it is, for which any permission will do.
+ */
 static enum reach try_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
 			   size_t bytes, enum quire_access access)
 {
-	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
+	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : bytes ? VMA_READ : VMA_ACCESS;
 	const struct vma *vma = vma_find(space, address);
 	struct quire_machine *machine = space->machine;
 	struct frame *frame;
@@ -63,10 +65,14 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		fault = bytes > 0 && access == QUIRE_READ ? space_unshare(space, address)
-							  : quire_fault(space, address, access);
+		fault = space_fault(space, address, access, true,
+				    bytes > 0 && access == QUIRE_READ);
+		if (fault.outcome == QUIRE_BLOCKED)
+			return -QUIRE_EINPROGRESS;
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
 			return -QUIRE_ENOMEM;
+		if (fault.poisoned && !bytes)
+			return -QUIRE_EHWPOISON;
 		if (fault.outcome != QUIRE_DONE)
 			return -QUIRE_EFAULT;
 	}

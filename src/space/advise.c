@@ -128,6 +128,14 @@ static int advise_range(struct quire_space *space, struct advising *advising)
 	return error;
 }
 
+/* Whether the call goes on: a frame was reclaimed, or the event that it waited for has been read. */
+static bool try_again(struct quire_space *space, struct advising *advising, int error)
+{
+	if (error == -QUIRE_EINPROGRESS)
+		return space_hooks(space)->sleep(space->machine);
+	return error == -NO_FRAMES && space_reclaim(space, &advising->tries);
+}
+
 static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
 {
 	struct advising advising = {
@@ -142,7 +150,11 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		space_write_lock(space);
 		error = advise_range(space, &advising);
 		space_write_unlock(space);
-	} while (error == -NO_FRAMES && space_reclaim(space, &advising.tries));
+	} while (try_again(space, &advising, error));
+	if (error == -QUIRE_EINPROGRESS)
+		return error;
+	if (space_hooks(space))
+		space_hooks(space)->removed(space->machine);
 	if (!error && advising.hole)
 		return -QUIRE_ENOMEM;
 	return public_error(error);

@@ -102,6 +102,12 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 	}
 }
 
+static bool removes(int advice)
+{
+	return advice == QUIRE_MADV_DONTNEED || advice == QUIRE_MADV_DONTNEED_LOCKED ||
+	       advice == QUIRE_MADV_FREE;
+}
+
 int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		 int advice, struct gather *gather)
 {
@@ -110,6 +116,12 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 
 	if (error || advice == QUIRE_MADV_WILLNEED)
 		return error;
+	if (vma->userfault && removes(advice)) {
+		enum removing removing = space_hooks(space)->remove(vma, start, end);
+
+		if (removing != REMOVE_NOW)
+			return removing == REMOVE_WAIT ? -QUIRE_EINPROGRESS : 0;
+	}
 	error = reserve_tables(space, start, end, advice, &reserve);
 	if (error)
 		return error;

@@ -8,93 +8,152 @@
  *
  * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds no page but the zero page.
  */
-#include "space/space.h"
+#include "space/hooks.h"
 
 static bool inherited(const struct vma *vma)
 {
 	return !(vma->flags & VMA_DONTFORK);
 }
 
-/* Entries that a fault would make again as they are stay behind: there is no page of the process's own, and no guard. */
-static bool worth_copying(const struct vma *vma)
+/* Entries that a fault would make again as they are stay behind: there is no page of the process's own, no guard, no protection. */
+static bool worth_copying(const struct vma *vma, const struct vma *copy)
 {
-	return inherited(vma) && !(vma->flags & VMA_WIPEONFORK) &&
-	       (vma->anon || (vma->flags & VMA_GUARD));
+	return !(vma->flags & VMA_WIPEONFORK) &&
+	       (vma->anon || (vma->flags & VMA_GUARD) || (copy->flags & VMA_UFFD_WP));
 }
 
-/* What the child's VMA is: the same, not locked, with the parent as forebear of its pages. */
-static void inherit(struct quire_space *child, struct vma *vma, const struct vma *parent)
+/* A fork on its way. */
+struct forking {
+	struct quire_space *parent, *child;
+	struct table_reserve tables;
+	struct event_chain events;
+};
+
+/*
+ * What the child's VMA is: the same, not locked, with the parent as forebear of its pages; registered with a context of its own if the
+ * parent's asked to hear of forks, else not at all.
+ */
+static int inherit(struct forking *forking, struct vma *vma, const struct vma *parent)
 {
+	const struct userfault_hooks *hooks = space_hooks(forking->parent);
+
 	vma->start = parent->start;
 	vma->end = parent->end;
 	vma->index = parent->index;
 	vma->flags = parent->flags & ~VMA_LOCKED;
-	if (parent->flags & VMA_WIPEONFORK)
-		return;
-	vma_inherit_anon(child, vma, parent);
-}
+	if (!(parent->flags & VMA_WIPEONFORK))
+		vma_inherit_anon(forking->child, vma, parent);
+	if (parent->userfault) {
+		int error = hooks->fork(forking->child, parent, &forking->events, &vma->userfault);
 
-static int copy_vmas(struct quire_space *parent, struct quire_space *child)
-{
-	for (struct vma *vma = vma_first(parent); vma; vma = vma_next(vma)) {
-		struct vma *copy;
-
-		if (!inherited(vma))
-			continue;
-		copy = vma_new(child);
-		if (!copy)
-			return -NO_FRAMES;
-		inherit(child, copy, vma);
-		vma_link(child, copy);
+		if (error)
+			return error;
+		if (!vma->userfault)
+			vma->flags &= ~VMA_UFFD;
 	}
 	return 0;
 }
 
-static void copy_entries(struct quire_space *parent, struct quire_space *child,
-			 struct table_reserve *reserve)
+static int copy_vmas(struct forking *forking)
 {
+	for (struct vma *vma = vma_first(forking->parent); vma; vma = vma_next(vma)) {
+		struct vma *copy;
+		int error;
+
+		if (!inherited(vma))
+			continue;
+		copy = vma_new(forking->child);
+		if (!copy)
+			return -NO_FRAMES;
+		error = inherit(forking, copy, vma);
+		if (error) {
+			vma_free(forking->child, copy);
+			return error;
+		}
+		vma_link(forking->child, copy);
+	}
+	return 0;
+}
+
+static void copy_entries(struct forking *forking)
+{
+	struct page_tables *from = &forking->parent->tables, *to = &forking->child->tables;
 	struct gather gather;
 
-	gather_begin(&gather, &parent->tables);
-	for (struct vma *vma = vma_first(parent); vma; vma = vma_next(vma))
-		if (worth_copying(vma))
-			table_copy(&parent->tables, &child->tables, vma->start, vma->end, reserve,
-				   &gather);
+	gather_begin(&gather, from);
+	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
+		struct vma *vma = vma_find(forking->parent, copy->start);
+
+		if (worth_copying(vma, copy))
+			table_copy(from, to, vma->start, vma->end, &forking->tables, &gather);
+	}
 	gather_end(&gather);
 }
 
-static int fork_unit(struct quire_space *parent, struct quire_space **child)
+/* Protection is not for a child's VMA that is not registered. */
+static void drop_protection(struct forking *forking)
 {
-	struct table_reserve reserve = {0};
-	uint64_t tables = atomic_load_explicit(&parent->tables.frames, memory_order_relaxed);
-	int error = -NO_FRAMES;
+	struct page_tables *tables = &forking->child->tables;
+	struct gather gather;
 
-	*child = space_new_like(parent);
-	if (!*child)
-		return error;
-	error = copy_vmas(parent, *child);
+	gather_begin(&gather, tables);
+	tables->written = true; /* the child is nobody else's yet */
+	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
+		const struct vma *vma = vma_find(forking->parent, copy->start);
+
+		if (vma->userfault && !copy->userfault)
+			table_write_release(tables, copy->start, copy->end, vma_permissions(copy),
+					    &gather);
+	}
+	tables->written = false;
+	gather_end(&gather);
+}
+
+/* Lock for writing. */
+static int fork_unit(struct forking *forking)
+{
+	struct quire_machine *machine = forking->parent->machine;
+	uint64_t tables =
+		atomic_load_explicit(&forking->parent->tables.frames, memory_order_relaxed);
+	int error;
+
+	forking->child = space_new_like(forking->parent);
+	if (!forking->child)
+		return -NO_FRAMES;
+	error = copy_vmas(forking);
 	if (!error)
-		error = table_reserve(parent->machine, &reserve, (unsigned)tables);
+		error = table_reserve(machine, &forking->tables, (unsigned)tables);
 	if (error) {
-		quire_space_destroy(*child);
+		events_abandon(forking->parent, &forking->events);
+		quire_space_destroy(forking->child);
 		return error;
 	}
-	copy_entries(parent, *child, &reserve);
-	table_unreserve(parent->machine, &reserve);
+	copy_entries(forking);
+	if (forking->parent->userfaults)
+		drop_protection(forking);
+	table_unreserve(machine, &forking->tables);
 	return 0;
 }
 
 int quire_fork(struct quire_space *parent, struct quire_space **child)
 {
+	struct forking forking = {.parent = parent};
 	unsigned tries = 0;
+	uint64_t none;
+	void *made;
 	int error;
 
+	if (events_resume(parent, &error, &none, &made)) {
+		*child = made;
+		return error;
+	}
 	do {
 		space_write_lock(parent);
-		error = fork_unit(parent, child);
+		error = fork_unit(&forking);
 		space_write_unlock(parent);
 	} while (error && space_reclaim(parent, &tries));
+	*child = error ? NULL : forking.child;
 	if (error)
-		*child = NULL;
-	return error ? -QUIRE_ENOMEM : 0;
+		return -QUIRE_ENOMEM;
+	return events_tell(parent, &forking.events, 0, 0, forking.child);
 }

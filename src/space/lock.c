@@ -91,22 +91,6 @@ static bool look_up(struct quire_space *space, uint64_t start, uint64_t *end,
 	return found;
 }
 
-static int fault_in(struct quire_space *space, uint64_t start, uint64_t end,
-		    enum quire_access access)
-{
-	for (uint64_t page = start; page < end; page += PAGE_SIZE) {
-		switch (quire_fault(space, page, access).outcome) {
-		case QUIRE_DONE:
-			break;
-		case QUIRE_OUT_OF_MEMORY:
-			return -QUIRE_ENOMEM;
-		default:
-			return -QUIRE_EFAULT;
-		}
-	}
-	return 0;
-}
-
 int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end)
 {
 	int error = 0;
@@ -117,7 +101,7 @@ int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end)
 
 		if (!look_up(space, start, &stop, &access))
 			return -QUIRE_EFAULT;
-		error = fault_in(space, start, stop, access);
+		error = space_populate(space, start, stop, access);
 		start = stop;
 	}
 	return error;
@@ -143,13 +127,14 @@ int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length)
 	if (error)
 		return error;
 	/* What mlock says of pages that cannot be had, and of memory that does not last. */
-	switch (populate_mapped(space, address, end)) {
-	case 0:
-		return 0;
+	error = populate_mapped(space, address, end);
+	switch (error) {
 	case -QUIRE_ENOMEM:
 		return -QUIRE_EAGAIN;
-	default:
+	case -QUIRE_EFAULT:
 		return -QUIRE_ENOMEM;
+	default:
+		return error;
 	}
 }
 

@@ -17,6 +17,7 @@ struct mapping {
 	int flags; /* QUIRE_MAP_* */
 	uint64_t vma_flags;
 	uint64_t result; /* where it came to be */
+	struct event_chain events;
 };
 
 static uint64_t flags_for(int prot, int flags)
@@ -121,12 +122,17 @@ static int map(struct quire_space *space, struct mapping *mapping)
 		return error;
 	removal.start = mapping->result;
 	removal.end = mapping->result + mapping->length;
-	error = removal_prepare(space, &removal);
-	if (error)
+	error = events_unmap(space, removal.start, removal.end, &mapping->events);
+	if (!error)
+		error = removal_prepare(space, &removal);
+	if (error) {
+		events_abandon(space, &mapping->events);
 		return error;
+	}
 	vma = vma_new(space);
 	if (!vma) {
 		removal_abandon(space, &removal);
+		events_abandon(space, &mapping->events);
 		return -NO_FRAMES;
 	}
 	commit(space, mapping, &removal, vma);
@@ -140,6 +146,19 @@ static bool populates(int flags)
 	return (flags & QUIRE_MAP_POPULATE) && !(flags & QUIRE_MAP_NONBLOCK);
 }
 
+static int map_and_reclaim(struct quire_space *space, struct mapping *mapping)
+{
+	unsigned tries = 0;
+	int error;
+
+	do {
+		space_write_lock(space);
+		error = map(space, mapping);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	return public_error(error);
+}
+
 int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
 	       uint64_t *result)
 {
@@ -149,20 +168,19 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 		.flags = flags,
 		.vma_flags = flags_for(prot, flags),
 	};
-	unsigned tries = 0;
+	void *nothing;
 	int error;
 
 	if (length == 0)
 		return -QUIRE_EINVAL;
 	if (mapping.length == 0)
 		return -QUIRE_ENOMEM;
-	do {
-		space_write_lock(space);
-		error = map(space, &mapping);
-		space_write_unlock(space);
-	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (!events_resume(space, &error, &mapping.result, &nothing)) {
+		error = map_and_reclaim(space, &mapping);
+		error = events_tell(space, &mapping.events, error, mapping.result, NULL);
+	}
 	if (error)
-		return public_error(error);
+		return error;
 	*result = mapping.result;
 	/* That memory does not last is no error here: what is missing faults in when it is used. */
 	if (populates(flags))

@@ -38,6 +38,7 @@ static uint64_t identity(const struct vma *vma)
 static bool continues(const struct vma *vma, const struct vma *next, uint64_t whatever)
 {
 	return vma->end == next->start && vma->index + vma_pages(vma) == next->index &&
+	       vma->userfault == next->userfault &&
 	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD)) == 0;
 }
 
@@ -120,6 +121,7 @@ void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end)
 static void take_after(struct vma *fresh, const struct vma *vma)
 {
 	fresh->flags = vma->flags;
+	fresh->userfault = vma->userfault;
 	fresh->inherited = vma->inherited;
 	atomic_store_explicit(&fresh->anon, identity(vma), memory_order_relaxed);
 }
@@ -154,6 +156,7 @@ static void find_takers(struct vma_change *change)
 	piece.start = change->start;
 	piece.end = change->end;
 	piece.flags = change->flags;
+	piece.userfault = change->userfault;
 	piece.index += (piece.start - vma->start) >> PAGE_SHIFT;
 	change->previous = vma_previous(vma);
 	change->next = vma_next(vma);
@@ -179,6 +182,8 @@ int vma_change_prepare(struct quire_space *space, struct vma_change *change)
 	int error;
 
 	assert_written(space);
+	if (!change->registers)
+		change->userfault = change->vma->userfault;
 	find_takers(change);
 	error = reserve_splits(space, change, change->start > change->vma->start && !change->next,
 			       change->end < change->vma->end && !change->previous);
@@ -232,6 +237,7 @@ struct vma *vma_change_commit(struct quire_space *space, struct vma_change *chan
 	if (change->back)
 		vma_split_back(space, vma, change->end, change->back);
 	vma_set_flags(space, vma, change->flags);
+	vma->userfault = change->userfault;
 	return vma_merge(space, vma);
 }
 

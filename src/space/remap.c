@@ -30,6 +30,7 @@ struct remap {
 	uint64_t moved; /* bytes that several VMAs have moved so far */
 	uint64_t result;
 	uint64_t populate_start, populate_end; /* what locked memory has grown by */
+	struct event_chain events;
 };
 
 /* One VMA's move, or part of one's. */
@@ -40,6 +41,7 @@ struct move {
 	struct removal source, target;
 	struct vma *fresh;
 	struct table_reserve tables;
+	bool registered; /* the new place is registered as the old one was */
 };
 
 static bool overlap(const struct remap *remap)
@@ -70,26 +72,6 @@ static bool too_many(const struct quire_space *space, uint64_t more)
 	return space->vma_count + more >= space->machine->max_maps;
 }
 
-/*
- * Cuts the entries at both ends of what is to be moved, so that the cost of the move can be told.
- * It stays if the move fails; what the entries say is the same.
- */
-static int cut_source(struct quire_space *space, const struct move *move)
-{
-	struct page_tables *tables = &space->tables;
-	struct table_reserve reserve = {0};
-	uint64_t end = move->from + move->length;
-	unsigned cost = table_cut_cost(tables, move->from) + table_cut_cost(tables, end);
-	int error = table_reserve(space->machine, &reserve, cost);
-
-	if (error)
-		return error;
-	table_cut(tables, move->from, &reserve);
-	table_cut(tables, end, &reserve);
-	table_unreserve(space->machine, &reserve);
-	return 0;
-}
-
 static void move_abandon(struct quire_space *space, struct move *move)
 {
 	removal_abandon(space, &move->source);
@@ -108,18 +90,40 @@ static int new_vmas(struct quire_space *space, struct move *move)
 	return move->source.spare && move->fresh ? 0 : -NO_FRAMES;
 }
 
+static int reserve_tables(struct quire_space *space, struct move *move)
+{
+	struct page_tables *tables = &space->tables;
+	unsigned cost = table_move_cost(tables, move->from, move->to, move->length) +
+			table_cut_cost(tables, move->from + move->length);
+
+	return table_reserve(space->machine, &move->tables, cost);
+}
+
+/* In the order in which they are told: what the move covers, the move, and what it leaves. */
+static int announce(struct quire_space *space, struct move *move, struct event_chain *events)
+{
+	const struct userfault_hooks *hooks = space_hooks(space);
+	int error;
+
+	if (!hooks)
+		return 0;
+	error = hooks->unmap(space, move->target.start, move->target.end, events);
+	if (!error)
+		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
+				     move->source.end - move->from, events, &move->registered);
+	if (!error)
+		error = hooks->unmap(space, move->source.start, move->source.end, events);
+	return error;
+}
+
 static int move_prepare(struct quire_space *space, struct move *move)
 {
-	int error = cut_source(space, move);
+	int error = removal_prepare(space, &move->source);
 
-	if (!error)
-		error = removal_prepare(space, &move->source);
 	if (!error)
 		error = removal_prepare(space, &move->target);
 	if (!error)
-		error = table_reserve(
-			space->machine, &move->tables,
-			table_move_cost(&space->tables, move->from, move->to, move->length));
+		error = reserve_tables(space, move);
 	if (!error)
 		error = new_vmas(space, move);
 	if (error)
@@ -135,7 +139,8 @@ static void describe(struct move *move, const struct vma *vma)
 
 	fresh->start = move->to;
 	fresh->end = move->to + move->new_length;
-	fresh->flags = vma->flags;
+	fresh->flags = move->registered ? vma->flags : vma->flags & ~VMA_UFFD;
+	fresh->userfault = move->registered ? vma->userfault : NULL;
 	fresh->inherited = vma->inherited;
 	atomic_store_explicit(&fresh->anon, identity, memory_order_relaxed);
 	fresh->index = identity ? vma->index + ((move->from - vma->start) >> PAGE_SHIFT)
@@ -145,19 +150,25 @@ static void describe(struct move *move, const struct vma *vma)
 static void move_commit(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
+	const struct vma *vma = vma_find(space, move->from);
 	uint64_t end = move->from + move->length;
 	struct gather gather;
 
 	gather_begin(&gather, tables);
 	removal_commit(space, &move->target, &gather);
 	removal_cut(space, &move->source);
+	table_cut(tables, end, &move->tables);
 	if (end < move->source.end)
 		table_zap(tables, end, move->source.end, &gather);
 	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
+	describe(move, vma);
+	/* Protection moves only where the registration does. */
+	if (vma->userfault && !move->registered)
+		table_write_release(tables, move->to, move->to + move->length, vma_permissions(vma),
+				    &gather);
 	gather_end(&gather);
 	table_unreserve(space->machine, &move->tables);
 
-	describe(move, vma_find(space, move->from));
 	vma_link(space, move->fresh);
 	vma_merge(space, move->fresh);
 	removal_detach(space, &move->source);
@@ -165,7 +176,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 
 /* Moves [from, from + old_length) of one VMA, which may change its size. */
 static int move(struct quire_space *space, uint64_t from, uint64_t old_length, uint64_t to,
-		uint64_t new_length)
+		uint64_t new_length, struct event_chain *events)
 {
 	struct move move = {
 		.from = from,
@@ -175,14 +186,21 @@ static int move(struct quire_space *space, uint64_t from, uint64_t old_length, u
 		.source = {.start = from, .end = from + old_length},
 		.target = {.start = to, .end = to + new_length},
 	};
+	struct event_chain told = {0};
 	int error;
 
 	if (too_many(space, 3))
 		return -QUIRE_ENOMEM;
-	error = move_prepare(space, &move);
+	error = announce(space, &move, &told);
 	if (!error)
-		move_commit(space, &move);
-	return error;
+		error = move_prepare(space, &move);
+	if (error) {
+		events_abandon(space, &told);
+		return error;
+	}
+	move_commit(space, &move);
+	events_join(events, &told);
+	return 0;
 }
 
 static bool growth_refused(const struct quire_space *space, const struct vma *vma,
@@ -221,7 +239,8 @@ static int grow_elsewhere(struct quire_space *space, struct vma *vma, struct rem
 	if (growth_refused(space, vma, remap))
 		return -QUIRE_ENOMEM;
 	note_growth(vma, remap);
-	return move(space, remap->address, remap->old_length, remap->result, remap->new_length);
+	return move(space, remap->address, remap->old_length, remap->result, remap->new_length,
+		    &remap->events);
 }
 
 static int grow(struct quire_space *space, struct vma *vma, struct remap *remap)
@@ -236,12 +255,12 @@ static int grow(struct quire_space *space, struct vma *vma, struct remap *remap)
 	return grow_elsewhere(space, vma, remap);
 }
 
-static int shrink(struct quire_space *space, const struct remap *remap)
+static int shrink(struct quire_space *space, struct remap *remap)
 {
 	if (!space_holds(space, remap->address, remap->old_length))
 		return -QUIRE_EINVAL;
 	return unmap_range(space, remap->address + remap->new_length,
-			   remap->address + remap->old_length);
+			   remap->address + remap->old_length, &remap->events);
 }
 
 /* FIXED and another size: one VMA. */
@@ -255,11 +274,12 @@ static int move_resized(struct quire_space *space, struct vma *vma, struct remap
 	if (!space_holds(space, remap->address, remap->old_length))
 		return -QUIRE_EINVAL;
 	if (growth_refused(space, vma, remap)) {
-		error = unmap_range(space, to, to + remap->new_length);
+		error = unmap_range(space, to, to + remap->new_length, &remap->events);
 		return error ? error : -QUIRE_ENOMEM;
 	}
 	note_growth(vma, remap);
-	return move(space, remap->address, remap->old_length, to, remap->new_length);
+	return move(space, remap->address, remap->old_length, to, remap->new_length,
+		    &remap->events);
 }
 
 /* FIXED and the same size: every VMA of the range. */
@@ -277,7 +297,8 @@ static int move_all(struct quire_space *space, struct remap *remap)
 		position = max_u64(position, vma->start);
 		stop = min_u64(vma->end, end);
 		error = move(space, position, stop - position,
-			     position - remap->address + remap->new_address, stop - position);
+			     position - remap->address + remap->new_address, stop - position,
+			     &remap->events);
 		if (error)
 			return error;
 		remap->moved = stop - remap->address;
@@ -318,6 +339,20 @@ static int remap_range(struct quire_space *space, struct remap *remap)
 	return remap->new_length < remap->old_length ? shrink(space, remap) : 0;
 }
 
+/* What a unit that met no frame has announced is announced again; what several VMAs have moved before stays. */
+static int remap_and_reclaim(struct quire_space *space, struct remap *remap)
+{
+	unsigned tries = 0;
+	int error;
+
+	do {
+		space_write_lock(space);
+		error = remap_range(space, remap);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	return public_error(error);
+}
+
 int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_length,
 		 uint64_t new_length, int flags, uint64_t new_address, uint64_t *result)
 {
@@ -328,18 +363,17 @@ int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_lengt
 		.new_address = new_address,
 		.flags = flags,
 	};
-	unsigned tries = 0;
+	void *nothing;
 	int error = check_arguments(space, &remap);
 
 	if (error)
 		return error;
-	do {
-		space_write_lock(space);
-		error = remap_range(space, &remap);
-		space_write_unlock(space);
-	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (!events_resume(space, &error, &remap.result, &nothing)) {
+		error = remap_and_reclaim(space, &remap);
+		error = events_tell(space, &remap.events, error, remap.result, NULL);
+	}
 	if (error)
-		return public_error(error);
+		return error;
 	*result = remap.result;
 	/* As far as memory lasts. */
 	populate_mapped(space, remap.populate_start, remap.populate_end);

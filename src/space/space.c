@@ -2,7 +2,7 @@
 /*
  * Making and ending address spaces, and the CPUs in them.
  */
-#include "space/space.h"
+#include "space/hooks.h"
 
 #define RECLAIM_TRIES 16
 
@@ -96,10 +96,13 @@ struct quire_space *space_new_like(struct quire_space *like)
 
 void quire_space_destroy(struct quire_space *space)
 {
+	const struct userfault_hooks *hooks = space_hooks(space);
 	struct quire_machine *machine = space->machine;
 	struct gather gather;
 
 	quire_assert(atomic_load(&space->tables.cpus) == 0);
+	if (hooks)
+		hooks->gone(space);
 	space_write_lock(space);
 	gather_begin(&gather, &space->tables);
 	table_zap(&space->tables, 0, table_address_end(), &gather);

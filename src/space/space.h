@@ -75,7 +75,8 @@ struct quire_space {
 	uint64_t mapped, locked;    /* lock: pages */
 	_Atomic uint64_t last_anon; /* atomic: the identity given out last */
 
-	struct page_tables tables; /* lock, and the locks that table.h names */
+	struct quire_userfault *userfaults; /* machine->userfault_lock: its contexts */
+	struct page_tables tables;	    /* lock, and the locks that table.h names */
 };
 
 static inline void space_write_lock(struct quire_space *space)
@@ -160,8 +161,12 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 
 /* --- fault.c --- */
 
-/* A read fault that makes the page this space's own, so that what is read can't change under a pin. */
-struct quire_fault_result space_unshare(struct quire_space *space, uint64_t address);
+/*
+ * quire_fault(), and the same for an access that the kernel makes on the process's behalf.  unshare: a read that wants the page to
+ * become this space's own, so that what is read can't change under a pin.
+ */
+struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
+				      enum quire_access access, bool kernel, bool unshare);
 
 /* --- access.c --- */
 

@@ -87,14 +87,18 @@ void removal_commit(struct quire_space *space, struct removal *removal, struct g
 	removal_detach(space, removal);
 }
 
-int unmap_range(struct quire_space *space, uint64_t start, uint64_t end)
+int unmap_range(struct quire_space *space, uint64_t start, uint64_t end, struct event_chain *events)
 {
 	struct removal removal = {.start = start, .end = end};
 	struct gather gather;
-	int error = removal_prepare(space, &removal);
+	int error = events_unmap(space, start, end, events);
 
-	if (error)
+	if (!error)
+		error = removal_prepare(space, &removal);
+	if (error) {
+		events_abandon(space, events);
 		return error;
+	}
 	gather_begin(&gather, &space->tables);
 	removal_commit(space, &removal, &gather);
 	gather_end(&gather);
@@ -103,17 +107,21 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end)
 
 int quire_munmap(struct quire_space *space, uint64_t address, uint64_t length)
 {
-	uint64_t pages = page_up(length);
+	struct event_chain events = {0};
+	uint64_t pages = page_up(length), none;
 	unsigned tries = 0;
+	void *nothing;
 	int error;
 
+	if (events_resume(space, &error, &none, &nothing))
+		return error;
 	/* A length that wraps becomes 0. */
 	if (!page_aligned(address) || pages == 0 || !space_holds(space, address, pages))
 		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
-		error = unmap_range(space, address, address + pages);
+		error = unmap_range(space, address, address + pages, &events);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
-	return public_error(error);
+	return events_tell(space, &events, public_error(error), 0, NULL);
 }

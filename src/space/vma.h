@@ -11,7 +11,7 @@
 #ifndef QUIRE_SPACE_VMA_H
 #define QUIRE_SPACE_VMA_H
 
-#include "space/space.h"
+#include "space/hooks.h"
 
 /* --- vma.c --- */
 
@@ -77,6 +77,8 @@ void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address
 struct vma_change {
 	struct vma *vma; /* in: holds the piece */
 	uint64_t start, end, flags;
+	bool registers; /* `userfault` is new too; else it stays */
+	struct quire_userfault *userfault;
 	struct vma *previous, *next; /* take the piece in, or NULL */
 	struct vma *front, *back;    /* for what stays in front of and behind the piece, or NULL */
 	struct table_reserve tables; /* for the cuts, and what else the caller adds */
@@ -104,8 +106,9 @@ void removal_commit(struct quire_space *space, struct removal *removal, struct g
  * are no entries any more. */
 void removal_cut(struct quire_space *space, struct removal *removal);
 void removal_detach(struct quire_space *space, struct removal *removal);
-/* All in one: 0, -NO_FRAMES, -QUIRE_ENOMEM. */
-int unmap_range(struct quire_space *space, uint64_t start, uint64_t end);
+/* All in one: 0, -NO_FRAMES, -QUIRE_ENOMEM.  Who must hear of it comes into the chain. */
+int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
+		struct event_chain *events);
 
 /* --- lock.c --- */
 

@@ -33,6 +33,7 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 		snapshot->writable = entry_writable(entry);
 		snapshot->executable = entry_executable(entry);
 		snapshot->exclusive = entry_exclusive(entry);
+		snapshot->uffd_wp = entry_uffd_wp(entry);
 		if (!entry_special(entry))
 			snapshot->frame = leaf_frame(tables, entry);
 	}
@@ -47,6 +48,7 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 				      leaf->allow.execute);
 	entry = entry_set_exclusive(entry, leaf->exclusive);
 	entry = entry_set_dirty(entry, leaf->dirty);
+	entry = entry_set_uffd_wp(entry, leaf->uffd_wp);
 	return entry_set_young(leaf->frame ? entry : entry_set_special(entry), true);
 }
 
@@ -92,10 +94,10 @@ static void take_over(struct cursor *cursor, entry_t was, bool write)
 	entry_t is;
 
 	do {
-		is = entry_set_young(entry_set_exclusive(was, true), true);
+		is = entry_set_exclusive(was, true);
 		if (write) {
 			is = entry_set_permissions(is, true, true, entry_executable(is));
-			is = entry_set_dirty(is, true);
+			is = entry_set_young(entry_set_dirty(is, true), true);
 		}
 	} while (!cursor_update(cursor, &was, is));
 }
@@ -147,11 +149,9 @@ struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum qu
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	was = cursor_entry(&cursor);
 	if (permits(&cursor, was, access, exclusive)) {
-		do {
-			is = entry_set_young(was, true);
-			if (access == QUIRE_WRITE)
-				is = entry_set_dirty(is, true);
-		} while (is != was && !cursor_update(&cursor, &was, is));
+		do
+			is = access == QUIRE_WRITE ? entry_set_dirty(was, true) : was;
+		while (is != was && !cursor_update(&cursor, &was, is));
 		frame = leaf_frame(tables, was);
 		if (!entry_special(was))
 			frame_hold(frame, FRAME_ONE_REFERENCE);

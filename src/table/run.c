@@ -97,17 +97,18 @@ static void check_table(struct page_tables *tables, struct frame *table, uint64_
 {
 	unsigned level = table->table.level;
 	unsigned live = 0, marks = 0;
+	uint64_t here = address & ~(level_span(level + 1) - 1);
 
-	for (unsigned i = 0; i < arch_entries(level); i++) {
+	for (unsigned i = 0; i < arch_entries(level); i++, here += level_span(level)) {
 		entry_t entry = slot_load(table_slot(tables->machine, table, i));
 
 		live += !entry_is_absent(entry);
 		marks += entry_is_marker(entry);
 		if (entry_forbidden(entry))
-			violation(context, "entry is read-only and hardware-dirty", address);
+			violation(context, "entry is read-only and hardware-dirty", here);
 		if (!entry_is_absent(entry) && !entry_is_marker(entry) &&
 		    !frame_exists(tables->machine, entry_frame(entry)))
-			violation(context, "entry names a frame outside the machine", address);
+			violation(context, "entry names a frame outside the machine", here);
 	}
 	if (table->kind != FRAME_TABLE)
 		violation(context, "a linked table's frame is not a table", address);
@@ -130,7 +131,10 @@ void table_check(struct page_tables *tables, uint64_t start, uint64_t end,
 	for (unsigned level = cursor.level; level < ARCH_LEVELS; level++)
 		check_table(tables, cursor.path[level], start, violation, context);
 	for (; more; more = cursor_next(&cursor)) {
-		while (entry_is_table(cursor_entry(&cursor), cursor.level)) {
+		for (entry_t entry = cursor_entry(&cursor);
+		     entry_is_table(entry, cursor.level) &&
+		     frame_exists(tables->machine, entry_frame(entry));
+		     entry = cursor_entry(&cursor)) {
 			cursor_descend(&cursor);
 			linked++;
 			check_table(tables, cursor.table, cursor.address, violation, context);

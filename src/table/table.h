@@ -141,6 +141,10 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
 			 struct table_permissions allow, struct gather *gather);
 
+/* Protection that lay dormant is in force again: protected leaves that have become writable meanwhile lose that. */
+void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather);
+
 /* MADV_COLD, FREE and PAGEOUT on anonymous leaves. */
 enum table_aging {
 	TABLE_COLD,	/* old */
@@ -178,7 +182,7 @@ struct table_snapshot {
 	enum { TABLE_ABSENT, TABLE_LEAF, TABLE_MARKER } kind;
 	unsigned missing;
 	unsigned marks; /* MARK_*, of a marker */
-	bool accessible, writable, executable, exclusive, zero_page;
+	bool accessible, writable, executable, exclusive, uffd_wp;
 	struct frame *frame;
 };
 void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot);
@@ -189,6 +193,7 @@ struct table_leaf {
 	struct table_permissions allow;
 	bool exclusive;
 	bool dirty;
+	bool uffd_wp;
 };
 /*
  * Replaces what `snapshot` saw by a young leaf, if it still stands there; tables are taken from the
@@ -199,7 +204,7 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		   struct gather *gather);
 /*
  * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is exclusive or its frame has no other
- * holder, makes it exclusive and young, and for a write writable and dirty.  If it must be copied, takes a reference to its frame
+ * holder, makes it exclusive, and for a write writable, young and dirty.  If it must be copied, takes a reference to its frame
  * for that time.
  */
 enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
@@ -207,8 +212,9 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write);
 
 /*
- * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page: without); else NULL.  Sets young,
- * and dirty for a write.  With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
+ * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page: without); else NULL.  Sets
+ * dirty for a write, but not young: the process has not used the entry.  With `exclusive`, a page that is not this entry's alone
+ * won't do (other than the zero page).
  */
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
 			      bool exclusive);

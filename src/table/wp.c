@@ -89,3 +89,17 @@ void table_write_release(struct page_tables *tables, uint64_t start, uint64_t en
 		}
 	}
 }
+
+void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+
+		if (entry_is_leaf(entry, cursor.level) && entry_uffd_wp(entry))
+			protect_leaf(&cursor, entry, gather);
+	}
+}

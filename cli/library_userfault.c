@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * userfaultfd on the quire target.
+ *
+ * The controller plays monitor and threads alike.  A call that is blocked is left pending; whatever a monitor does may let it go on, so after
+ * each such thing the calls of all threads that have woken are made again, until each has finished or sleeps.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "library_target.h"
+
+struct userfault {
+	struct target *target;
+	struct quire_userfault *context;
+	bool nonblock;
+	struct userfault *next;
+};
+
+_Static_assert(sizeof(struct uffd_msg) == sizeof(struct quire_uffd_msg), "one ABI");
+
+static bool run_woken_once(struct target *target)
+{
+	bool ran = false;
+
+	for (struct process *process = target->processes; process; process = process->next) {
+		for (struct thread *thread = process->threads; thread; thread = thread->next) {
+			if (!thread->pending || quire_thread_asleep(&thread->guest))
+				continue;
+			library_call(thread, thread->pending);
+			ran = true;
+		}
+	}
+	return ran;
+}
+
+void library_run_woken(struct target *target)
+{
+	while (run_woken_once(target))
+		;
+}
+
+static struct userfault *new_userfault(struct target *target, struct quire_userfault *context,
+				       bool nonblock)
+{
+	struct userfault *userfault = calloc(1, sizeof(*userfault));
+
+	if (!userfault)
+		target_fail("quire: the host is out of memory");
+	userfault->target = target;
+	userfault->context = context;
+	userfault->nonblock = nonblock;
+	userfault->next = target->userfaults;
+	target->userfaults = userfault;
+	return userfault;
+}
+
+/* The rights of the runner decide, as on Linux. */
+struct userfault *library_userfaultfd(struct process *process, int flags)
+{
+	bool privileged = geteuid() == 0;
+	const struct quire_userfault_config config = {
+		.user_mode_only = flags & UFFD_USER_MODE_ONLY,
+		.no_fork_event = !privileged,
+	};
+	struct quire_userfault *context;
+	int error = 0;
+
+	if (flags & ~(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY))
+		error = -EINVAL;
+	else if (!privileged && !config.user_mode_only)
+		error = -EPERM;
+	if (!error)
+		error = quire_userfault_open(process->space, &config, &context);
+	if (!error)
+		return new_userfault(process->target, context, flags & O_NONBLOCK);
+	errno = -error;
+	return NULL;
+}
+
+int library_userfault_ioctl(struct userfault *userfault, unsigned long request, void *argument)
+{
+	int error = quire_userfault_ioctl(userfault->context, (uint32_t)request, argument, NULL);
+
+	library_run_woken(userfault->target);
+	return -error;
+}
+
+int library_userfault_copy(struct thread *thread, struct call *call)
+{
+	return quire_userfault_ioctl(call->userfault->context, QUIRE_UFFDIO_COPY, &call->copy,
+				     thread->process->space);
+}
+
+static struct thread *find_thread(struct target *target, uint32_t id)
+{
+	for (struct process *process = target->processes; process; process = process->next)
+		for (struct thread *thread = process->threads; thread; thread = thread->next)
+			if (id && thread->guest.id == id)
+				return thread;
+	return NULL;
+}
+
+int library_userfault_read(struct userfault *userfault, struct target_message *messages,
+			   size_t count, size_t *got)
+{
+	struct target *target = userfault->target;
+	int error = count ? 0 : -EINVAL;
+
+	for (*got = 0; *got < count && !error;) {
+		struct target_message *message = &messages[*got];
+		struct quire_userfault *child;
+		struct quire_uffd_msg raw;
+
+		error = quire_userfault_read(userfault->context, &raw, &child);
+		if (error)
+			break;
+		memcpy(&message->message, &raw, sizeof(raw));
+		message->child = child ? new_userfault(target, child, userfault->nonblock) : NULL;
+		message->thread = raw.event == QUIRE_UFFD_EVENT_PAGEFAULT
+					  ? find_thread(target, raw.arg.pagefault.ptid)
+					  : NULL;
+		(*got)++;
+	}
+	library_run_woken(target);
+	return *got ? 0 : -error;
+}
+
+/* One that was opened for blocking reads can't be polled. */
+int library_userfault_poll(struct userfault *userfault, int *events)
+{
+	int readable = quire_userfault_poll(userfault->context);
+
+	*events = readable > 0 ? POLLIN : 0;
+	if (readable < 0 || !userfault->nonblock)
+		*events = POLLERR;
+	return 0;
+}
+
+void library_userfault_close(struct userfault *userfault)
+{
+	struct target *target = userfault->target;
+	struct userfault **link = &target->userfaults;
+
+	while (*link != userfault)
+		link = &(*link)->next;
+	*link = userfault->next;
+	quire_userfault_close(userfault->context);
+	free(userfault);
+	library_run_woken(target);
+}
+
+int library_signal(struct thread *thread)
+{
+	struct target *target = thread->process->target;
+
+	quire_thread_interrupt(soft_machine_core(target->machine), &thread->guest, false);
+	library_run_woken(target);
+	return 0;
+}
+
+/*
+ * A thread that ends: nobody waits for it, or is told anything by it, any more.  What it has done is done; a fork has its child.
+ */
+void library_thread_end(struct thread *thread)
+{
+	struct quire_machine *core = soft_machine_core(thread->process->target->machine);
+
+	quire_thread_interrupt(core, &thread->guest, true);
+	while (thread->pending && thread->guest.resuming) {
+		library_call(thread, thread->pending);
+		quire_thread_interrupt(core, &thread->guest, true);
+	}
+	thread->pending = NULL;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads, as far as Quire has to know of them: who takes a fault, and how it sleeps.
+ *
+ * A thread of the host's guest sleeps while a userfaultfd handler works on its fault, or has not read its event.  The host says who is
+ * calling with quire_port_current().  A thread that may sleep does so in quire_port_wait().  One with `nowait` never does:
+ * the call returns QUIRE_BLOCKED (a fault) or -QUIRE_EINPROGRESS (everything else), the thread counts as asleep, and when
+ * quire_thread_asleep() says that it is not any more, the host makes the same call with the same arguments again.  So an event
+ * loop, or an emulator with one host thread, can serve its own faults.
+ */
+#ifndef QUIRE_THREAD_H
+#define QUIRE_THREAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct quire_userfault;
+struct quire_userfault_event;
+
+/* What read(2) on a userfaultfd gives: struct uffd_msg of Linux, 32 bytes. */
+struct quire_uffd_msg {
+	uint8_t event; /* QUIRE_UFFD_EVENT_* */
+	uint8_t reserved1;
+	uint16_t reserved2;
+	uint32_t reserved3;
+	union {
+		struct {
+			uint64_t flags; /* QUIRE_UFFD_PAGEFAULT_FLAG_* */
+			uint64_t address;
+			uint32_t ptid; /* with THREAD_ID; else 0 */
+		} pagefault;
+		struct {
+			uint32_t ufd;
+		} fork;
+		struct {
+			uint64_t from, to, len;
+		} remap;
+		struct {
+			uint64_t start, end;
+		} remove; /* and unmap */
+		struct {
+			uint64_t reserved1, reserved2, reserved3;
+		} reserved;
+	} arg;
+};
+
+/* One thread of the guest; the host keeps it, all zero but for what it sets, as long as the thread may call Quire. */
+struct quire_thread {
+	uint32_t id; /* what messages with THREAD_ID carry */
+	bool nowait; /* never sleep: see above */
+
+	/* Quire's own from here on.  Lock: the machine's userfault_lock; `owner`: the thread itself. */
+	_Atomic uint32_t asleep;		   /* 1 while it waits; cleared by whoever wakes it */
+	bool kernel;				   /* lock: it waits on the kernel's behalf, past signals */
+	struct quire_userfault *context;	   /* lock: where it waits, or NULL */
+	struct quire_thread *next, *previous;	   /* lock: in one of the context's queues */
+	struct quire_thread **queue;		   /* lock: that queue */
+	struct quire_uffd_msg message;		   /* lock */
+	struct quire_userfault *child;		   /* lock: a fork event's */
+	struct quire_userfault_event *events;	   /* owner: still to be told, the call that caused them is done */
+	bool resuming;				   /* owner: the next call finishes an earlier one */
+	int error;				   /* owner: what that one returns */
+	uint64_t value;				   /* owner: and its result */
+	void *made;				   /* owner: the child of a fork that is still being told */
+	uint64_t announced;			   /* owner: madvise: what has been told lies below this address */
+};
+
+/* Whether the thread waits for something; when it does not, a call that was blocked is to be made again. */
+bool quire_thread_asleep(const struct quire_thread *thread);
+
+/*
+ * A signal for the thread.  If it waits for a page fault of its own it stops doing so, and its access is made again when the signal has
+ * been handled.  One that waits in a call, for a page or for an event to be read, goes on waiting, unless the signal is `fatal`.
+ * Before the host forgets a thread it makes sure with this that no context knows it any more.  Any thread may call it; no lock.
+ */
+struct quire_machine;
+void quire_thread_interrupt(struct quire_machine *machine, struct quire_thread *thread, bool fatal);
+
+#endif

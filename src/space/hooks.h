@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What src/space asks of userfaultfd, which lies above it: a table of functions, NULL in the machine until the first context is opened.
+ *
+ * Events.  A call that a context wants to hear of prepares an event for each (it may fail), and when all is done hands the chain to
+ * tell(), which lets the calling thread sleep until each has been read in turn.
+ */
+#ifndef QUIRE_SPACE_HOOKS_H
+#define QUIRE_SPACE_HOOKS_H
+
+#include "space/space.h"
+#include <quire/thread.h>
+
+/* Something to be told, and to whom. */
+struct quire_userfault_event {
+	struct quire_userfault_event *next;
+	struct quire_userfault *context;
+	struct quire_uffd_msg message;
+	struct quire_userfault *child; /* of a fork */
+};
+
+struct event_chain {
+	struct quire_userfault_event *first, *last;
+};
+
+struct userfault_hooks {
+	/*
+	 * A fault that `vma`'s context must hear of; flags: QUIRE_UFFD_PAGEFAULT_FLAG_*; kernel: on the process's behalf.  Lock for reading.
+	 * QUIRE_BLOCKED: the calling thread waits now (the caller looks at the entry again, and takes it back if it has changed);
+	 * QUIRE_BUS: there will be no report.
+	 */
+	enum quire_outcome (*fault)(struct quire_space *space, const struct vma *vma,
+				    uint64_t address, uint64_t flags, bool kernel);
+	/* The calling thread does not wait any more. */
+	void (*withdraw)(struct quire_machine *machine);
+	/* Sleeps until it is woken: true.  false: it may not sleep, and still waits. */
+	bool (*sleep)(struct quire_machine *machine);
+
+	/*
+	 * Events, each for the contexts that asked for it.  0 or -NO_FRAMES; nothing is told yet.  Lock for writing.
+	 * fork(): for a VMA of the parent; *context: what the child's VMA is registered with, or NULL.
+	 */
+	int (*fork)(struct quire_space *child, const struct vma *vma, struct event_chain *chain,
+		    struct quire_userfault **context);
+	int (*remap)(const struct vma *vma, uint64_t from, uint64_t to, uint64_t length,
+		     struct event_chain *chain, bool *follows);
+	int (*unmap)(struct quire_space *space, uint64_t start, uint64_t end,
+		     struct event_chain *chain);
+	/* Frees a chain that will not be told. */
+	void (*abandon)(struct quire_machine *machine, struct event_chain *chain);
+	/*
+	 * The call is done, with this result: tells the chain.  No lock held.  Returns `error`, or -QUIRE_EINPROGRESS; then the thread's next call
+	 * resumes.  resume(): whether this call is such a one; *error, *value and *made as above.
+	 */
+	int (*tell)(struct quire_machine *machine, struct event_chain *chain, int error,
+		    uint64_t value, void *made);
+	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
+
+	/*
+	 * Pages of the piece [start, end) of `vma` are about to go (madvise).  Lock for writing.  While the call is made again, pieces before the one that
+	 * was told last are done, and that one is told.  removed(): the call is over.
+	 */
+	enum removing {
+		REMOVE_NOW,
+		REMOVE_DONE,
+		REMOVE_WAIT
+	} (*remove)(const struct vma *vma, uint64_t start, uint64_t end);
+	void (*removed)(struct quire_machine *machine);
+
+	/* The space is going. */
+	void (*gone)(struct quire_space *space);
+};
+
+/* The table, if any VMA can be registered. */
+static inline const struct userfault_hooks *space_hooks(const struct quire_space *space)
+{
+	return atomic_load_explicit(&space->machine->userfault, memory_order_acquire);
+}
+
+/* The same for calls that need not care whether there is a table. */
+static inline int events_unmap(struct quire_space *space, uint64_t start, uint64_t end,
+			       struct event_chain *chain)
+{
+	const struct userfault_hooks *hooks = space_hooks(space);
+
+	return hooks ? hooks->unmap(space, start, end, chain) : 0;
+}
+static inline void events_abandon(struct quire_space *space, struct event_chain *chain)
+{
+	if (chain->first)
+		space_hooks(space)->abandon(space->machine, chain);
+}
+static inline void events_join(struct event_chain *chain, struct event_chain *more)
+{
+	if (!more->first)
+		return;
+	if (chain->last)
+		chain->last->next = more->first;
+	else
+		chain->first = more->first;
+	chain->last = more->last;
+}
+static inline int events_tell(struct quire_space *space, struct event_chain *chain, int error,
+			      uint64_t value, void *made)
+{
+	if (!chain->first)
+		return error;
+	return space_hooks(space)->tell(space->machine, chain, error, value, made);
+}
+static inline bool events_resume(struct quire_space *space, int *error, uint64_t *value,
+				 void **made)
+{
+	const struct userfault_hooks *hooks = space_hooks(space);
+
+	return hooks && hooks->resume(space->machine, error, value, made);
+}
+
+#endif

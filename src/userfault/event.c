@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What src/space asks of userfaultfd: reports of faults, and events.
+ *
+ * Events are told one after the other, each to one context, by the thread whose call caused them; it sleeps until a reader has taken the message, or
+ * the context is closed, or a signal comes.  From the moment an event is prepared until it is read its context answers -EAGAIN to whoever
+ * would change memory (`changing`).
+ */
+#include "userfault/userfault.h"
+
+static enum quire_outcome report_fault(struct quire_space *space, const struct vma *vma,
+				       uint64_t address, uint64_t flags, bool kernel)
+{
+	struct quire_userfault *context = vma->userfault;
+	struct quire_machine *machine = space->machine;
+	struct quire_thread *thread = current_thread(machine);
+	uint64_t exact = context->features & QUIRE_UFFD_FEATURE_EXACT_ADDRESS;
+
+	if (!thread || (vma->flags & VMA_UFFD_SIGBUS) || (kernel && context->config.user_mode_only))
+		return QUIRE_BUS;
+	queue_lock(machine);
+	queue_append(&context->faults, context, thread);
+	thread->kernel = kernel;
+	thread->child = NULL;
+	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_PAGEFAULT};
+	thread->message.arg.pagefault.flags = flags;
+	thread->message.arg.pagefault.address = exact ? address : page_down(address);
+	if (context->features & QUIRE_UFFD_FEATURE_THREAD_ID)
+		thread->message.arg.pagefault.ptid = thread->id;
+	queue_unlock(machine);
+	return QUIRE_BLOCKED;
+}
+
+static void withdraw(struct quire_machine *machine)
+{
+	struct quire_thread *thread = current_thread(machine);
+
+	queue_lock(machine);
+	queue_remove(thread);
+	atomic_store_explicit(&thread->asleep, 0, memory_order_relaxed);
+	queue_unlock(machine);
+}
+
+static bool sleep_until_woken(struct quire_machine *machine)
+{
+	struct quire_thread *thread = current_thread(machine);
+
+	while (quire_thread_asleep(thread)) {
+		if (thread->nowait)
+			return false;
+		quire_port_wait(machine->host, &thread->asleep);
+	}
+	return true;
+}
+
+/* --- chains of events --- */
+
+static int prepare_event(struct quire_userfault *context, struct event_chain *chain,
+			 struct quire_userfault_event **event)
+{
+	struct quire_machine *machine = context->machine;
+
+	*event = slab_alloc(machine, sizeof(**event));
+	if (!*event)
+		return -NO_FRAMES;
+	(*event)->context = context;
+	if (chain->last)
+		chain->last->next = *event;
+	else
+		chain->first = *event;
+	chain->last = *event;
+	queue_lock(machine);
+	context->references++;
+	context->changing++;
+	queue_unlock(machine);
+	return 0;
+}
+
+/* The event has been read, or nobody will; `told` says that `changing` is settled. */
+static void drop_event(struct quire_userfault_event *event, bool told)
+{
+	struct quire_userfault *context = event->context;
+	struct quire_machine *machine = context->machine;
+
+	if (!told) {
+		queue_lock(machine);
+		context->changing--;
+		queue_unlock(machine);
+		if (event->child)
+			quire_userfault_close(event->child);
+	}
+	context_put(context);
+	slab_free(machine, event);
+}
+
+static void abandon(struct quire_machine *machine, struct event_chain *chain)
+{
+	(void)machine;
+	while (chain->first) {
+		struct quire_userfault_event *event = chain->first;
+
+		chain->first = event->next;
+		drop_event(event, false);
+	}
+	chain->last = NULL;
+}
+
+static int prepare_fork(struct quire_space *child, const struct vma *vma, struct event_chain *chain,
+			struct quire_userfault **context)
+{
+	struct quire_userfault *parent = vma->userfault;
+	struct quire_userfault_event *event;
+	int error;
+
+	*context = NULL;
+	if (!parent || !(parent->features & QUIRE_UFFD_FEATURE_EVENT_FORK))
+		return 0;
+	for (event = chain->first; event; event = event->next)
+		if (event->context == parent)
+			break;
+	if (!event) {
+		error = prepare_event(parent, chain, &event);
+		if (error)
+			return error;
+		event->message.event = QUIRE_UFFD_EVENT_FORK;
+		event->child = context_new(child);
+		if (!event->child)
+			return -NO_FRAMES;
+		event->child->config = parent->config;
+		event->child->features = parent->features;
+		event->child->negotiated = true;
+	}
+	*context = event->child;
+	return 0;
+}
+
+static int prepare_remap(const struct vma *vma, uint64_t from, uint64_t to, uint64_t length,
+			 struct event_chain *chain, bool *follows)
+{
+	struct quire_userfault *context = vma->userfault;
+	struct quire_userfault_event *event;
+	int error;
+
+	*follows = context && (context->features & QUIRE_UFFD_FEATURE_EVENT_REMAP);
+	if (!*follows)
+		return 0;
+	error = prepare_event(context, chain, &event);
+	if (error)
+		return error;
+	event->message.event = QUIRE_UFFD_EVENT_REMAP;
+	event->message.arg.remap.from = from;
+	event->message.arg.remap.to = to;
+	event->message.arg.remap.len = length;
+	return 0;
+}
+
+static bool hears_unmap(const struct event_chain *chain, const struct quire_userfault *context,
+			uint64_t start)
+{
+	for (const struct quire_userfault_event *event = chain->first; event; event = event->next)
+		if (event->context == context && event->message.event == QUIRE_UFFD_EVENT_UNMAP &&
+		    event->message.arg.remove.start == start)
+			return true;
+	return false;
+}
+
+/* One message for the whole range to each context that has a VMA in it. */
+static int prepare_unmap(struct quire_space *space, uint64_t start, uint64_t end,
+			 struct event_chain *chain)
+{
+	for (const struct vma *vma = vma_find(space, start); vma && vma->start < end;
+	     vma = vma_next(vma)) {
+		struct quire_userfault *context = vma->userfault;
+		struct quire_userfault_event *event;
+		int error;
+
+		if (!context || !(context->features & QUIRE_UFFD_FEATURE_EVENT_UNMAP) ||
+		    hears_unmap(chain, context, start))
+			continue;
+		error = prepare_event(context, chain, &event);
+		if (error)
+			return error;
+		event->message.event = QUIRE_UFFD_EVENT_UNMAP;
+		event->message.arg.remove.start = start;
+		event->message.arg.remove.end = end;
+	}
+	return 0;
+}
+
+/* Lets the thread wait in the event's context, unless that is closed. */
+static bool tell_one(struct quire_machine *machine, struct quire_thread *thread,
+		     const struct quire_userfault_event *event)
+{
+	struct quire_userfault *context = event->context;
+	bool waits;
+
+	queue_lock(machine);
+	waits = !context->closed;
+	if (waits) {
+		queue_append(&context->events, context, thread);
+		thread->message = event->message;
+		thread->child = event->child;
+	}
+	queue_unlock(machine);
+	return waits;
+}
+
+/* Tells what is left of the thread's chain; -QUIRE_EINPROGRESS: it may not sleep. */
+static int tell_rest(struct quire_machine *machine, struct quire_thread *thread)
+{
+	while (thread->events) {
+		struct quire_userfault_event *event = thread->events;
+		bool told = true;
+
+		if (!thread->resuming)
+			told = tell_one(machine, thread, event);
+		thread->resuming = !sleep_until_woken(machine);
+		if (thread->resuming)
+			return -QUIRE_EINPROGRESS;
+		thread->events = event->next;
+		drop_event(event, told);
+	}
+	return thread->error;
+}
+
+static int tell(struct quire_machine *machine, struct event_chain *chain, int error, uint64_t value,
+		void *made)
+{
+	struct quire_thread *thread = current_thread(machine);
+
+	if (!thread || !chain->first) {
+		abandon(machine, chain);
+		return error;
+	}
+	thread->events = chain->first;
+	thread->error = error;
+	thread->value = value;
+	thread->made = made;
+	return tell_rest(machine, thread);
+}
+
+static bool resume(struct quire_machine *machine, int *error, uint64_t *value, void **made)
+{
+	struct quire_thread *thread = current_thread(machine);
+
+	if (!thread || !thread->resuming)
+		return false;
+	*error = tell_rest(machine, thread);
+	*value = thread->value;
+	*made = thread->made;
+	return true;
+}
+
+/* `announced` remembers how far the thread has told while its call is made again. */
+static enum removing announce_remove(const struct vma *vma, uint64_t start, uint64_t end)
+{
+	struct quire_userfault *context = vma->userfault;
+	struct quire_machine *machine = context->machine;
+	struct quire_thread *thread = current_thread(machine);
+
+	if (!thread || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
+		return REMOVE_NOW;
+	if (end <= thread->announced)
+		return end < thread->announced ? REMOVE_DONE : REMOVE_NOW;
+	thread->announced = end;
+	queue_lock(machine);
+	queue_append(&context->events, context, thread);
+	context->changing++;
+	thread->child = NULL;
+	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_REMOVE};
+	thread->message.arg.remove.start = start;
+	thread->message.arg.remove.end = end;
+	queue_unlock(machine);
+	return REMOVE_WAIT;
+}
+
+static void removed(struct quire_machine *machine)
+{
+	struct quire_thread *thread = current_thread(machine);
+
+	if (thread)
+		thread->announced = 0;
+}
+
+/* Waiters stay in their contexts; the contexts know no space any more. */
+static void space_gone(struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+
+	queue_lock(machine);
+	while (space->userfaults) {
+		struct quire_userfault *context = space->userfaults;
+
+		space->userfaults = context->next;
+		context->space = NULL;
+	}
+	queue_unlock(machine);
+}
+
+const struct userfault_hooks userfault_hooks = {
+	.fault = report_fault,
+	.withdraw = withdraw,
+	.sleep = sleep_until_woken,
+	.fork = prepare_fork,
+	.remap = prepare_remap,
+	.unmap = prepare_unmap,
+	.abandon = abandon,
+	.tell = tell,
+	.resume = resume,
+	.remove = announce_remove,
+	.removed = removed,
+	.gone = space_gone,
+};

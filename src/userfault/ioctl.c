@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The one entry for all requests, by Linux's numbers. */
+#include "userfault/userfault.h"
+
+static int wake(struct quire_userfault *context, const struct quire_uffdio_range *range)
+{
+	struct quire_space *space = context_space(context);
+
+	/* Without a space there is nobody to wake, and no range to be wrong. */
+	if (!space)
+		return 0;
+	if (!range_valid(space, range->start, range->len))
+		return -QUIRE_EINVAL;
+	userfault_wake(context, range->start, range->start + range->len);
+	return 0;
+}
+
+static bool negotiated(struct quire_userfault *context)
+{
+	bool answer;
+
+	queue_lock(context->machine);
+	answer = context->negotiated;
+	queue_unlock(context->machine);
+	return answer;
+}
+
+int quire_userfault_ioctl(struct quire_userfault *context, uint32_t request, void *argument,
+			  struct quire_space *source)
+{
+	if (request != QUIRE_UFFDIO_API && !negotiated(context))
+		return -QUIRE_EINVAL;
+	switch (request) {
+	case QUIRE_UFFDIO_API:
+		return userfault_api(context, argument);
+	case QUIRE_UFFDIO_REGISTER:
+		return userfault_register(context, argument);
+	case QUIRE_UFFDIO_UNREGISTER:
+		return userfault_unregister(context, argument);
+	case QUIRE_UFFDIO_WAKE:
+		return wake(context, argument);
+	case QUIRE_UFFDIO_COPY:
+		return userfault_copy(context, argument, source);
+	case QUIRE_UFFDIO_ZEROPAGE:
+		return userfault_zeropage(context, argument);
+	case QUIRE_UFFDIO_MOVE:
+		return userfault_move(context, argument);
+	case QUIRE_UFFDIO_WRITEPROTECT:
+		return userfault_writeprotect(context, argument);
+	case QUIRE_UFFDIO_CONTINUE:
+		return userfault_continue(context, argument);
+	case QUIRE_UFFDIO_POISON:
+		return userfault_poison(context, argument);
+	default:
+		return -QUIRE_EINVAL;
+	}
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MOVE: pages change their address without being copied.
+ *
+ * A page can be moved if it is this space's alone, that is exclusive; what it is protected by stays behind.  Page by page, as COPY.
+ */
+#include "userfault/userfault.h"
+
+struct moving {
+	struct quire_space *space;
+	uint64_t from, to, length;
+	bool holes; /* an empty source is fine */
+};
+
+static int check_vmas(const struct moving *moving, struct vma **target)
+{
+	const struct vma *source = vma_find(moving->space, moving->from);
+	uint64_t alike = VMA_ACCESS | VMA_LOCKED;
+
+	*target = vma_find(moving->space, moving->to);
+	if (!vma_holds(source, moving->from) || !vma_holds(*target, moving->to))
+		return -QUIRE_ENOENT;
+	if (source->end - moving->from < moving->length ||
+	    (*target)->end - moving->to < moving->length || !(*target)->userfault ||
+	    !(source->flags & VMA_WRITE) || ((source->flags ^ (*target)->flags) & alike))
+		return -QUIRE_EINVAL;
+	return 0;
+}
+
+static int check_page(const struct moving *moving, const struct table_snapshot *source,
+		      const struct table_snapshot *target)
+{
+	if (target->kind != TABLE_ABSENT)
+		return -QUIRE_EEXIST;
+	if (source->kind == TABLE_ABSENT)
+		return moving->holes ? 0 : -QUIRE_ENOENT;
+	if (source->kind == TABLE_MARKER)
+		return -QUIRE_EFAULT;
+	return source->frame && !source->exclusive ? -QUIRE_EBUSY : 0;
+}
+
+static int move_page(const struct moving *moving, struct vma *target, uint64_t offset)
+{
+	struct page_tables *tables = &moving->space->tables;
+	uint64_t from = moving->from + offset, to = moving->to + offset;
+	struct table_reserve reserve = {0};
+	struct table_snapshot source, there;
+	struct gather gather;
+	int error;
+
+	table_probe(tables, from, &source);
+	table_probe(tables, to, &there);
+	error = check_page(moving, &source, &there);
+	if (error || source.kind == TABLE_ABSENT)
+		return error;
+	error = table_reserve(moving->space->machine, &reserve, there.missing);
+	if (error)
+		return error;
+	vma_prepare_anon(moving->space, target);
+	gather_begin(&gather, tables);
+	table_move(tables, from, to, PAGE_SIZE, &reserve, &gather);
+	table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);
+	gather_end(&gather);
+	table_unreserve(moving->space->machine, &reserve);
+	return 0;
+}
+
+/* From *done on; lock for writing. */
+static int move_pages(const struct moving *moving, uint64_t *done)
+{
+	struct vma *target;
+	int error = check_vmas(moving, &target);
+
+	while (!error && *done < moving->length) {
+		error = move_page(moving, target, *done);
+		if (!error)
+			*done += PAGE_SIZE;
+	}
+	return error;
+}
+
+int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *request)
+{
+	const uint64_t modes = QUIRE_UFFDIO_MODE_DONTWAKE | QUIRE_UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
+	struct moving moving = {
+		.from = request->src,
+		.to = request->dst,
+		.length = request->len,
+		.holes = request->mode & QUIRE_UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES,
+	};
+	unsigned tries = 0;
+	uint64_t done = 0;
+	int error = context_enter(context, &moving.space);
+
+	if (error == -QUIRE_EAGAIN)
+		request->move = error;
+	if (error)
+		return error;
+	if (!range_valid(moving.space, request->dst, request->len) ||
+	    !range_valid(moving.space, request->src, request->len) || (request->mode & ~modes))
+		return -QUIRE_EINVAL;
+	do {
+		space_write_lock(moving.space);
+		error = move_pages(&moving, &done);
+		space_write_unlock(moving.space);
+	} while (error == -NO_FRAMES && space_reclaim(moving.space, &tries));
+	error = public_error(error);
+	request->move = done ? (int64_t)done : error;
+	if (done && !(request->mode & QUIRE_UFFDIO_MODE_DONTWAKE))
+		userfault_wake(context, request->dst, request->dst + done);
+	return done && error ? -QUIRE_EAGAIN : error;
+}

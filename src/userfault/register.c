@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * REGISTER and UNREGISTER.
+ *
+ * A range is registered VMA by VMA; holes in it are fine, as long as it meets one VMA.  Registering again replaces the mode.  Protection that is
+ * in the tables stays there dormant while the mode lacks WP.  Unregistering drops it.
+ */
+#include "userfault/userfault.h"
+
+#define RANGE_IOCTLS ((uint64_t)0x13c) /* WAKE, COPY, ZEROPAGE, MOVE, POISON */
+#define WP_IOCTL     ((uint64_t)1 << 6)
+
+static uint64_t vma_flags_for(const struct quire_userfault *context, uint64_t mode)
+{
+	uint64_t flags = context_vma_flags(context);
+
+	if (mode & QUIRE_UFFDIO_REGISTER_MODE_MISSING)
+		flags |= VMA_UFFD_MISSING;
+	if (mode & QUIRE_UFFDIO_REGISTER_MODE_WP)
+		flags |= VMA_UFFD_WP;
+	return flags;
+}
+
+/* Whether the range meets a VMA, and none of another context's (`foreign` is the error for one). */
+static int check_range(const struct quire_userfault *context, struct quire_space *space,
+		       uint64_t start, uint64_t end, int foreign)
+{
+	const struct vma *vma = vma_find(space, start);
+
+	if (!vma || vma->start >= end)
+		return -QUIRE_EINVAL;
+	for (; vma && vma->start < end; vma = vma_next(vma))
+		if (vma->userfault && vma->userfault != context)
+			return foreign;
+	return 0;
+}
+
+/* Leaves that were written to while their protection lay dormant lose the write permission again. */
+static void revive(struct quire_space *space, uint64_t start, uint64_t end)
+{
+	struct gather gather;
+
+	gather_begin(&gather, &space->tables);
+	table_write_revive(&space->tables, start, end, &gather);
+	gather_end(&gather);
+}
+
+static void drop_protection(struct quire_space *space, const struct vma *vma, uint64_t start,
+			    uint64_t end)
+{
+	struct gather gather;
+
+	gather_begin(&gather, &space->tables);
+	table_write_release(&space->tables, start, end, vma_permissions(vma), &gather);
+	gather_end(&gather);
+}
+
+/* The piece's registration becomes `userfault` with `flags`.  0 or what vma_change_prepare() says. */
+static int change_piece(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
+			struct quire_userfault *userfault, uint64_t flags)
+{
+	struct vma_change change = {
+		.vma = vma,
+		.start = start,
+		.end = end,
+		.flags = (vma->flags & ~VMA_UFFD) | flags,
+		.registers = true,
+		.userfault = userfault,
+	};
+	int error;
+
+	/* Where all that is asked for is registered already, nothing changes, also if it is more. */
+	if (vma->userfault == userfault && (vma->flags & flags) == flags)
+		return 0;
+	error = vma_change_prepare(space, &change);
+	if (!error)
+		vma_change_commit(space, &change);
+	return error;
+}
+
+/* Registers VMA by VMA from *position on. */
+static int register_range(struct quire_userfault *context, struct quire_space *space,
+			  uint64_t *position, uint64_t end, uint64_t flags)
+{
+	while (*position < end) {
+		struct vma *vma = vma_find(space, *position);
+		uint64_t start, stop;
+		int error;
+
+		if (!vma || vma->start >= end)
+			return 0;
+		start = max_u64(vma->start, *position);
+		stop = min_u64(vma->end, end);
+		error = change_piece(space, vma, start, stop, context, flags);
+		if (error)
+			return error;
+		if (flags & VMA_UFFD_WP)
+			revive(space, start, stop);
+		*position = stop;
+	}
+	return 0;
+}
+
+int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request)
+{
+	const uint64_t modes = QUIRE_UFFDIO_REGISTER_MODE_MISSING | QUIRE_UFFDIO_REGISTER_MODE_WP;
+	struct quire_space *space = context_space(context);
+	uint64_t position = request->range.start, end = position + request->range.len;
+	uint64_t flags = vma_flags_for(context, request->mode);
+	unsigned tries = 0;
+	int error;
+
+	/* MINOR is for memory that has a page cache. */
+	if (!request->mode || (request->mode & ~modes))
+		return -QUIRE_EINVAL;
+	if (!space)
+		return -QUIRE_ENOMEM;
+	if (!range_valid(space, position, request->range.len))
+		return -QUIRE_EINVAL;
+	do {
+		space_write_lock(space);
+		error = check_range(context, space, request->range.start, end, -QUIRE_EBUSY);
+		if (!error)
+			error = register_range(context, space, &position, end, flags);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (!error)
+		request->ioctls = RANGE_IOCTLS | (flags & VMA_UFFD_WP ? WP_IOCTL : 0);
+	return public_error(error);
+}
+
+static int unregister_range(struct quire_userfault *context, struct quire_space *space,
+			    uint64_t *position, uint64_t end)
+{
+	while (*position < end) {
+		struct vma *vma = vma_find(space, *position);
+		uint64_t start, stop, flags;
+		int error;
+
+		if (!vma || vma->start >= end)
+			return 0;
+		start = max_u64(vma->start, *position);
+		stop = min_u64(vma->end, end);
+		flags = vma->flags;
+		if (vma->userfault == context) {
+			error = change_piece(space, vma, start, stop, NULL, 0);
+			if (error)
+				return error;
+			drop_protection(space, vma_find(space, start), start, stop);
+			if (flags & VMA_UFFD_MISSING)
+				userfault_wake(context, start, stop);
+		}
+		*position = stop;
+	}
+	return 0;
+}
+
+int userfault_unregister(struct quire_userfault *context, const struct quire_uffdio_range *range)
+{
+	struct quire_space *space = context_space(context);
+	uint64_t position = range->start, end = position + range->len;
+	unsigned tries = 0;
+	int error;
+
+	if (!space)
+		return -QUIRE_ENOMEM;
+	if (!range_valid(space, position, range->len))
+		return -QUIRE_EINVAL;
+	do {
+		space_write_lock(space);
+		error = check_range(context, space, range->start, end, -QUIRE_EINVAL);
+		if (!error)
+			error = unregister_range(context, space, &position, end);
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	return public_error(error);
+}
+
+void unregister_all(struct quire_userfault *context, struct quire_space *space)
+{
+	struct vma *vma = vma_first(space);
+
+	assert_written(space);
+	for (; vma; vma = vma_next(vma)) {
+		if (vma->userfault != context)
+			continue;
+		drop_protection(space, vma, vma->start, vma->end);
+		vma->userfault = NULL;
+		vma_set_flags(space, vma, vma->flags & ~VMA_UFFD);
+		vma = vma_merge(space, vma);
+	}
+}

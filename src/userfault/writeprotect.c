@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * WRITEPROTECT, set and clear.
+ *
+ * VMA by VMA: at the first one that is not registered for write protection the call stops with -ENOENT, and those before it stay changed; holes are passed
+ * over.  Any context of the space may do it, whoever registered the memory.
+ */
+#include "userfault/userfault.h"
+
+static int protect_piece(struct quire_space *space, const struct vma *vma, uint64_t start,
+			 uint64_t end)
+{
+	struct page_tables *tables = &space->tables;
+	bool unpopulated = vma->flags & VMA_UFFD_UNPOPULATED;
+	struct table_reserve reserve = {0};
+	struct gather gather;
+	unsigned cost = unpopulated ? table_write_protect_cost(tables, start, end) : 0;
+	int error = table_reserve(space->machine, &reserve, cost);
+
+	if (error)
+		return error;
+	gather_begin(&gather, tables);
+	table_write_protect(tables, start, end, unpopulated, &reserve, &gather);
+	gather_end(&gather);
+	table_unreserve(space->machine, &reserve);
+	return 0;
+}
+
+static int release_piece(struct quire_space *space, const struct vma *vma, uint64_t start,
+			 uint64_t end)
+{
+	struct page_tables *tables = &space->tables;
+	struct table_reserve reserve = {0};
+	struct gather gather;
+	int error = table_reserve(space->machine, &reserve,
+				  table_cut_cost(tables, start) + table_cut_cost(tables, end));
+
+	if (error)
+		return error;
+	table_cut(tables, start, &reserve);
+	table_cut(tables, end, &reserve);
+	table_unreserve(space->machine, &reserve);
+	gather_begin(&gather, tables);
+	table_write_release(tables, start, end, vma_permissions(vma), &gather);
+	gather_end(&gather);
+	return 0;
+}
+
+/* From *position on. */
+static int change_range(struct quire_space *space, uint64_t *position, uint64_t end, bool protect)
+{
+	while (*position < end) {
+		const struct vma *vma = vma_find(space, *position);
+		uint64_t start, stop;
+		int error;
+
+		if (!vma || vma->start >= end)
+			return 0;
+		if (!(vma->flags & VMA_UFFD_WP))
+			return -QUIRE_ENOENT;
+		start = max_u64(vma->start, *position);
+		stop = min_u64(vma->end, end);
+		error = protect ? protect_piece(space, vma, start, stop)
+				: release_piece(space, vma, start, stop);
+		if (error)
+			return error;
+		*position = stop;
+	}
+	return 0;
+}
+
+static bool meets_vma(struct quire_space *space, uint64_t start, uint64_t end)
+{
+	const struct vma *vma = vma_find(space, start);
+
+	return vma && vma->start < end;
+}
+
+int userfault_writeprotect(struct quire_userfault *context,
+			   const struct quire_uffdio_writeprotect *request)
+{
+	const uint64_t wp = QUIRE_UFFDIO_WRITEPROTECT_MODE_WP;
+	const uint64_t dontwake = QUIRE_UFFDIO_WRITEPROTECT_MODE_DONTWAKE;
+	uint64_t position = request->range.start, end = position + request->range.len;
+	bool protect = request->mode & wp;
+	struct quire_space *space;
+	unsigned tries = 0;
+	int error = context_enter(context, &space);
+
+	if (error)
+		return error;
+	if (!range_valid(space, position, request->range.len) ||
+	    (request->mode & ~(wp | dontwake)) || request->mode == (wp | dontwake))
+		return -QUIRE_EINVAL;
+	do {
+		space_write_lock(space);
+		error = meets_vma(space, request->range.start, end)
+				? change_range(space, &position, end, protect)
+				: -QUIRE_ENOENT;
+		space_write_unlock(space);
+	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (!error && request->mode == 0)
+		userfault_wake(context, request->range.start, end);
+	return public_error(error);
+}

@@ -1,0 +1,33 @@
+-- B3: a COPY whose source is memory of the process may itself have to wait for a page.
+local p = quire.process()
+local K = 0x1000
+local a = p:mmap{ length = "64K", prot = "rw" }
+local source = p:mmap{ length = "16K", prot = "rw" }
+local u = p:userfaultfd{}
+check(u:register(a, "64K", { "missing" }))
+
+-- A source that is there; a source that becomes there by being read.
+check(p:write(source, ("S"):rep(K)))
+check.eq(u:copy(a, source, K), K)
+check.page(p, a, "SSSS")
+check.eq(u:copy(a + K, source + K, K), K)
+check.page(p, a + K, "\0\0\0\0")
+
+-- A source that is missing: the copy waits, and others can answer.
+check.fails("blocked", u:copy(a + 2 * K, a + 8 * K, K))
+check.eq(u:read(), { event = "pagefault", address = a + 8 * K, write = false, wp = false, minor = false })
+check.pagemap(p, a + 2 * K, { present = false })
+check.eq(u:copy(a + 8 * K, ("T"):rep(K)), K)
+check.eq(u:result(), K)
+check.page(p, a + 2 * K, "TTTT")
+
+-- Who waits for the destination is woken by it then.
+local t = p:thread()
+check.fails("blocked", t:read(a + 3 * K, 2))
+check.eq(u:read().address, a + 3 * K)
+check.fails("blocked", u:copy(a + 3 * K, a + 9 * K, K))
+check.eq(u:read().address, a + 9 * K)
+check.fails("blocked", t:result())
+check.eq(u:zeropage(a + 9 * K, K), K)
+check.eq(u:result(), K)
+check.eq(t:result(), "\0\0")
