@@ -49,6 +49,11 @@ static bool fired(struct script *script)
 	return fired;
 }
 
+static uint64_t in_pages(uint64_t bytes)
+{
+	return (bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+}
+
 /* mremap without a change of size moves one VMA after the other. */
 static bool moves_several(const struct script *script, const struct script_thread *thread,
 			  const struct call *call)
@@ -56,12 +61,12 @@ static bool moves_several(const struct script *script, const struct script_threa
 	struct target_vma *vmas = NULL;
 	size_t count = 0, inside = 0;
 
-	if (!(call->flags & MREMAP_FIXED) || call->length != call->new_length ||
+	if (!(call->flags & MREMAP_FIXED) || in_pages(call->length) != in_pages(call->new_length) ||
 	    script->ops->maps(thread->process->process, &vmas, &count))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		inside += vmas[i].end > call->address &&
-			  vmas[i].start < call->address + call->length;
+		inside +=
+			vmas[i].end > call->address && vmas[i].start < call->address + call->length;
 	free(vmas);
 	return inside > 1;
 }
@@ -224,8 +229,8 @@ struct userfault *inject_userfaultfd(struct script *script, struct script_proces
 	return userfault;
 }
 
-int inject_scan(struct script *script, struct script_process *process,
-		struct pm_scan_arg *argument, size_t *regions)
+int inject_scan(struct script *script, struct script_process *process, struct pm_scan_arg *argument,
+		size_t *regions)
 {
 	struct pm_scan_arg again = *argument;
 	int error;

@@ -99,20 +99,23 @@ static int reserve_tables(struct quire_space *space, struct move *move)
 	return table_reserve(space->machine, &move->tables, cost);
 }
 
-/* In the order in which they are told: what the move covers, the move, and what it leaves. */
+/* In the order in which they are told: what the move covers, what it drops, the move, and what it leaves. */
 static int announce(struct quire_space *space, struct move *move, struct event_chain *events)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
+	uint64_t end = move->from + move->length;
 	int error;
 
 	if (!hooks)
 		return 0;
 	error = hooks->unmap(space, move->target.start, move->target.end, events);
 	if (!error)
-		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
-				     move->source.end - move->from, events, &move->registered);
+		error = hooks->unmap(space, end, move->source.end, events);
 	if (!error)
-		error = hooks->unmap(space, move->source.start, move->source.end, events);
+		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
+				     move->length, events, &move->registered);
+	if (!error)
+		error = hooks->unmap(space, move->from, end, events);
 	return error;
 }
 

@@ -168,7 +168,7 @@ static bool hears_unmap(const struct event_chain *chain, const struct quire_user
 static int prepare_unmap(struct quire_space *space, uint64_t start, uint64_t end,
 			 struct event_chain *chain)
 {
-	for (const struct vma *vma = vma_find(space, start); vma && vma->start < end;
+	for (const struct vma *vma = vma_find(space, start); vma && start < end && vma->start < end;
 	     vma = vma_next(vma)) {
 		struct quire_userfault *context = vma->userfault;
 		struct quire_userfault_event *event;
