@@ -50,7 +50,7 @@ check.eq({ scan{ report = { "present" }, length = 3 * K } }, { "0 1 present, 1 1
 -- Room for a few regions, a few pages.
 check.eq({ scan{ mask = { "present" }, report = { "present" }, vec_len = 3 } },
 	{ "0 1 present, 2 1 present, 4 1 present", 6 })
-check.eq({ scan{ mask = { "present" }, report = { "present" }, max_pages = 2 } }, { "0 1 present, 2 1 present", 3 })
+check.eq({ scan{ mask = { "present" }, report = { "present" }, max_pages = 2 } }, { "0 1 present, 2 1 present", 4 })
 check.eq({ scan{ mask = { "present" }, max_pages = 0 } }, { every(0, "written+present"), 16 })
 check.eq({ scan{ vec_len = 0 } }, { "", 16 })
 check.eq({ scan{ report = { "written" }, max_pages = 5 } }, { "0 5 written", 5 })
