@@ -175,7 +175,7 @@ static uint64_t bit_called(lua_State *L, const char *what, const char *name,
 	for (; names->name; names++)
 		if (strcmp(names->name, name) == 0)
 			return names->bit;
-	script_error(L, "%s has no '%s'", what, name);
+	script_error(L, "%s: unknown name '%s'", what, name);
 }
 
 uint64_t argument_bits(lua_State *L, int index, const char *what, const struct bit_name names[])

@@ -52,7 +52,7 @@ bool field_given(lua_State *L, int table, const char *name);
 uint64_t field_address(lua_State *L, int table, const char *name);
 uint64_t field_size(lua_State *L, int table, const char *name);
 bool field_boolean(lua_State *L, int table, const char *name);
-/* An array of names, or an integer that is passed on as it is; 0 where the table lacks the field. */
+/* The same for a field; 0 where the table does not have it. */
 uint64_t field_bits(lua_State *L, int table, const char *name, const struct bit_name names[]);
 /*
  * The options of a request with a mode: each name is a boolean field, and `mode` an integer that is

@@ -3,14 +3,14 @@
  * The rule scan-empty-written.
  *
  * PAGEMAP_SCAN calls a page "written" whose entry is empty if its memory is registered for write
- * protection.  The kernel calls it so everywhere else, too, where the page table that would hold the
- * entry happens to exist, because of a neighbour.  That shows in which pages match, and by that in where
- * regions begin and end, and in where a limited walk ends.
+ * protection.  The kernel calls it so everywhere else, too, where the page table that would hold
+ * the entry happens to exist, because of a neighbour.  That shows in which pages match, and by that
+ * in where regions begin and end, and in where a limited walk ends.
  *
  * So the regions are compared as what they say of each page.  The rule holds if, wherever the sides
- * differ, the kernel says that a page is written and nothing else, or leaves out a page of which the library says
- * nothing at all.  That is only told where the scan reports whether a page is there, so scans that do
- * not report "written", "present" and "swapped" have to agree.
+ * differ, the kernel says that a page is written and nothing else, or leaves out a page of which
+ * the library says nothing at all.  That is only told where the scan reports whether a page is
+ * there, so scans that do not report "written", "present" and "swapped" have to agree.
  */
 #include "differences.h"
 

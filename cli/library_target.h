@@ -65,6 +65,10 @@ void library_run_woken(struct target *target);
 /* Nobody knows the thread any more. */
 void library_thread_end(struct thread *thread);
 
+/* library_scan.c: as in struct target_ops */
+
+int library_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions);
+
 /* library_observe.c: as in struct target_ops */
 
 int library_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits);

@@ -20,10 +20,7 @@
 struct envelope {
 	struct msghdr header;
 	struct iovec vector;
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
+	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int))];
 	char byte;
 };
 
@@ -41,7 +38,7 @@ static void envelope_set(struct envelope *envelope, uint64_t base)
 
 static void envelope_set_file(struct envelope *envelope, int file)
 {
-	struct cmsghdr *control = &envelope->control.header;
+	struct cmsghdr *control = (struct cmsghdr *)envelope->control;
 
 	control->cmsg_level = SOL_SOCKET;
 	control->cmsg_type = SCM_RIGHTS;
@@ -52,7 +49,7 @@ static void envelope_set_file(struct envelope *envelope, int file)
 /* -1: there was no room for one more. */
 static int envelope_file(const struct envelope *envelope)
 {
-	const struct cmsghdr *control = &envelope->control.header;
+	const struct cmsghdr *control = (const struct cmsghdr *)envelope->control;
 	int file = -1;
 
 	if (control->cmsg_type == SCM_RIGHTS && control->cmsg_len == CMSG_LEN(sizeof(file)))

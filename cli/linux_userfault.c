@@ -6,8 +6,9 @@
  * and passes it to the controller, which keeps the only copy and makes all requests itself: it is
  * the monitor in a process of its own that userfaultfd was made for.  The child's userfaultfd that
  * a fork message brings arrives in the controller, too.  Two requests the process has to make
- * itself, and is lent a copy of the file for: a UFFDIO_COPY from its own memory, and UFFDIO_MOVE, which the kernel refuses to
- * anybody else.  A child forked in between closes it before anything else.
+ * itself, and is lent a copy of the file for: a UFFDIO_COPY from its own memory, and UFFDIO_MOVE,
+ * which the kernel refuses to anybody else.  A child forked in between closes it before anything
+ * else.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>

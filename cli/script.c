@@ -95,9 +95,14 @@ int script_push_error(lua_State *L, int error)
 	return 2;
 }
 
-static int not_built(lua_State *L)
+void script_not_built_here(lua_State *L)
 {
 	script_error_plain(L, "not built yet: %s", script_function(L));
+}
+
+static int not_built(lua_State *L)
+{
+	script_not_built_here(L);
 }
 
 void script_bind(lua_State *L, const struct binding *bindings)

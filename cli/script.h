@@ -54,7 +54,7 @@ struct script {
 	struct transcript *transcript;
 	struct trace trace;
 	bool verify;
-	uint64_t fail_in;	      /* the allocation from now on that is to fail; 0: none */
+	uint64_t fail_in; /* the allocation from now on that is to fail; 0: none */
 	unsigned processes, mappings, userfaults; /* made so far: their numbers */
 	struct script_thread *threads;		  /* the newest first */
 };
@@ -72,8 +72,8 @@ struct script_thread {
 	char name[24];
 	unsigned number;	    /* in its process, from 0 */
 	struct script_thread *next; /* the one made before */
-	bool asleep;	  /* in `call` */
-	struct call call; /* the last one */
+	bool asleep;		    /* in `call` */
+	struct call call;	    /* the last one */
 	unsigned char *data;
 };
 
@@ -125,6 +125,8 @@ int script_line(lua_State *L);
 /* Raises "FILE:LINE: FUNCTION: text"; the format is that of lua_pushfstring. */
 _Noreturn void script_error(lua_State *L, const char *format, ...);
 _Noreturn void script_not_built(lua_State *L, const char *name);
+/* The same for the binding that runs, which the target does not have yet. */
+_Noreturn void script_not_built_here(lua_State *L);
 /* Pushes nil and the name of the error, and returns 2. */
 int script_push_error(lua_State *L, int error);
 
@@ -177,8 +179,8 @@ struct userfault *inject_userfaultfd(struct script *script, struct script_proces
 				     int flags);
 int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
 			   unsigned long request, void *argument, size_t size);
-int inject_scan(struct script *script, struct script_process *process,
-		struct pm_scan_arg *argument, size_t *regions);
+int inject_scan(struct script *script, struct script_process *process, struct pm_scan_arg *argument,
+		size_t *regions);
 
 /* script_userfault.c */
 void script_open_userfaults(lua_State *L);

@@ -128,7 +128,7 @@ static void advance(unsigned long request, void *argument, uint64_t done)
 	}
 }
 
-/* A request came `before` bytes far, and then as far as it says.  Returns the error of the whole. */
+/* A request came `before` bytes far, and then as far as it says.  Returns the error of both. */
 static int add_progress(int64_t *done, int64_t before, int error)
 {
 	if (*done < 0) { /* some progress, and then an error */

@@ -413,7 +413,7 @@ static int thread_signal(lua_State *L)
 	int error, results = 1;
 
 	if (!ops->signal)
-		script_not_built(L, script_function(L));
+		script_not_built_here(L);
 	argument_count(L, 1, 0, 0);
 	if (!thread->asleep)
 		script_error(L, "%s is not asleep", thread->name);
@@ -446,10 +446,15 @@ static const struct binding thread_bindings[] = {
 };
 
 static const struct binding process_bindings[] = {
-	{"thread", process_thread}, {"exit", process_exit},  {"thread_result", thread_result},
+	{"thread", process_thread},
+	{"exit", process_exit},
+	{"thread_result", thread_result},
 	{"userfaultfd", script_userfaultfd},
-	{"scan", script_scan},	    {"pin", NULL},
-	{"migrate", NULL},	    {"notifications", NULL}, {NULL, NULL},
+	{"scan", script_scan},
+	{"pin", NULL},
+	{"migrate", NULL},
+	{"notifications", NULL},
+	{NULL, NULL},
 };
 
 void script_open_type(lua_State *L, const char *type, const struct binding *const bindings[])
@@ -468,7 +473,7 @@ void script_open_type(lua_State *L, const char *type, const struct binding *cons
 void script_open_processes(lua_State *L)
 {
 	script_open_type(L, PROCESS_TYPE,
-		  (const struct binding *const[]){thread_bindings, process_bindings,
-						  observation_bindings, NULL});
+			 (const struct binding *const[]){thread_bindings, process_bindings,
+							 observation_bindings, NULL});
 	script_open_type(L, THREAD_TYPE, (const struct binding *const[]){thread_bindings, NULL});
 }

@@ -2,8 +2,8 @@
 /*
  * What a userfaultfd asks for ranges of memory: registering, protecting, resolving faults.
  *
- * A request that tells how far it came returns the bytes, or nil, the error and what it told: bytes, or
- * a negative errno; 0 where it was refused before it had begun.
+ * A request that tells how far it came returns the bytes, or nil, the error and what it told:
+ * bytes, or a negative errno; 0 where it was refused before it had begun.
  */
 #define _GNU_SOURCE 1
 #include "script.h"

@@ -2,8 +2,9 @@
 /*
  * p:scan{}: PAGEMAP_SCAN, field by field.
  *
- * For bad calls: `flags` is passed on instead of wp and check_wpasync, `size` instead of the size of the
- * structure, categories may be integers, and vec = false leaves out the array for the regions.
+ * For bad calls: `flags` is passed on instead of wp and check_wpasync, `size` instead of the size
+ * of the structure, categories may be integers, and vec = false leaves out the array for the
+ * regions.
  */
 #include "script.h"
 
@@ -106,7 +107,7 @@ int script_scan(lua_State *L)
 	int error, results = 2;
 
 	if (!script_of(L)->ops->scan)
-		script_not_built(L, script_function(L));
+		script_not_built_here(L);
 	argument_count(L, 1, 1, 1);
 	argument_table(L, 2, "the argument");
 	fields_known(L, 2, names);

@@ -113,7 +113,7 @@ static void set_answer(struct script_userfault *userfault, const struct uffdio_a
 static void check_built(lua_State *L)
 {
 	if (!script_of(L)->ops->userfaultfd)
-		script_not_built(L, script_function(L));
+		script_not_built_here(L);
 }
 
 /* Opens and negotiates; NULL: errno says why. */

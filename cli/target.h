@@ -148,8 +148,8 @@ struct target_message {
 /*
  * Every function returns 0 or a positive errno from the target, unless it says otherwise; text is
  * malloc'ed for the caller. A function pointer that is NULL: the target does not have it, and the
- * script that asks is skipped (77); where it is to have it one day (signal, userfault*, scan), the script ends with
- * "not built yet".
+ * script that asks is skipped (77); where it is to have it one day (signal, userfault*, scan), the
+ * script ends with "not built yet".
  */
 struct target_ops {
 	const char *name; /* "quire", "linux" */
@@ -182,18 +182,18 @@ struct target_ops {
 
 	/*
 	 * userfaultfd(2).  It is the process's, but the controller plays the monitor: it holds the
-	 * only reference, and its own memory is what pointers in requests point to.  So forked children
-	 * inherit none, and one stays usable, to get ESRCH, when its process has ended.  All of them
-	 * work while threads sleep, and return only when every thread that they woke has finished or
-	 * sleeps again: what comes of it can be read at once.
+	 * only reference, and its own memory is what pointers in requests point to.  So forked
+	 * children inherit none, and one stays usable, to get ESRCH, when its process has ended.
+	 * All of them work while threads sleep, and return only when every thread that they woke
+	 * has finished or sleeps again: what comes of it can be read at once.
 	 */
 	/* O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY; unknown ones too.  NULL: errno says why. */
 	struct userfault *(*userfaultfd)(struct process *process, int flags);
 	/*
 	 * ioctl(2): UFFDIO_*, with `argument` the request's structure, in and out, also on errors.
 	 * A UFFDIO_COPY copies from the controller's memory at `src`; for one from memory of a
-	 * process, which can sleep, there is CALL_COPY.  A UFFDIO_MOVE, which only the process itself may
-	 * make, is made by it.
+	 * process, which can sleep, there is CALL_COPY.  A UFFDIO_MOVE, which only the process
+	 * itself may make, is made by it.
 	 */
 	int (*userfault_ioctl)(struct userfault *userfault, unsigned long request, void *argument);
 	/*

@@ -206,6 +206,7 @@ const struct target_ops target_quire = {
 	.smaps = library_smaps,
 	.maps = library_maps,
 	.rss = library_rss,
+	.scan = library_scan,
 	.entry = library_entry,
 	.tables = library_tables,
 	.dump = library_dump,

@@ -3,8 +3,8 @@
  * userfaultfd(2) and PAGEMAP_SCAN as Linux 6.18 speaks them.  Both targets use these structures and
  * numbers, so a script's call gives them the same bytes.
  *
- * The system's headers may be older: what they lack is defined here, from the manual pages ioctl_userfaultfd(2)
- * and PAGEMAP_SCAN(2const) and the admin guide's userfaultfd and pagemap.
+ * The system's headers may be older: what they lack is defined here, from the manual pages
+ * ioctl_userfaultfd(2) and PAGEMAP_SCAN(2const) and the admin guide's userfaultfd and pagemap.
  */
 #ifndef QUIRE_CLI_USERFAULT_ABI_H
 #define QUIRE_CLI_USERFAULT_ABI_H

@@ -52,3 +52,19 @@ check.fails("EFAULT", p:syscall_write(-4096, "x"))
 check(p:madvise(a + 0x6000, "4K", "guard_install"))
 check.fails("EFAULT", p:syscall_read(a + 0x6000, 1))
 check.fails("EFAULT", p:syscall_write(a + 0x6000, "x"))
+
+-- The kernel's access does not count as the process's: after fork the child's entries are old, and they stay so.
+local function used(process, at)
+	return quire.target == "quire" and process:entry(at).young
+end
+local young = p:mmap { length = "8K", prot = "rw" }
+p:write(young, ("y"):rep(8192))
+local d = p:fork()
+check(d:madvise(young, "4K", "populate_read"))
+check(not used(d, young))
+check(p:exit() and c:exit())
+check.eq(d:syscall_read(young + 0x1000, 1), "y")
+check.pagemap(d, young + 0x1000, { exclusive = true }, "taken over without a copy")
+check(not used(d, young + 0x1000))
+check(d:write(young + 0x1000, "w"))
+check.eq(used(d, young + 0x1000), quire.target == "quire")

@@ -108,7 +108,8 @@ static inline struct call range_call(enum call_kind kind, uint64_t address, uint
 	return (struct call){.kind = kind, .address = address, .length = length};
 }
 
-static inline struct call data_call(enum call_kind kind, uint64_t address, void *data, uint64_t length)
+static inline struct call data_call(enum call_kind kind, uint64_t address, void *data,
+				    uint64_t length)
 {
 	return (struct call){.kind = kind, .address = address, .length = length, .data = data};
 }

@@ -5,7 +5,7 @@
 #
 # Every section is a shell function whose output is lines in the manner of TAP: "ok ...",
 # "not ok ...", either with "# SKIP why", and whatever else explains a failure.  The lines are
-# counted; of a section with a failure all is shown but what went well.
+# counted; of a section with a failure all is shown but what went well, and notes always.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -29,10 +29,11 @@ section() { # NAME FUNCTION [ARG...]
 		not=1
 	fi
 	if [ "$not" -gt 0 ]; then
-		grep -avE '^(ok\b|1\.\.|# ok|\[ *[0-9]+%\])' "$log" | sed 's/^/   /'
+		grep -avE '^(ok\b|note: |1\.\.|# ok|\[ *[0-9]+%\])' "$log" | sed 's/^/   /'
 	elif [ "$skip" -gt 0 ]; then
 		grep -aE '^(not )?ok\b.*# SKIP' "$log" | sed 's/^/   /'
 	fi
+	grep -a '^note: ' "$log" | sed 's/^/   /'
 	printf '   %d passed, %d failed, %d skipped in %d s\n' \
 		"$ok" "$not" "$skip" $((SECONDS - start))
 	passed=$((passed + ok))
@@ -117,12 +118,61 @@ scenarios() { # PROGRAM [OPTION...]
 	done
 }
 
+# The stress test of the shootdown must fail, all of it, where the port has none.
+missing_shootdown() { # DIRECTORY
+	local log=$work/unit noticed
+	CMOCKA_MESSAGE_OUTPUT=TAP $fixed_layout timeout 60 "$1/tests/no_shootdown" \
+		>"$log" 2>&1 </dev/null
+	noticed=$(grep -acE '^not ok [0-9]' "$log")
+	if [ "$noticed" -gt 0 ] && [ "$noticed" -eq "$(sed -n 's/^1\.\.//p' "$log")" ]; then
+		echo "ok - the stress test notices a missing shootdown"
+	else
+		echo "not ok - the stress test does not notice a missing shootdown"
+		sed 's/^/# /' "$log"
+	fi
+}
+
+# Random operations, one test a seed.  The kernel works some things off in batches, which a script
+# cannot see coming (docs/differences.md); a difference of the library's comes again.
+random() { # FIRST-SEED LAST-SEED PROGRAM [OPTION...]
+	local seed status try log=$work/random first=$1 last=$2
+	shift 2
+	for seed in $(seq "$first" "$last"); do
+		for try in 1 2 3; do
+			timeout 120 "$@" tests/random/anonymous.lua -- "$seed" >"$log" 2>&1
+			status=$?
+			if [ $status -ne 3 ]; then break; fi
+			cp "$log" "$log.$try"
+		done
+		case $status in
+		0)
+			echo "ok - random operations, seed $seed"
+			if [ "$try" -gt 1 ]; then
+				echo "note: seed $seed differed, and did not when run again"
+				grep -aE '^  |differ' "$log.1" | sed 's/^/note:   /'
+			fi
+			;;
+		77)
+			echo "ok - random operations # SKIP $(tail -n 1 "$log")"
+			return
+			;;
+		*)
+			echo "not ok - random operations, seed $seed: status $status"
+			sed 's/^/# /' "$log"
+			echo "# again: $* tests/random/anonymous.lua -- $seed"
+			echo "# what it needs: scripts/minimise.sh $seed"
+			;;
+		esac
+	done
+}
+
 have_scenarios() { # DIRECTORY
 	[ -x "$1/quire" ] && compgen -G 'scenarios/*.lua' >/dev/null
 }
 
 section "build" build default
 section "unit tests" unit build
+section "a port without shootdown" missing_shootdown build
 section "examples" examples build
 section "symbols, layers, sizes" scripts tests/check_*.sh
 if compgen -G 'tests/scripts/*.sh' >/dev/null; then
@@ -132,6 +182,9 @@ if have_scenarios build; then
 	section "scenarios, library against Linux" scenarios build/quire run --on both
 	section "scenarios, 40 of the allocations failing, one a run" \
 		scenarios build/quire run --fail-sweep 40
+	section "random operations, library against Linux" random 1 40 build/quire run --on both
+	section "random operations, 20 of the allocations failing, one a run" \
+		random 1 5 build/quire run --fail-sweep 20
 fi
 
 if command -v clang >/dev/null; then
@@ -143,9 +196,12 @@ fi
 for sanitizer in asan-ubsan tsan; do
 	section "build with $sanitizer" build $sanitizer
 	section "unit tests, $sanitizer" unit build-$sanitizer
+	section "a port without shootdown, $sanitizer" missing_shootdown build-$sanitizer
 	if have_scenarios build-$sanitizer; then
 		section "scenarios on the library, $sanitizer" \
 			scenarios build-$sanitizer/quire run --on quire
+		section "random operations on the library, $sanitizer" \
+			random 41 50 $fixed_layout build-$sanitizer/quire run --on quire
 	fi
 done
 section "build without assertions" build release

@@ -8,6 +8,7 @@
 #include <quire/fault.h>
 #include <quire/machine.h>
 #include <quire/report.h>
+#include <quire/scan.h>
 #include <quire/space.h>
 #include <quire/thread.h>
 #include <quire/userfault.h>

@@ -5,6 +5,8 @@
  * A protected page has a leaf with a bit and without write permission.  Where no page is, a marker says it instead, at the highest entry that
  * the range covers: protecting an empty terabyte takes a handful of entries.  Guard and poison markers say all there is to say
  * about their span, and are left alone.
+ *
+ * QUIRE_FAULT_NO_WP_FLUSH builds a core that forgets to flush what it protects, to show that tests/test_userfault_stress.c notices.
  */
 #include "table/cursor.h"
 
@@ -35,8 +37,12 @@ static void protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 	do
 		is = entry_set_uffd_wp(entry_forbid_write(was), true);
 	while (was != is && !cursor_update(cursor, &was, is));
+#ifdef QUIRE_FAULT_NO_WP_FLUSH
+	(void)gather;
+#else
 	if (entry_writable(was))
 		gather_span(gather, cursor->address, cursor_reach(cursor));
+#endif
 }
 
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,

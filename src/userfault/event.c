@@ -35,6 +35,8 @@ static void withdraw(struct quire_machine *machine)
 {
 	struct quire_thread *thread = current_thread(machine);
 
+	if (!thread)
+		return;
 	queue_lock(machine);
 	queue_remove(thread);
 	atomic_store_explicit(&thread->asleep, 0, memory_order_relaxed);
@@ -45,7 +47,7 @@ static bool sleep_until_woken(struct quire_machine *machine)
 {
 	struct quire_thread *thread = current_thread(machine);
 
-	while (quire_thread_asleep(thread)) {
+	while (thread && quire_thread_asleep(thread)) {
 		if (thread->nowait)
 			return false;
 		quire_port_wait(machine->host, &thread->asleep);

@@ -60,7 +60,7 @@ check.pagemap(p, a, { uffd_wp = true })
 check.pagemap(p, a + K, { present = false, uffd_wp = true })
 
 -- Where no page table is.
-local b = p:mmap{ length = "8K", prot = "rw", address = 0x500000000000, fixed = "noreplace" }
+local b = p:mmap{ length = "1G", prot = "rw", noreserve = true } + (512 << 20)
 check(u:register(b, "8K", { "wp" }))
 local empty = { { start = b, length = 2 * K, categories = { "wpallowed", "written" } } }
 check.eq(p:scan{ start = b, length = "8K" }, empty)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk of PAGEMAP_SCAN.
+ *
+ * One pass of one cursor looks and protects, so that there is nothing between the two.  The
+ * hardware goes on setting accessed and dirty meanwhile; neither is a trait, and what it writes to
+ * a page before the flush it has written to a page that is being reported.
+ *
+ * Entries are offered at the level where they stand.  One that must change but reaches beyond the
+ * range is pushed down first; if then nothing is taken, the cursor unlinks the tables again.
+ *
+ *	range            [         ...          )
+ *	level 2     |  absent  |  absent  |  absent  |
+ *	offered          [ ][ ][  absent  ][ ]		the outer ones as entries of level 1
+ */
+#include "table/scan.h"
+#include "table/cursor.h"
+
+static unsigned traits_of(entry_t entry, unsigned level)
+{
+	unsigned traits = 0;
+
+	if (entry_is_leaf(entry, level)) {
+		traits = TRAIT_LEAF;
+		traits |= entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0;
+		traits |= entry_special(entry) ? TRAIT_ZERO : 0;
+		traits |= level > 0 ? TRAIT_HUGE : 0;
+	} else if (entry_is_marker(entry)) {
+		traits = TRAIT_MARKER;
+		traits |= entry_marks(entry) & MARK_UFFD_WP ? TRAIT_PROTECTED : 0;
+		traits |= entry_marks(entry) & MARK_GUARD ? TRAIT_GUARD : 0;
+	}
+	return traits;
+}
+
+/* An entry that the range covers in part becomes a table on the way to the edge. */
+static unsigned edge_cost(struct page_tables *tables, uint64_t address)
+{
+	struct cursor cursor;
+	unsigned cost = 0;
+
+	if (address >= table_address_end())
+		return 0;
+	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
+	if (!entry_is_leaf(cursor_entry(&cursor), cursor.level))
+		cost = levels_misaligned(address, cursor.level);
+	cursor_end(&cursor);
+	return cost;
+}
+
+unsigned table_scan_cost(struct page_tables *tables, uint64_t start, uint64_t end, bool anywhere)
+{
+	return edge_cost(tables, start) + edge_cost(tables, end) + (anywhere ? ARCH_LEVELS - 1 : 0);
+}
+
+static void protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
+{
+	entry_t is;
+
+	quire_assert(cursor_whole(cursor));
+	do
+		is = entry_set_uffd_wp(entry_forbid_write(was), true);
+	while (!cursor_update(cursor, &was, is));
+	if (entry_writable(was))
+		gather_span(gather, cursor->address, cursor_reach(cursor));
+}
+
+/* Pushes the entry down to where it lies in the range. */
+static void fit(struct cursor *cursor, struct table_reserve *reserve)
+{
+	while (!cursor_whole(cursor))
+		cursor_push_down(cursor, reserve);
+}
+
+static void protect(struct cursor *cursor, entry_t entry, struct gather *gather)
+{
+	unsigned marks = entry_is_marker(entry) ? entry_marks(entry) : 0;
+
+	if (entry_is_leaf(entry, cursor->level))
+		protect_leaf(cursor, entry, gather);
+	else
+		cursor_exchange(cursor, entry_make_marker(marks | MARK_UFFD_WP));
+}
+
+/* The part that was taken of what one entry speaks for. */
+static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t end)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, scan->tables, start, end, scan->gather); more;
+	     more = cursor_next(&cursor)) {
+		fit(&cursor, scan->reserve);
+		protect(&cursor, cursor_entry(&cursor), scan->gather);
+	}
+}
+
+uint64_t table_scan(const struct table_scan *scan)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
+	     more; more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+		unsigned traits = traits_of(entry, cursor.level);
+		bool change = scan->gather && !(traits & TRAIT_PROTECTED);
+		uint64_t start = cursor.address, reach, taken;
+
+		if (!(scan->wanted >> traits & 1))
+			continue;
+		if (change)
+			fit(&cursor, scan->reserve);
+		reach = cursor_reach(&cursor);
+		taken = scan->take(scan->context, traits, start, reach);
+		if (taken < reach) {
+			cursor_end(&cursor);
+			if (change && start < taken)
+				protect_part(scan, start, taken);
+			return taken;
+		}
+		if (change)
+			protect(&cursor, entry, scan->gather);
+	}
+	return scan->end;
+}

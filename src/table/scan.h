@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk of PAGEMAP_SCAN: tells entries by their traits, and may write-protect what is taken.
+ */
+#ifndef QUIRE_TABLE_SCAN_H
+#define QUIRE_TABLE_SCAN_H
+
+#include "table/table.h"
+
+/* What a scan tells entries apart by; a set of bits.  An absent entry has none. */
+enum table_trait {
+	TRAIT_LEAF = 1,
+	TRAIT_MARKER = 2,
+	TRAIT_PROTECTED = 4, /* by userfaultfd */
+	TRAIT_ZERO = 8,	     /* the zero page */
+	TRAIT_HUGE = 16,     /* a leaf above level 0 */
+	TRAIT_GUARD = 32,
+};
+#define TRAIT_SETS 64
+
+/*
+ * `wanted` has bit n where entries of the set of traits n are of interest.  Each of them, in order,
+ * is offered to take(): how much of [start, end) it takes, up to an address in between; the scan
+ * ends where not all is taken.  take() is called with a table locked.
+ *
+ * With a gather, what is taken is write-protected before the next entry is looked at: leaves get
+ * the bit, markers too, and absent entries become markers.  Needs the space's lock for writing,
+ * tables in reserve, and no leaf that reaches beyond the range; else, the lock for reading.
+ */
+struct table_scan {
+	struct page_tables *tables;
+	uint64_t start, end;
+	uint64_t wanted;
+	uint64_t (*take)(void *context, unsigned traits, uint64_t start, uint64_t end);
+	void *context;
+	struct gather *gather; /* NULL: only looks */
+	struct table_reserve *reserve;
+};
+
+/* Where the scan ended: at the first address that was wanted and not taken, or at the end. */
+uint64_t table_scan(const struct table_scan *scan);
+
+/* Tables for a protecting scan; `anywhere`: take() may stop inside what it is offered. */
+unsigned table_scan_cost(struct page_tables *tables, uint64_t start, uint64_t end, bool anywhere);
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checker finds what it is there for: each test damages one thing behind the library's back,
+ * reads the finding, and mends it again.
+ *
+ *	base   p0 p1 p2 p3 p4 p5 p6 p7 | hole | one page far away
+ *	       w  w  z  g  .  n        |      | w, in a table of its own
+ *
+ * w: written, z: the page of zeros, g: guard marker, n: written, then PROT_NONE.
+ */
+#include <string.h>
+
+#include "soft_fixture.h"
+#include "soft_internal.h"
+#include "space/space.h"
+#include "table/cursor.h"
+
+#define PAGES	 8
+#define BASE	 ((uint64_t)1 << 44)
+#define FAR_AWAY ((uint64_t)1 << 40)
+
+/* Bytes as they were before the damage. */
+struct damage {
+	void *place;
+	size_t size;
+	unsigned char bytes[8];
+};
+
+static struct world {
+	struct soft_fixture fixture;
+	struct quire_machine *machine;
+	struct quire_space *space;
+	uint64_t base;
+	struct damage damages[4];
+	unsigned damaged;
+	char findings[4096];
+	size_t length;
+} world;
+
+/* ---- damage and repair ---- */
+
+static void remember(void *place, size_t size)
+{
+	struct damage *damage = &world.damages[world.damaged++];
+
+	damage->place = place;
+	damage->size = size;
+	memcpy(damage->bytes, place, size);
+}
+
+#define DAMAGE(place, value)                                                                       \
+	do {                                                                                       \
+		remember(&(place), sizeof(place));                                                 \
+		(place) = (value);                                                                 \
+	} while (0)
+
+static void mend(void)
+{
+	while (world.damaged > 0) {
+		const struct damage *damage = &world.damages[--world.damaged];
+
+		memcpy(damage->place, damage->bytes, damage->size);
+	}
+}
+
+static uint64_t page(unsigned number)
+{
+	return world.base + number * PAGE;
+}
+
+/* The table whose entries are of `level` on the way to `address`. */
+static struct frame *table_of(uint64_t address, unsigned level)
+{
+	struct frame *table = world.space->tables.root;
+
+	for (unsigned at = ARCH_LEVELS - 1; at > level; at--) {
+		entry_t entry =
+			slot_load(table_slot(world.machine, table, level_index(address, at)));
+
+		assert_true(entry_is_table(entry, at));
+		table = leaf_frame(&world.space->tables, entry);
+	}
+	return table;
+}
+static _Atomic entry_t *slot_of(uint64_t address)
+{
+	return table_slot(world.machine, table_of(address, 0), level_index(address, 0));
+}
+static struct frame *frame_of(uint64_t address)
+{
+	return leaf_frame(&world.space->tables, slot_load(slot_of(address)));
+}
+static struct vma *vma_of(uint64_t address)
+{
+	struct vma *vma = vma_find(world.space, address);
+
+	assert_true(vma_holds(vma, address));
+	return vma;
+}
+
+/* ---- findings ---- */
+
+static void emit(void *context, const char *bytes, size_t length)
+{
+	(void)context;
+	assert_true(world.length + length < sizeof(world.findings));
+	memcpy(world.findings + world.length, bytes, length);
+	world.findings[world.length += length] = '\0';
+}
+
+static const struct quire_text text = {.emit = emit};
+
+static void clear(void)
+{
+	world.findings[world.length = 0] = '\0';
+}
+
+static void expect_finding(int answer, const char *line)
+{
+	assert_int_equal(answer, -QUIRE_EUCLEAN);
+	if (!strstr(world.findings, line))
+		fail_msg("wanted: %sfound: %s", line, world.findings);
+}
+
+/* The full check says so, and nothing once it is mended. */
+static void finds(const char *what)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line), "%s\n", what);
+	clear();
+	expect_finding(quire_check(world.machine, &text), line);
+	mend();
+	clear();
+	assert_int_equal(quire_check(world.machine, &text), 0);
+	assert_string_equal(world.findings, "");
+}
+
+/* The same, with the address; and so does the check of a range that holds it, but of no other. */
+static void finds_at(uint64_t address, const char *what)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line), "space %llu at %llx: %s\n",
+		 (unsigned long long)world.space->tables.tag, (unsigned long long)address, what);
+	clear();
+	expect_finding(quire_check_range(world.space, address, address + PAGE, &text), line);
+	clear();
+	assert_int_equal(quire_check_range(world.space, world.base + FAR_AWAY,
+					   world.base + FAR_AWAY + PAGE, &text),
+			 0);
+	line[strlen(line) - 1] = '\0';
+	finds(line);
+}
+
+/* ---- VMAs and counters ---- */
+
+static void counters_of_vmas(void **state)
+{
+	(void)state;
+	DAMAGE(world.space->vma_count, world.space->vma_count + 1);
+	finds("the VMA tree or its counters are wrong");
+	DAMAGE(world.space->mapped, world.space->mapped - 1);
+	finds("the VMA tree or its counters are wrong");
+	DAMAGE(world.space->locked, 1);
+	finds("the VMA tree or its counters are wrong");
+}
+
+static void vmas_that_overlap_or_hide_gaps(void **state)
+{
+	struct vma *vma = vma_of(page(0));
+
+	(void)state;
+	DAMAGE(vma->end, vma->end + PAGE);
+	DAMAGE(world.space->mapped, world.space->mapped + 1);
+	finds("the VMA tree or its counters are wrong");
+	DAMAGE(vma->largest_gap, vma->largest_gap + PAGE);
+	finds("the VMA tree or its counters are wrong");
+}
+
+static void counters_of_pages_and_tables(void **state)
+{
+	struct page_tables *tables = &world.space->tables;
+
+	(void)state;
+	DAMAGE(tables->resident[RESIDENT_ANON], tables->resident[RESIDENT_ANON] + 1);
+	finds("resident pages differ from the leaves");
+	DAMAGE(tables->frames, tables->frames - 1);
+	finds("the count of tables differs from the tables linked");
+}
+
+/* ---- tables ---- */
+
+static void counters_of_a_table(void **state)
+{
+	struct frame *table = table_of(page(0), 0);
+
+	(void)state;
+	DAMAGE(table->table.live, table->table.live + 1);
+	finds("table's counters differ from its entries");
+	DAMAGE(table->table.marks, 0);
+	finds("table's counters differ from its entries");
+	table = table_of(page(0), 2);
+	DAMAGE(table->table.live, table->table.live - 1);
+	finds("table's counters differ from its entries");
+}
+
+static void an_empty_table(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(world.base + FAR_AWAY), ENTRY_ABSENT);
+	DAMAGE(table_of(world.base + FAR_AWAY, 0)->table.live, 0);
+	finds("an empty table is linked");
+}
+
+static void a_table_that_is_none(void **state)
+{
+	(void)state;
+	DAMAGE(table_of(page(0), 0)->kind, FRAME_ANON);
+	finds("a linked table's frame is not a table");
+}
+
+/* ---- entries ---- */
+
+static void an_entry_where_nothing_is_mapped(void **state)
+{
+	struct frame *table = table_of(page(0), 0);
+
+	(void)state;
+	DAMAGE(*slot_of(page(PAGES)), entry_make_marker(MARK_GUARD));
+	DAMAGE(table->table.live, table->table.live + 1);
+	DAMAGE(table->table.marks, table->table.marks + 1);
+	finds_at(page(PAGES), "an entry stands where nothing is mapped");
+}
+
+static void a_guard_where_none_may_be(void **state)
+{
+	struct vma *vma = vma_of(page(3));
+
+	(void)state;
+	DAMAGE(vma->flags, vma->flags & ~VMA_GUARD);
+	finds_at(page(3), "a guard marker in a VMA without guards");
+}
+
+static void a_writable_page_of_several(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(page(0)), entry_set_exclusive(slot_load(slot_of(page(0))), false));
+	finds_at(page(0), "a writable leaf is not exclusive, or its VMA not writable");
+}
+
+static void permissions_that_are_not_the_vmas(void **state)
+{
+	struct vma *vma = vma_of(page(0));
+
+	(void)state;
+	DAMAGE(vma->flags, vma->flags & ~VMA_WRITE);
+	finds_at(page(0), "a writable leaf is not exclusive, or its VMA not writable");
+	DAMAGE(vma->flags, vma->flags & ~VMA_ACCESS);
+	finds_at(page(0), "a leaf differs from its VMA in access");
+	DAMAGE(vma->flags, vma->flags | VMA_EXEC);
+	finds_at(page(0), "a leaf differs from its VMA in execute");
+	vma = vma_of(page(5));
+	DAMAGE(vma->flags, vma->flags | VMA_READ);
+	finds_at(page(5), "a leaf differs from its VMA in access");
+}
+
+static void the_encoding_of_shadow_stacks(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(page(0)), slot_load(slot_of(page(0))) & ~X86_WRITE);
+	finds_at(page(0), "entry is read-only and hardware-dirty");
+}
+
+static void a_zero_page_that_is_not(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(page(0)), entry_set_special(slot_load(slot_of(page(0)))));
+	finds_at(page(0), "a special leaf does not map the zero page");
+	DAMAGE(*slot_of(page(2)), entry_set_dirty(slot_load(slot_of(page(2))), true));
+	finds_at(page(2), "the zero page is writable or dirty");
+}
+
+static void a_frame_that_is_not_the_machines(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(page(0)), slot_load(slot_of(page(0))) | (entry_t)1 << 50);
+	finds_at(page(0), "entry names a frame outside the machine");
+}
+
+/* ---- frames ---- */
+
+static void mappings_that_are_not_there(void **state)
+{
+	struct frame *frame = frame_of(page(0));
+
+	(void)state;
+	DAMAGE(frame->holders, frame->holders + FRAME_ONE_MAPPING);
+	finds_at(page(0), "an exclusive page is mapped more than once");
+	DAMAGE(frame->holders, FRAME_ONE_REFERENCE);
+	finds_at(page(0), "a mapped frame counts no mapping");
+}
+
+static void mappings_of_a_page_of_several(void **state)
+{
+	struct frame *frame = frame_of(page(0));
+	struct quire_space *child;
+
+	(void)state;
+	assert_int_equal(quire_fork(world.space, &child), 0);
+	DAMAGE(frame->holders, frame->holders + FRAME_ONE_MAPPING);
+	finds("a frame's mappings differ from its leaves");
+	DAMAGE(frame->holders, frame->holders - FRAME_ONE_MAPPING);
+	finds("a frame's mappings differ from its leaves");
+	quire_space_destroy(child);
+}
+
+static void a_leaf_on_a_frame_of_another_kind(void **state)
+{
+	(void)state;
+	DAMAGE(frame_of(page(0))->kind, FRAME_SLAB);
+	finds_at(page(0), "a leaf maps a frame that holds no page");
+}
+
+static void leaked_frames(void **state)
+{
+	static const struct {
+		enum frame_kind kind;
+		const char *what;
+	} leaks[] = {
+		{FRAME_HELD, "frames used and free do not add up"},
+		{FRAME_ANON, "frames of pages that nothing maps are left over"},
+		{FRAME_TABLE, "frames of tables are missing or left over"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++) {
+		struct frame *frame = frame_alloc(world.machine, 0);
+
+		assert_non_null(frame);
+		frame_set_kind(world.machine, frame, leaks[i].kind);
+		clear();
+		expect_finding(quire_check(world.machine, &text), leaks[i].what);
+		frame_free(world.machine, frame);
+		clear();
+		assert_int_equal(quire_check(world.machine, &text), 0);
+	}
+}
+
+static void lists_of_the_allocators(void **state)
+{
+	struct frame *slab =
+		frame_at(world.machine, frame_number(world.machine, world.machine->zero_page));
+
+	(void)state;
+	DAMAGE(world.machine->frames.free, world.machine->frames.free - 1);
+	finds("the frame allocator's lists are wrong");
+	while (slab->kind != FRAME_SLAB)
+		slab++;
+	DAMAGE(slab->slab.used, (uint16_t)(slab->slab.carved + 1));
+	finds("the slabs are wrong");
+}
+
+/* ---- TLBs ---- */
+
+static void tlb_excess(const char *what)
+{
+	struct soft_cpu *cpu = soft_machine_cpu(world.fixture.machine, 0);
+	char excess[128] = "";
+
+	assert_false(soft_tlb_check(cpu, excess, sizeof(excess)));
+	if (!strstr(excess, what))
+		fail_msg("wanted: %s, found: %s", what, excess);
+	mend();
+	assert_true(soft_tlb_check(cpu, excess, sizeof(excess)));
+}
+
+/* CPU 0 has a translation for stores to page 0 in its TLB. */
+static void tlbs_that_grant_more_than_the_tables(void **state)
+{
+	struct soft_cpu *cpu = soft_machine_cpu(world.fixture.machine, 0);
+	_Atomic entry_t *slot = slot_of(page(0));
+	char excess[128];
+
+	(void)state;
+	soft_cpu_enter(cpu, world.space);
+	assert_int_equal(soft_store64(cpu, page(0), 1).outcome, QUIRE_DONE);
+	assert_true(soft_tlb_check(cpu, excess, sizeof(excess)));
+	DAMAGE(*slot, ENTRY_ABSENT);
+	tlb_excess("translates a page that has no leaf");
+	DAMAGE(*slot, entry_set_permissions(slot_load(slot), false, false, false));
+	tlb_excess("translates a page that the user may not reach");
+	DAMAGE(*slot, entry_forbid_write(slot_load(slot)));
+	tlb_excess("grants stores to a page that is not writable");
+	DAMAGE(*slot, entry_set_dirty(slot_load(slot), false));
+	tlb_excess("grants stores to a page that is clean");
+	DAMAGE(*slot, slot_load(slot_of(page(1))));
+	tlb_excess("holds another frame than the leaf");
+	soft_cpu_leave(cpu);
+}
+
+/* ---- */
+
+static void map_at(uint64_t address, uint64_t pages)
+{
+	assert_int_equal(quire_mmap(world.space, address, pages * PAGE, RW,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				    &address),
+			 0);
+}
+
+static int open_world(void **state)
+{
+	const struct soft_config config = {.memory = 16 * MIB, .cpus = 1};
+	struct soft_cpu *cpu;
+
+	(void)state;
+	world.fixture = soft_fixture_open(&config);
+	world.machine = soft_machine_core(world.fixture.machine);
+	world.space = world.fixture.space;
+	map_at(world.base = BASE, PAGES);
+	map_at(world.base + FAR_AWAY, 1);
+	cpu = soft_machine_cpu(world.fixture.machine, 0);
+	soft_cpu_enter(cpu, world.space);
+	soft_store64(cpu, page(0), 1);
+	soft_store64(cpu, page(1), 1);
+	soft_store64(cpu, page(5), 1);
+	soft_store64(cpu, world.base + FAR_AWAY, 1);
+	soft_touch(cpu, page(2), QUIRE_READ);
+	soft_cpu_leave(cpu);
+	assert_int_equal(quire_madvise(world.space, page(3), PAGE, QUIRE_MADV_GUARD_INSTALL), 0);
+	return quire_mprotect(world.space, page(5), PAGE, NONE);
+}
+
+static int close_world(void **state)
+{
+	(void)state;
+	mend();
+	soft_fixture_close(&world.fixture);
+	return 0;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_world, close_world)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(counters_of_vmas),
+		TEST(vmas_that_overlap_or_hide_gaps),
+		TEST(counters_of_pages_and_tables),
+		TEST(counters_of_a_table),
+		TEST(an_empty_table),
+		TEST(a_table_that_is_none),
+		TEST(an_entry_where_nothing_is_mapped),
+		TEST(a_guard_where_none_may_be),
+		TEST(a_writable_page_of_several),
+		TEST(permissions_that_are_not_the_vmas),
+		TEST(the_encoding_of_shadow_stacks),
+		TEST(a_zero_page_that_is_not),
+		TEST(a_frame_that_is_not_the_machines),
+		TEST(mappings_that_are_not_there),
+		TEST(mappings_of_a_page_of_several),
+		TEST(a_leaf_on_a_frame_of_another_kind),
+		TEST(leaked_frames),
+		TEST(lists_of_the_allocators),
+		TEST(tlbs_that_grant_more_than_the_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
