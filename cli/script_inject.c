@@ -163,10 +163,43 @@ static void check_unchanged(lua_State *L, const char *before, const char *after)
 }
 
 /* Whether the call met the failure that was asked for, and said so: mlock's word for it is EAGAIN. */
-static bool ran_out(struct script *script, const struct call *call)
+static bool ran_out(const struct call *call)
 {
-	return fired(script) && call->status == CALL_ERROR &&
+	return call->status == CALL_ERROR &&
 	       (call->error == ENOMEM || (call->kind == CALL_MLOCK && call->error == EAGAIN));
+}
+
+/* A copy that came a part of the way goes on from there. */
+static void resume_copy(struct script *script, struct script_thread *thread, struct call again)
+{
+	int64_t before = thread->call.copy.copy;
+
+	advance(UFFDIO_COPY, &again.copy, (uint64_t)before);
+	thread->call = again;
+	script->ops->call(thread->thread, &thread->call);
+	thread->call.error =
+		add_progress((int64_t *)&thread->call.copy.copy, before, thread->call.error);
+	thread->call.status = thread->call.error ? CALL_ERROR : thread->call.status;
+}
+
+/*
+ * What meets the failure and does not say so, or not clearly: a mapping that was to be populated, which is made again in its place, and a
+ * copy.
+ */
+static void make_good(struct script *script, struct script_thread *thread, struct call again)
+{
+	const struct call *call = &thread->call;
+
+	if (call->kind == CALL_COPY && call->status == CALL_ERROR && call->error == EAGAIN &&
+	    call->copy.copy > 0) {
+		resume_copy(script, thread, again);
+	} else if (call->kind == CALL_MMAP && call->status == CALL_DONE &&
+		   (call->flags & (MAP_POPULATE | MAP_LOCKED))) {
+		again.address = call->value;
+		again.flags |= MAP_FIXED;
+		thread->call = again;
+		script->ops->call(thread->thread, &thread->call);
+	}
 }
 
 void inject_call(lua_State *L, struct script_thread *thread)
@@ -174,12 +207,14 @@ void inject_call(lua_State *L, struct script_thread *thread)
 	struct script *script = script_of(L);
 	struct call call = thread->call;
 	char *before = NULL, *after;
+	bool hit;
 
 	if (script->fail_in && whole_call(script, thread, &call))
 		before = dump(script);
 	arm(script);
 	script->ops->call(thread->thread, &thread->call);
-	if (ran_out(script, &thread->call)) {
+	hit = fired(script);
+	if (hit && ran_out(&thread->call)) {
 		if (before) {
 			after = dump(script);
 			check_unchanged(L, before, after);
@@ -187,6 +222,8 @@ void inject_call(lua_State *L, struct script_thread *thread)
 		}
 		thread->call = call;
 		script->ops->call(thread->thread, &thread->call);
+	} else if (hit) {
+		make_good(script, thread, call);
 	}
 	free(before);
 }
@@ -250,7 +287,7 @@ void inject_result(struct script *script, struct script_thread *thread)
 
 	arm(script);
 	script->ops->result(thread->thread, &thread->call);
-	if (ran_out(script, &thread->call)) {
+	if (fired(script) && ran_out(&thread->call)) {
 		thread->call = call;
 		script->ops->call(thread->thread, &thread->call);
 	}

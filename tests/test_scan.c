@@ -51,8 +51,8 @@ static void register_wp(struct quire_userfault *context, uint64_t address, uint6
 
 static void map_at(uint64_t address, uint64_t bytes)
 {
-	const int flags = QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED |
-			  QUIRE_MAP_NORESERVE;
+	const int flags =
+		QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED | QUIRE_MAP_NORESERVE;
 	uint64_t result;
 
 	assert_int_equal(quire_mmap(fixture.space, address, bytes, RW, flags, &result), 0);
@@ -65,9 +65,11 @@ static uint64_t page_at(uint64_t page)
 
 static enum zone zone_of(uint64_t page)
 {
-	return page < 300 ? ASYNC : page < 340 ? HOLE : page < 600 ? UNREGISTERED
-						      : page < 800 ? SYNC
-								   : ASYNC;
+	return page < 300   ? ASYNC
+	       : page < 340 ? HOLE
+	       : page < 600 ? UNREGISTERED
+	       : page < 800 ? SYNC
+			    : ASYNC;
 }
 
 static void map_zones(void)
@@ -183,9 +185,8 @@ static void predict(const struct quire_scan *scan, uint64_t room, struct answer 
 		categories = page_categories(page);
 		if (!page_matches(scan, categories))
 			continue;
-		if (room &&
-		    (!left-- ||
-		     !add_page(answer, page_at(page), categories & scan->return_mask, room))) {
+		if (room && (!left-- || !add_page(answer, page_at(page),
+						  categories & scan->return_mask, room))) {
 			answer->walk_end = page_at(page);
 			return;
 		}
@@ -297,6 +298,26 @@ static uint64_t append(struct quire_scan_region *list, uint64_t count,
 	return count + 1;
 }
 
+/* The whole range in small steps, each going on where the one before it ended. */
+static uint64_t scan_in_parts(struct quire_scan scan, struct quire_scan_region *list)
+{
+	struct quire_scan_region part[5];
+	uint64_t count = 0, end = scan.end;
+
+	while (scan.start < end) {
+		int64_t some;
+
+		scan.max_pages = random_below(&dice, 40);
+		some = scan_regions(&scan, part, 1 + random_below(&dice, 5));
+		assert_in_range(some, 0, 5);
+		for (int64_t i = 0; i < some; i++)
+			count = append(list, count, part + i);
+		assert_true(scan.walk_end > scan.start);
+		scan.start = scan.walk_end;
+	}
+	return count;
+}
+
 static void test_partial_scans_add_up_to_the_whole(void **state)
 {
 	static struct quire_scan_region whole[PAGES], parts[PAGES];
@@ -305,28 +326,203 @@ static void test_partial_scans_add_up_to_the_whole(void **state)
 	(void)state;
 	map_zones();
 	for (unsigned round = 0; round < 300; round++) {
-		struct quire_scan scan = random_scan(&room), part;
-		uint64_t count = 0;
-		int64_t all, some;
+		struct quire_scan scan = random_scan(&room);
+		uint64_t count;
 
 		change_pages();
 		scan.flags = scan.max_pages = 0;
-		all = scan_regions(&scan, whole, PAGES);
-		part = scan;
-		part.flags = one_in(2) ? WP_MATCHING : 0;
-		if (part.flags)
-			all = scan_regions(&(struct quire_scan){0}, NULL, 0), all = -1;
-		do {
-			part.max_pages = random_below(&dice, 40);
-			some = scan_regions(&part, parts, 1 + random_below(&dice, 5));
-			assert_in_range(some, 0, 5);
-			for (int64_t i = 0; i < some; i++)
-				count = append(parts + 5, count, parts + i);
-			part.start = part.walk_end;
-		} while (part.start < scan.end);
-		if (all < 0)
-			continue;
-		assert_int_equal(count, all);
-		assert_memory_equal(parts + 5, whole, count * sizeof(*whole));
+		count = (uint64_t)scan_regions(&scan, whole, PAGES);
+		/* A protecting one would leave out what is not async. */
+		if (scan.start >= page_at(800))
+			scan.flags = WP_MATCHING;
+		assert_int_equal(scan_in_parts(scan, parts), count);
+		assert_memory_equal(parts, whole, count * sizeof(*whole));
 	}
+}
+
+/* --- single behaviours --- */
+
+static struct quire_scan written_scan(uint64_t start, uint64_t end, uint64_t flags)
+{
+	return (struct quire_scan){
+		.flags = flags,
+		.start = start,
+		.end = end,
+		.category_mask = WRITTEN,
+		.return_mask = WRITTEN,
+	};
+}
+
+static void assert_region(const struct quire_scan_region *region, uint64_t start, uint64_t end)
+{
+	assert_int_equal(region->start, start);
+	assert_int_equal(region->end, end);
+}
+
+static void test_an_empty_terabyte_costs_a_handful_of_tables(void **state)
+{
+	const uint64_t base = (uint64_t)1 << 40, size = (uint64_t)1 << 40, odd = 3 * PAGE;
+	struct quire_scan_region region[2];
+	struct quire_tables_report before, after;
+	struct quire_scan scan;
+
+	(void)state;
+	map_at(base, size + 2 * odd);
+	register_wp(async_context, base, size + 2 * odd);
+	quire_tables(fixture.space, &before);
+
+	/* Not on a border of any table at either end. */
+	scan = written_scan(base + odd, base + odd + size, WP_MATCHING);
+	assert_int_equal(scan_regions(&scan, region, 2), 1);
+	assert_region(region, base + odd, base + odd + size);
+	quire_tables(fixture.space, &after);
+	assert_in_range(after.bytes - before.bytes, 1, 6 * PAGE);
+
+	scan = written_scan(base + odd, base + odd + size, WP_MATCHING);
+	assert_int_equal(scan_regions(&scan, region, 2), 0);
+	write_page(base + size / 2);
+	assert_int_equal(scan_regions(&scan, region, 2), 1);
+	assert_region(region, base + size / 2, base + size / 2 + PAGE);
+
+	/* max_pages ends it in the middle of an entry, and only that much is protected. */
+	assert_int_equal(quire_madvise(fixture.space, base, size, QUIRE_MADV_DONTNEED), 0);
+	scan = written_scan(base, base + size, WP_MATCHING);
+	scan.max_pages = 12345678;
+	assert_int_equal(scan_regions(&scan, region, 2), 1);
+	assert_region(region, base, base + 12345678 * PAGE);
+	assert_int_equal(scan.walk_end, region->end);
+	assert_true(entry_at(fixture.space, region->end - PAGE).uffd_wp);
+	assert_int_equal(entry_at(fixture.space, region->end).kind, QUIRE_ENTRY_ABSENT);
+	assert_sound(fixture.machine);
+}
+
+static void test_a_write_through_the_tlb_after_the_scan_is_not_lost(void **state)
+{
+	struct quire_scan_region region;
+	struct quire_scan scan;
+
+	(void)state;
+	map_zones();
+	write_page(page_at(5)); /* the CPU may write there without a walk now */
+	scan = written_scan(page_at(0), page_at(300), WP_MATCHING);
+	assert_int_equal(scan_regions(&scan, &region, 1), 1);
+	assert_int_equal(scan_regions(&scan, &region, 1), 0);
+	write_page(page_at(5));
+	assert_int_equal(scan_regions(&scan, &region, 1), 1);
+	assert_region(&region, page_at(5), page_at(6));
+}
+
+/* Guard pages and poison carry the mark as well; it goes when they go. */
+static void test_guard_pages_are_protected_too(void **state)
+{
+	struct quire_scan_region region;
+	struct quire_scan scan;
+
+	(void)state;
+	map_zones();
+	assert_int_equal(quire_madvise(fixture.space, page_at(2), PAGE, QUIRE_MADV_GUARD_INSTALL),
+			 0);
+	scan = written_scan(page_at(2), page_at(3), WP_MATCHING);
+	scan.return_mask = ALL;
+	assert_int_equal(scan_regions(&scan, &region, 1), 1);
+	assert_int_equal(region.categories, QUIRE_PAGE_IS_WPALLOWED | WRITTEN |
+						    QUIRE_PAGE_IS_SWAPPED | QUIRE_PAGE_IS_GUARD);
+	assert_int_equal(scan_regions(&scan, &region, 1), 0);
+	assert_int_equal(entry_at(fixture.space, page_at(2)).kind, QUIRE_ENTRY_GUARD);
+	assert_int_equal(soft_touch(cpu, page_at(2), QUIRE_WRITE).outcome, QUIRE_SEGV);
+	assert_int_equal(quire_madvise(fixture.space, page_at(2), PAGE, QUIRE_MADV_GUARD_REMOVE),
+			 0);
+	assert_int_equal(entry_at(fixture.space, page_at(2)).kind, QUIRE_ENTRY_ABSENT);
+	assert_int_equal(scan_regions(&scan, &region, 1), 1);
+}
+
+/* When no frame is left, pages are protected if and only if they were reported. */
+static void test_without_frames_no_report_is_lost(void **state)
+{
+	struct quire_machine *machine = soft_machine_core(fixture.machine);
+	struct quire_scan_region region;
+	int64_t count;
+
+	(void)state;
+	for (uint64_t n = 1, left = 0; left == 0; n++) {
+		struct quire_scan scan = written_scan(page_at(290), page_at(810), WP_MATCHING);
+		uint64_t told;
+
+		map_zones();
+		quire_machine_fail_nth(machine, n);
+		count = scan_regions(&scan, &region, 1);
+		left = quire_machine_fail_nth(machine, 0) < n;
+		told = count == 1 ? region.end : page_at(290);
+		assert_true(count == 1 || count == -QUIRE_ENOMEM);
+		for (uint64_t page = 290; page < PAGES; page++)
+			if (zone_of(page) != HOLE)
+				assert_int_equal(entry_at(fixture.space, page_at(page)).uffd_wp,
+						 page_at(page) < told);
+		assert_int_equal(scan.walk_end, count == 1 ? page_at(800) : page_at(290));
+		assert_sound(fixture.machine);
+		assert_int_equal(quire_munmap(fixture.space, BASE, PAGES * PAGE), 0);
+	}
+}
+
+static void assert_refused(struct quire_scan scan, int error)
+{
+	scan.walk_end = 77;
+	assert_int_equal(quire_pagemap_scan(fixture.space, &scan), -error);
+	assert_int_equal(scan.walk_end, 77);
+}
+
+/* The good argument with one field changed. */
+#define REFUSE(error, field, value)                                                                \
+	do {                                                                                       \
+		struct quire_scan bad = good;                                                      \
+		bad.field = (value);                                                               \
+		assert_refused(bad, error);                                                        \
+	} while (0)
+
+static void test_bad_arguments_are_refused(void **state)
+{
+	struct quire_scan_region region;
+	struct quire_scan good = written_scan(page_at(0), page_at(1), 0);
+
+	(void)state;
+	map_zones();
+	assert_int_equal(scan_regions(&good, &region, 1), 1);
+	REFUSE(QUIRE_EINVAL, size, 0);
+	REFUSE(QUIRE_EINVAL, size, 104);
+	REFUSE(QUIRE_EINVAL, flags, 4);
+	REFUSE(QUIRE_EINVAL, category_mask, 1 << 9);
+	REFUSE(QUIRE_EINVAL, category_inverted, (uint64_t)1 << 63);
+	REFUSE(QUIRE_EINVAL, category_anyof_mask, 1 << 9);
+	REFUSE(QUIRE_EINVAL, return_mask, 1 << 9);
+	REFUSE(QUIRE_EINVAL, start, good.start + 1);
+	REFUSE(QUIRE_EINVAL, vec, 0);
+	REFUSE(QUIRE_EFAULT, end, good.start - 1); /* though it rounds up to `start` */
+	REFUSE(QUIRE_EFAULT, end, (uint64_t)1 << 47);
+	REFUSE(QUIRE_EFAULT, end, UINT64_MAX);
+	REFUSE(QUIRE_EFAULT, vec_len, UINT64_MAX);
+	REFUSE(QUIRE_EFAULT, vec, UINT64_MAX - 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_random_scans_answer_as_the_model, open_machine,
+						close_machine),
+		cmocka_unit_test_setup_teardown(test_partial_scans_add_up_to_the_whole,
+						open_machine, close_machine),
+		cmocka_unit_test_setup_teardown(test_an_empty_terabyte_costs_a_handful_of_tables,
+						open_machine, close_machine),
+		cmocka_unit_test_setup_teardown(
+			test_a_write_through_the_tlb_after_the_scan_is_not_lost, open_machine,
+			close_machine),
+		cmocka_unit_test_setup_teardown(test_guard_pages_are_protected_too, open_machine,
+						close_machine),
+		cmocka_unit_test_setup_teardown(test_without_frames_no_report_is_lost, open_machine,
+						close_machine),
+		cmocka_unit_test_setup_teardown(test_bad_arguments_are_refused, open_machine,
+						close_machine),
+	};
+
+	dice = random_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

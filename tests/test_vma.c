@@ -43,6 +43,67 @@ static struct quire_space *child_of(struct quire_space *parent)
 	return child;
 }
 
+/* --- placement --- */
+
+static uint64_t place(struct quire_space *space, uint64_t hint, uint64_t length, int flags)
+{
+	uint64_t result = 1;
+
+	assert_int_equal(quire_mmap(space, hint, length, NONE, ANON | flags, &result), 0);
+	return result;
+}
+
+static void A1_highest_hole_at_its_upper_end(void **state)
+{
+	struct quire_space *space = ((struct world *)*state)->space;
+	uint64_t top = space->mmap_base - 8 * PAGE;
+
+	assert_int_equal(place(space, 0, 8 * PAGE, 0), top);
+	/* AA.AA..A */
+	assert_int_equal(quire_munmap(space, top + 2 * PAGE, PAGE), 0);
+	assert_int_equal(quire_munmap(space, top + 5 * PAGE, 2 * PAGE), 0);
+	assert_int_equal(place(space, 0, PAGE, 0), top + 6 * PAGE);
+	assert_int_equal(place(space, 0, 2 * PAGE, 0), top - 2 * PAGE);
+	assert_int_equal(place(space, 0, PAGE, 0), top + 5 * PAGE);
+	assert_int_equal(place(space, 0, PAGE, 0), top + 2 * PAGE);
+	/* A hint that is taken, low, or high. */
+	assert_int_equal(place(space, top, PAGE, 0), top - 3 * PAGE);
+	assert_int_equal(place(space, PAGE + 1, PAGE, 0), space->lowest);
+	assert_int_equal(place(space, space->highest, PAGE, 0), top - 4 * PAGE);
+	assert_int_equal(place(space, BASE + 1, PAGE, 0), BASE);
+}
+
+static void A1_whole_huge_pages_are_aligned(void **state)
+{
+	struct quire_space *space = ((struct world *)*state)->space;
+	const uint64_t huge = 2 * MIB, top = space->mmap_base;
+
+	assert_int_equal(place(space, 0, PAGE, 0), top - PAGE);
+	assert_int_equal(place(space, 0, huge, 0) % huge, 0);
+	assert_int_equal(place(space, BASE + PAGE, huge, 0), BASE + PAGE);
+	/* Not with a hint, even if it was taken. */
+	assert_int_equal(place(space, 0, huge + PAGE, 0) % huge, huge - PAGE);
+	assert_int_equal(place(space, BASE + PAGE, huge, 0) % huge, huge - PAGE);
+	assert_int_equal(place(space, 0, huge, 0) % huge, 0);
+	assert_int_equal(place(space, 0, PAGE, QUIRE_MAP_32BIT), 0x40000000);
+	assert_int_equal(place(space, 0, huge, QUIRE_MAP_32BIT), 0x40200000);
+}
+
+static void A1_first_page_stays_free(void **state)
+{
+	struct world *world = *state;
+	struct quire_space *space = open_space(world->machine, 0, 8 * PAGE, 0);
+	uint64_t result;
+
+	assert_int_equal(place(space, 0, 6 * PAGE, 0), 2 * PAGE);
+	assert_int_equal(quire_mmap(space, 0, 2 * PAGE, RW, ANON, &result), -QUIRE_ENOMEM);
+	assert_int_equal(place(space, 0, PAGE, 0), PAGE);
+	assert_int_equal(quire_mmap(space, 0, PAGE, RW, ANON, &result), -QUIRE_ENOMEM);
+	assert_int_equal(quire_mmap(space, 0, PAGE, RW, ANON_FIXED, &result), 0);
+	assert_int_equal(result, 0);
+	quire_space_destroy(space);
+}
+
 /* --- merging --- */
 
 static void A1_new_mapping_joins_both_neighbours(void **state)
@@ -350,6 +411,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 	const struct CMUnitTest tests[] = {
+		T(A1_highest_hole_at_its_upper_end),
+		T(A1_whole_huge_pages_are_aligned),
+		T(A1_first_page_stays_free),
 		T(A1_new_mapping_joins_both_neighbours),
 		T(A1_two_identities_stay_apart),
 		T(A1_one_identity_is_enough_for_both),
