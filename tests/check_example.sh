@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The embedding example of the README is the one that is built, and it says what it should.
+# The examples say what they should, and the embedding example of the README is the one that is built.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 status=0
@@ -17,6 +17,9 @@ report() { # NAME WANT GOT
 
 report "examples/embed runs" "parent sees p, child sees c
 a write now is a SEGV" "$(build/examples/embed 2>&1)"
+report "examples/event-loop runs" "round 1: blocked 16 times, 8 pages fetched; dirty: x x x x x x x x
+round 2: blocked 4 times, 0 pages fetched; dirty: x . x . x . x .
+round 3: blocked 3 times, 0 pages fetched; dirty: x . . x . . x ." "$(build/examples/event-loop 2>&1)"
 report "the README shows examples/embed.c" "$(cat examples/embed.c)" \
 	"$(awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md)"
 exit $status

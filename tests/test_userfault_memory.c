@@ -186,6 +186,9 @@ static void clearing_a_part_leaves_the_rest(void **state)
 		assert_int_equal(protected_at(BASE), start != BASE);
 		assert_int_equal(protected_at(BASE + TIB - PAGE), end != BASE + TIB);
 		assert_sound(fixture.machine);
+		/* Tables go when they are empty. */
+		assert_int_equal(writeprotect(context, BASE, TIB / PAGE, RELEASE), 0);
+		assert_int_equal(table_count(), 1);
 		assert_int_equal(writeprotect(context, BASE, TIB / PAGE, PROTECT), 0);
 	}
 }

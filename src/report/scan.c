@@ -31,6 +31,8 @@ struct scan {
 	uint64_t regions;	/* reported, the open one among them */
 	struct quire_scan_region open;
 	uint64_t vma_flags; /* of the piece that is looked at */
+	unsigned traits;    /* of the entry reported last in it, and what is told of such */
+	uint64_t categories;
 	struct gather gather;
 };
 
@@ -94,15 +96,21 @@ static void write_open_region(struct scan *scan)
 		       sizeof(scan->open));
 }
 
-/* A region for `categories` from `start` on is open; false: there is no room for one. */
-static bool open_region(struct scan *scan, uint64_t start, uint64_t categories)
+static void tell_of(struct scan *scan, unsigned traits)
 {
-	if (scan->regions && scan->open.end == start && scan->open.categories == categories)
+	scan->traits = traits;
+	scan->categories = categories_of(traits, scan->vma_flags) & scan->argument->return_mask;
+}
+
+/* A region that what begins at `start` belongs to is open; false: there is no room for one. */
+static bool open_region(struct scan *scan, uint64_t start)
+{
+	if (scan->regions && scan->open.end == start && scan->open.categories == scan->categories)
 		return true;
 	if (scan->regions == scan->argument->vec_len)
 		return false;
 	write_open_region(scan);
-	scan->open = (struct quire_scan_region){start, start, categories};
+	scan->open = (struct quire_scan_region){start, start, scan->categories};
 	scan->regions++;
 	return true;
 }
@@ -112,11 +120,12 @@ static uint64_t report(void *context, unsigned traits, uint64_t start, uint64_t 
 {
 	struct scan *scan = context;
 	uint64_t pages = min_u64((end - start) >> PAGE_SHIFT, scan->pages_left);
-	uint64_t categories = categories_of(traits, scan->vma_flags) & scan->argument->return_mask;
 
 	if (!scan->argument->vec_len)
 		return end;
-	if (!pages || !open_region(scan, start, categories))
+	if (traits != scan->traits)
+		tell_of(scan, traits);
+	if (!pages || !open_region(scan, start))
 		return start;
 	scan->pages_left -= pages;
 	scan->open.end = start + (pages << PAGE_SHIFT);
@@ -187,6 +196,7 @@ static int scan_range(struct scan *scan)
 		if (error)
 			break;
 		scan->vma_flags = vma->flags;
+		tell_of(scan, 0);
 		if (look)
 			error = scan_piece(scan, end);
 		else

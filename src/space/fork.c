@@ -102,8 +102,8 @@ static void drop_protection(struct forking *forking)
 		const struct vma *vma = vma_find(forking->parent, copy->start);
 
 		if (vma->userfault && !copy->userfault)
-			table_write_release(tables, copy->start, copy->end, vma_permissions(copy),
-					    &gather);
+			table_write_forget(tables, copy->start, copy->end, vma_permissions(copy),
+					   &gather);
 	}
 	tables->written = false;
 	gather_end(&gather);

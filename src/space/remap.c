@@ -167,8 +167,8 @@ static void move_commit(struct quire_space *space, struct move *move)
 	describe(move, vma);
 	/* Protection moves only where the registration does. */
 	if (vma->userfault && !move->registered)
-		table_write_release(tables, move->to, move->to + move->length, vma_permissions(vma),
-				    &gather);
+		table_write_forget(tables, move->to, move->to + move->length, vma_permissions(vma),
+				   &gather);
 	gather_end(&gather);
 	table_unreserve(space->machine, &move->tables);
 

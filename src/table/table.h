@@ -141,6 +141,9 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
 			 struct table_permissions allow, struct gather *gather);
 
+/* The same for memory that has never been registered at its place, after a fork or move: guard and poison markers forget it too. */
+void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct table_permissions allow, struct gather *gather);
 /* Protection that lay dormant is in force again: protected leaves that have become writable meanwhile lose that. */
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct gather *gather);

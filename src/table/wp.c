@@ -77,8 +77,17 @@ static void release_leaf(struct cursor *cursor, entry_t was, struct table_permis
 	} while (!cursor_update(cursor, &was, is));
 }
 
-void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
-			 struct table_permissions allow, struct gather *gather)
+/* What a marker says without protection; nothing is absent. */
+static entry_t unprotected(entry_t marker)
+{
+	unsigned marks = entry_marks(marker) & ~(unsigned)MARK_UFFD_WP;
+
+	return marks ? entry_make_marker(marks) : ENTRY_ABSENT;
+}
+
+/* `others`: from markers that say something else, too. */
+static void release_range(struct page_tables *tables, uint64_t start, uint64_t end,
+			  struct table_permissions allow, bool others, struct gather *gather)
 {
 	struct cursor cursor;
 
@@ -89,11 +98,24 @@ void table_write_release(struct page_tables *tables, uint64_t start, uint64_t en
 		if (entry_is_leaf(entry, cursor.level)) {
 			if (entry_uffd_wp(entry))
 				release_leaf(&cursor, entry, allow);
-		} else if (entry == entry_make_marker(MARK_UFFD_WP)) {
+		} else if (entry_is_marker(entry) &&
+			   (others || entry_marks(entry) == MARK_UFFD_WP)) {
 			quire_assert(cursor_whole(&cursor));
-			cursor_exchange(&cursor, ENTRY_ABSENT);
+			cursor_exchange(&cursor, unprotected(entry));
 		}
 	}
+}
+
+void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
+			 struct table_permissions allow, struct gather *gather)
+{
+	release_range(tables, start, end, allow, false, gather);
+}
+
+void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct table_permissions allow, struct gather *gather)
+{
+	release_range(tables, start, end, allow, true, gather);
 }
 
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
