@@ -6,7 +6,7 @@
  *	quire_bench [ROUNDS] [NAME]      NAME: only benchmarks whose name contains it
  */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "userfault.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 
 #define ROUNDS_DEFAULT 7
 #define ROUNDS_MAX     99
+#define VAST_ROUNDS    3 /* of what takes the kernel seconds */
 
 struct job {
 	pthread_t thread;
@@ -62,67 +63,131 @@ void bench_require(int held, const char *what)
 	exit(1);
 }
 
-static double touch1(const struct bench_side *side)
+static double touch1(struct bench_side *side)
 {
 	return side->touch(1);
 }
-static double touch2(const struct bench_side *side)
+static double touch2(struct bench_side *side)
 {
 	return side->touch(2);
 }
-static double copy1(const struct bench_side *side)
+static double copy1(struct bench_side *side)
 {
 	return side->copy(1);
 }
-static double copy2(const struct bench_side *side)
+static double copy2(struct bench_side *side)
 {
 	return side->copy(2);
 }
-static double protect_4k(const struct bench_side *side)
+static double protect_4k(struct bench_side *side)
 {
 	return side->protect(BENCH_PAGE, BENCH_CALLS);
 }
-static double protect_4m(const struct bench_side *side)
+static double protect_4m(struct bench_side *side)
 {
 	return side->protect(4ull << 20, 50);
 }
-static double protect_1g(const struct bench_side *side)
+static double protect_1g(struct bench_side *side)
 {
 	return side->protect(BENCH_LARGE, 1);
 }
-static double fork_1g(const struct bench_side *side)
+static double fork_1g(struct bench_side *side)
 {
 	return side->fork();
 }
-static double unmap_1g(const struct bench_side *side)
+static double unmap_1g(struct bench_side *side)
 {
 	return side->unmap();
 }
-static double load_hit(const struct bench_side *side)
+static double load_hit(struct bench_side *side)
 {
 	return side->load_hit();
 }
-static double load_miss(const struct bench_side *side)
+static double load_miss(struct bench_side *side)
 {
 	return side->load_miss();
+}
+
+static double wp_set_1g(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, BENCH_LARGE, true, true, &side->tables);
+}
+static double wp_clear_1g(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, BENCH_LARGE, true, false, &side->tables);
+}
+static double wp_set_64g(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, 64ull << 30, false, true, &side->tables);
+}
+static double wp_clear_64g(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, 64ull << 30, false, false, &side->tables);
+}
+static double wp_set_1t(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, BENCH_VAST, false, true, &side->tables);
+}
+static double wp_clear_1t(struct bench_side *side)
+{
+	return bench_writeprotect(side->userfault, BENCH_VAST, false, false, &side->tables);
+}
+static double wp_fault(struct bench_side *side)
+{
+	return bench_write_fault(side->userfault);
+}
+static double wp_async(struct bench_side *side)
+{
+	return bench_write_async(side->userfault);
+}
+static double scan_clean(struct bench_side *side)
+{
+	return bench_scan(side->userfault, BENCH_LARGE, 0);
+}
+static double scan_some(struct bench_side *side)
+{
+	return bench_scan(side->userfault, BENCH_LARGE, BENCH_DIRTY_PAGES);
+}
+static double scan_all(struct bench_side *side)
+{
+	return bench_scan(side->userfault, BENCH_LARGE, BENCH_LARGE / BENCH_PAGE);
+}
+static double scan_1t(struct bench_side *side)
+{
+	return bench_scan(side->userfault, BENCH_VAST, 0);
 }
 
 static const struct {
 	const char *name, *unit;
 	double units; /* in one measurement */
-	double (*run)(const struct bench_side *side);
+	double (*run)(struct bench_side *side);
+	int rounds;  /* at most; 0: any number */
+	bool tables; /* print what page tables it took */
 } benchmarks[] = {
-	{"fault, first touch, 1 thread", "page", BENCH_TOUCH / BENCH_PAGE, touch1},
-	{"fault, first touch, 2 threads", "page", 2 * BENCH_TOUCH / BENCH_PAGE, touch2},
-	{"fault, write after fork, 1 thread", "page", BENCH_TOUCH / BENCH_PAGE, copy1},
-	{"fault, write after fork, 2 threads", "page", 2 * BENCH_TOUCH / BENCH_PAGE, copy2},
-	{"mprotect 4K", "call", 2 * BENCH_CALLS, protect_4k},
-	{"mprotect 4M populated", "page", 2 * 50 * (4 << 20) / BENCH_PAGE, protect_4m},
-	{"mprotect 1G populated", "page", 2 * BENCH_LARGE / BENCH_PAGE, protect_1g},
-	{"fork 1G populated", "page", BENCH_LARGE / BENCH_PAGE, fork_1g},
-	{"munmap 1G populated", "page", BENCH_LARGE / BENCH_PAGE, unmap_1g},
-	{"load, TLB hit", "load", BENCH_LOADS, load_hit},
-	{"load, TLB miss", "load", BENCH_LOADS, load_miss},
+	{"fault, first touch, 1 thread", "page", BENCH_TOUCH / BENCH_PAGE, .run = touch1},
+	{"fault, first touch, 2 threads", "page", 2 * BENCH_TOUCH / BENCH_PAGE, .run = touch2},
+	{"fault, write after fork, 1 thread", "page", BENCH_TOUCH / BENCH_PAGE, .run = copy1},
+	{"fault, write after fork, 2 threads", "page", 2 * BENCH_TOUCH / BENCH_PAGE, .run = copy2},
+	{"mprotect 4K", "call", 2 * BENCH_CALLS, .run = protect_4k},
+	{"mprotect 4M populated", "page", 2 * 50 * (4 << 20) / BENCH_PAGE, .run = protect_4m},
+	{"mprotect 1G populated", "page", 2 * BENCH_LARGE / BENCH_PAGE, .run = protect_1g},
+	{"fork 1G populated", "page", BENCH_LARGE / BENCH_PAGE, .run = fork_1g},
+	{"munmap 1G populated", "page", BENCH_LARGE / BENCH_PAGE, .run = unmap_1g},
+	{"load, TLB hit", "load", BENCH_LOADS, .run = load_hit},
+	{"load, TLB miss", "load", BENCH_LOADS, .run = load_miss},
+	{"writeprotect 1G populated, set", "page", BENCH_LARGE / BENCH_PAGE, .run = wp_set_1g},
+	{"writeprotect 1G populated, clear", "page", BENCH_LARGE / BENCH_PAGE, .run = wp_clear_1g},
+	{"writeprotect 64G empty, set", "call", 1, .run = wp_set_64g, .tables = true},
+	{"writeprotect 64G empty, clear", "call", 1, .run = wp_clear_64g},
+	{"writeprotect 1T empty, set", "call", 1, .run = wp_set_1t, .rounds = VAST_ROUNDS,
+	 .tables = true},
+	{"writeprotect 1T empty, clear", "call", 1, .run = wp_clear_1t, .rounds = VAST_ROUNDS},
+	{"write fault, another thread polls", "fault", BENCH_ROUND_TRIPS, .run = wp_fault},
+	{"write fault, WP_ASYNC", "fault", BENCH_TOUCH / BENCH_PAGE, .run = wp_async},
+	{"pagemap_scan 1G, clean", "page", BENCH_LARGE / BENCH_PAGE, .run = scan_clean},
+	{"pagemap_scan 1G, 100 pages dirty", "page", BENCH_LARGE / BENCH_PAGE, .run = scan_some},
+	{"pagemap_scan 1G, all dirty", "page", BENCH_LARGE / BENCH_PAGE, .run = scan_all},
+	{"pagemap_scan 1T empty, protected", "call", 1, .run = scan_1t, .rounds = VAST_ROUNDS},
 };
 #define BENCHMARKS (sizeof(benchmarks) / sizeof(benchmarks[0]))
 
@@ -133,12 +198,16 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts the rounds and prints "median (least - most)". */
+/* Sorts the rounds and prints "median (least - most)", with so many digits that it says something. */
 static void print_rounds(double *rounds, int count, int width, int digits)
 {
 	char spread[64];
 
 	qsort(rounds, (size_t)count, sizeof(*rounds), ascending);
+	if (rounds[count / 2] >= 1e5)
+		digits = 0;
+	else if (rounds[count / 2] < 0.01)
+		digits = 7;
 	snprintf(spread, sizeof(spread), "(%.*f - %.*f)", digits, rounds[0], digits,
 		 rounds[count - 1]);
 	printf(" %*.*f %-*s", width, digits, rounds[count / 2], width + 11, spread);
@@ -148,6 +217,9 @@ static void run(unsigned number, int rounds)
 {
 	double library[ROUNDS_MAX], kernel[ROUNDS_MAX], ratio[ROUNDS_MAX];
 	double scale = 1e9 / benchmarks[number].units;
+
+	if (benchmarks[number].rounds && rounds > benchmarks[number].rounds)
+		rounds = benchmarks[number].rounds;
 
 	/* The first round of either warms up and does not count. */
 	for (int i = -1; i < rounds; i++) {
@@ -165,6 +237,10 @@ static void run(unsigned number, int rounds)
 	print_rounds(kernel, rounds, 8, 1);
 	print_rounds(ratio, rounds, 6, 2);
 	printf("\n");
+	if (benchmarks[number].tables)
+		printf("%35s %-5s %8ju %-19s %8ju\n", "page tables it took", "KiB",
+		       (uintmax_t)bench_library.tables >> 10, "",
+		       (uintmax_t)bench_kernel.tables >> 10);
 	fflush(stdout);
 }
 

@@ -17,6 +17,8 @@
 #define BENCH_LOADS (4ull << 20)  /* loads of a load benchmark */
 #define BENCH_CALLS 2000u	  /* calls of a benchmark of one small call */
 
+struct bench_userfault;
+
 struct bench_side {
 	/* Writes a byte to each page of fresh memory, BENCH_TOUCH for each thread, all at once. */
 	double (*touch)(unsigned threads);
@@ -32,14 +34,20 @@ struct bench_side {
 	 * that the TLB has forgotten (miss). */
 	double (*load_hit)(void);
 	double (*load_miss)(void);
+
+	const struct bench_userfault *userfault; /* userfault.h */
+	uint64_t
+		tables; /* bytes of page tables that the last measurement took, where that counts */
 };
 
-extern const struct bench_side bench_library;
-extern const struct bench_side bench_kernel;
+extern struct bench_side bench_library;
+extern struct bench_side bench_kernel;
 
 /* Makes and ends the library's machine: two CPUs and memory for everything above. */
 void bench_library_open(void);
 void bench_library_close(void);
+struct soft_machine;
+struct soft_machine *bench_library_machine(void);
 
 static inline double bench_now(void)
 {

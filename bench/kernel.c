@@ -2,7 +2,7 @@
 /* The kernel's side: the system calls, with the hardware's MMU.  Huge pages are kept out of it, as
  * the library has 4K pages here. */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "userfault.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -156,7 +156,7 @@ static double load_miss(void)
 	return seconds;
 }
 
-const struct bench_side bench_kernel = {
+struct bench_side bench_kernel = {
 	.touch = touch,
 	.copy = copy,
 	.protect = protect,
@@ -164,4 +164,5 @@ const struct bench_side bench_kernel = {
 	.unmap = unmap,
 	.load_hit = load_hit,
 	.load_miss = load_miss,
+	.userfault = &bench_kernel_userfault,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The library's side: the software MMU, with Quire's page tables. */
-#include "bench.h"
+#include "userfault.h"
 
 #include <soft.h>
 
@@ -23,6 +23,11 @@ void bench_library_open(void)
 void bench_library_close(void)
 {
 	ok(soft_machine_close(machine), "closing the library's machine");
+}
+
+struct soft_machine *bench_library_machine(void)
+{
+	return machine;
 }
 
 static void begin(uint64_t bytes)
@@ -175,7 +180,7 @@ static double load_miss(void)
 	return seconds;
 }
 
-const struct bench_side bench_library = {
+struct bench_side bench_library = {
 	.touch = touch,
 	.copy = copy,
 	.protect = protect,
@@ -183,4 +188,5 @@ const struct bench_side bench_library = {
 	.unmap = unmap,
 	.load_hit = load_hit,
 	.load_miss = load_miss,
+	.userfault = &bench_library_userfault,
 };

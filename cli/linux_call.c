@@ -63,6 +63,12 @@ static void check_pages(const struct process *process, const struct call *call, 
 		check_bytes(process, call, start, (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
 }
 
+/* How much of a range is below the end of what the kernel lets processes have: madvise goes through that part. */
+static uint64_t reachable(uint64_t start, uint64_t length)
+{
+	return start < USER_END && length > USER_END - start ? USER_END - start : length;
+}
+
 static bool advice_loses_content(int advice)
 {
 	switch (advice) {
@@ -106,7 +112,8 @@ static void check(const struct process *process, const struct call *call)
 		break;
 	case CALL_MADVISE:
 		if (advice_loses_content(call->advice))
-			check_pages(process, call, call->address, call->length);
+			check_pages(process, call, call->address,
+				    reachable(call->address, call->length));
 		break;
 	case CALL_MUNMAP:
 	case CALL_MPROTECT:

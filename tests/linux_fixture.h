@@ -84,7 +84,9 @@ static inline int open_target(void **state)
 static inline int close_target(void **state)
 {
 	(void)state;
-	ops->close(target);
+	if (target)
+		ops->close(target);
+	target = NULL;
 	return 0;
 }
 

@@ -508,6 +508,34 @@ static void a_signal_waits_for_a_call(void **state)
 	assert_finishes(&guest);
 }
 
+static void a_fatal_signal_ends_the_call(void **state)
+{
+	struct guest guest = acting(act_kernel_write);
+
+	(void)state;
+	begin(0, MISSING);
+	start_and_read(&guest, WRITE_FLAG);
+	interrupt(&guest, true);
+	assert_finishes(&guest);
+	assert_int_equal(guest.error, -QUIRE_EFAULT);
+	assert_no_message(context);
+}
+
+/* What a dying thread does it does not tell: one signal ends the wait for all that was left to be read. */
+static void a_fatal_signal_ends_the_wait_for_all_events(void **state)
+{
+	struct guest guest = acting(act_remap);
+
+	(void)state;
+	begin(EVENTS, MISSING);
+	start_call(&guest);
+	interrupt(&guest, true);
+	assert_finishes(&guest);
+	assert_int_equal(guest.error, 0);
+	assert_no_message(context);
+	assert_not_pending();
+}
+
 static void a_fatal_signal_ends_the_wait_for_a_reader(void **state)
 {
 	struct guest guest = acting(act_fork);
@@ -550,7 +578,9 @@ int main(void)
 		TEST(close_ends_an_unread_event),
 		TEST(a_signal_ends_the_sleep_over_an_access_of_its_own),
 		TEST(a_signal_waits_for_a_call),
+		TEST(a_fatal_signal_ends_the_call),
 		TEST(a_fatal_signal_ends_the_wait_for_a_reader),
+		TEST(a_fatal_signal_ends_the_wait_for_all_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -395,6 +395,24 @@ static void a_thread_ends_in_a_call(void **state)
 	}
 }
 
+/* Its VMA is split while the event waits to be read: what has been told is removed all the same, in two pieces. */
+static void remove_goes_on_after_a_split(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PAGES; i++)
+		assert_int_equal(store(base + i * PAGE, 42), QUIRE_DONE);
+	begin(EVENTS, MISSING);
+	as_guest();
+	assert_int_equal(call_remove(), -QUIRE_EINPROGRESS);
+	as_handler();
+	assert_int_equal(quire_mprotect(fixture.space, base, 2 * PAGE, R), 0);
+	assert_int_equal(next_message(context, NULL).event, QUIRE_UFFD_EVENT_REMOVE);
+	as_guest();
+	assert_int_equal(call_remove(), 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		assert_int_equal(entry_at(fixture.space, base + i * PAGE).kind, QUIRE_ENTRY_ABSENT);
+}
+
 /* The child's context goes with the child's space, and then by itself. */
 static void an_unheard_fork_leaves_the_child_alone(void **state)
 {
@@ -457,6 +475,7 @@ int main(void)
 		TEST(a_call_is_finished_when_its_events_are_read),
 		TEST(closing_finishes_a_call),
 		TEST(a_thread_ends_in_a_call),
+		TEST(remove_goes_on_after_a_split),
 		TEST(an_unheard_fork_leaves_the_child_alone),
 		TEST(a_context_outlives_its_space),
 	};
