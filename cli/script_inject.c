@@ -182,23 +182,41 @@ static void resume_copy(struct script *script, struct script_thread *thread, str
 	thread->call.status = thread->call.error ? CALL_ERROR : thread->call.status;
 }
 
+/* Faults in what a call has left out, since memory did not last. */
+static void populate(struct script *script, struct script_thread *thread, uint64_t address,
+		     uint64_t length)
+{
+	struct call call = {.kind = CALL_MADVISE,
+			    .address = address,
+			    .length = length,
+			    .advice = 23 /* MADV_POPULATE_WRITE */};
+
+	script->ops->call(thread->thread, &call);
+}
+
 /*
- * What meets the failure and does not say so, or not clearly: a mapping that was to be populated, which is made again in its place, and a
- * copy.
+ * What meets the failure and does not say so, or not clearly: memory that was to be populated, and a copy.  A mapping is made again in its
+ * place; mprotect and mremap populate locked memory.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {
-	const struct call *call = &thread->call;
+	struct call *call = &thread->call;
 
 	if (call->kind == CALL_COPY && call->status == CALL_ERROR && call->error == EAGAIN &&
 	    call->copy.copy > 0) {
 		resume_copy(script, thread, again);
-	} else if (call->kind == CALL_MMAP && call->status == CALL_DONE &&
-		   (call->flags & (MAP_POPULATE | MAP_LOCKED))) {
+	} else if (call->status != CALL_DONE) {
+		return;
+	} else if (call->kind == CALL_MMAP && (call->flags & (MAP_POPULATE | MAP_LOCKED))) {
 		again.address = call->value;
 		again.flags |= MAP_FIXED;
-		thread->call = again;
-		script->ops->call(thread->thread, &thread->call);
+		*call = again;
+		script->ops->call(thread->thread, call);
+	} else if (call->kind == CALL_MPROTECT) {
+		populate(script, thread, call->address, call->length);
+	} else if (call->kind == CALL_MREMAP) {
+		populate(script, thread, call->value + call->length,
+			 call->new_length - call->length);
 	}
 }
 
@@ -211,7 +229,9 @@ void inject_call(lua_State *L, struct script_thread *thread)
 
 	if (script->fail_in && whole_call(script, thread, &call))
 		before = dump(script);
-	arm(script);
+	/* What several VMAs have moved before one fails can't be moved again. */
+	if (call.kind != CALL_MREMAP || !moves_several(script, thread, &call))
+		arm(script);
 	script->ops->call(thread->thread, &thread->call);
 	hit = fired(script);
 	if (hit && ran_out(&thread->call)) {

@@ -63,11 +63,11 @@ check.pagemap(p, at(4), { present = false })
 for _, list in ipairs { all, populate, { 5, 7, 99, -1, "hwpoison", "soft_offline" } } do
 	for _, advice in ipairs(list) do
 		check.fails("EINVAL", p:madvise(at(0) + 1, 0, advice))
-		check.fails("EINVAL", p:madvise(at(0), -1, advice))
-		check.fails("EINVAL", p:madvise(at(0), -4096, advice))
 		p:madvise(at(0), 0, advice)
 	end
 end
+check.fails("EINVAL", p:madvise(at(0), -1, "normal"))
+check.fails("EINVAL", p:madvise(at(0), -4096, "willneed"))
 check(p:madvise(at(0), 0, "dontneed"))
 check(p:madvise(at(50), 0, "dontneed"), "no length, nothing to miss")
 check.fails("EINVAL", p:madvise(at(0), 0, 99))

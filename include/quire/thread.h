@@ -51,19 +51,21 @@ struct quire_thread {
 	bool nowait; /* never sleep: see above */
 
 	/* Quire's own from here on.  Lock: the machine's userfault_lock; `owner`: the thread itself. */
-	_Atomic uint32_t asleep;		   /* 1 while it waits; cleared by whoever wakes it */
-	bool kernel;				   /* lock: it waits on the kernel's behalf, past signals */
-	struct quire_userfault *context;	   /* lock: where it waits, or NULL */
-	struct quire_thread *next, *previous;	   /* lock: in one of the context's queues */
-	struct quire_thread **queue;		   /* lock: that queue */
-	struct quire_uffd_msg message;		   /* lock */
-	struct quire_userfault *child;		   /* lock: a fork event's */
-	struct quire_userfault_event *events;	   /* owner: still to be told, the call that caused them is done */
-	bool resuming;				   /* owner: the next call finishes an earlier one */
-	int error;				   /* owner: what that one returns */
-	uint64_t value;				   /* owner: and its result */
-	void *made;				   /* owner: the child of a fork that is still being told */
-	uint64_t announced;			   /* owner: madvise: what has been told lies below this address */
+	_Atomic uint32_t asleep;	 /* 1 while it waits; cleared by whoever wakes it */
+	bool kernel;			 /* lock: it waits on the kernel's behalf, past signals */
+	struct quire_userfault *context; /* lock: where it waits, or NULL */
+	struct quire_thread *next, *previous; /* lock: in one of the context's queues */
+	struct quire_thread **queue;	      /* lock: that queue */
+	struct quire_uffd_msg message;	      /* lock */
+	struct quire_userfault *child;	      /* lock: a fork event's */
+	struct quire_userfault_event
+		*events;	 /* owner: still to be told, the call that caused them is done */
+	bool resuming;		 /* owner: the next call finishes an earlier one */
+	int error;		 /* owner: what that one returns */
+	uint64_t value;		 /* owner: and its result */
+	void *made;		 /* owner: the child of a fork that is still being told */
+	uint64_t announced;	 /* owner: madvise: what has been told begins here, or 0 */
+	bool dying;		 /* lock: a fatal signal came; it waits for nothing any more */
 };
 
 /* Whether the thread waits for something; when it does not, a call that was blocked is to be made again. */
@@ -71,7 +73,8 @@ bool quire_thread_asleep(const struct quire_thread *thread);
 
 /*
  * A signal for the thread.  If it waits for a page fault of its own it stops doing so, and its access is made again when the signal has
- * been handled.  One that waits in a call, for a page or for an event to be read, goes on waiting, unless the signal is `fatal`.
+ * been handled.  One that waits in a call, for a page or for an event to be read, goes on waiting, unless the signal is `fatal`: then it
+ * never waits again.  What it did is done, and told to nobody; a page that it would wait for is a QUIRE_BUS, or -EFAULT of a call.
  * Before the host forgets a thread it makes sure with this that no context knows it any more.  Any thread may call it; no lock.
  */
 struct quire_machine;

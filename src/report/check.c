@@ -10,6 +10,7 @@
  * frames met to 0, a second one counts, a third one compares.  Frames that no leaf names don't show
  * up in any walk, but in the sum.
  */
+#include "space/hooks.h"
 #include "base/format.h"
 #include "space/space.h"
 
@@ -70,8 +71,9 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	       !run->special || run->number == frame_number(check->space->machine,
 							    check->space->machine->zero_page),
 	       "a special leaf does not map the zero page", address);
-	expect(check, !run->uffd_wp || vma->userfault,
-	       "a protected leaf in a VMA that is not registered", address);
+	/* Protection may outlive a registration. */
+	expect(check, !run->uffd_wp || space_hooks(check->space),
+	       "a protected leaf without userfaultfd", address);
 	expect(check, !run->uffd_wp || !run->writable || !(vma->flags & VMA_UFFD_WP),
 	       "a protected leaf is writable", address);
 	expect(check, !run->special || !(run->writable || run->dirty),
@@ -98,8 +100,8 @@ static void check_run(struct check *check, const struct table_run *run, const st
 		expect(check, vma->flags & VMA_GUARD, "a guard marker in a VMA without guards",
 		       run->start);
 	else if (run->kind == QUIRE_ENTRY_MARKER)
-		expect(check, run->uffd_wp && vma->userfault,
-		       "a protecting marker in a VMA that is not registered", run->start);
+		expect(check, run->uffd_wp && space_hooks(check->space),
+		       "a protecting marker without userfaultfd", run->start);
 	else if (run->kind != QUIRE_ENTRY_POISON)
 		violation(check, "an entry of a kind that this memory has not", run->start);
 }

@@ -65,7 +65,7 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		fault = space_fault(space, address, access, true,
+		fault = space_fault(space, page_down(address), access, true,
 				    bytes > 0 && access == QUIRE_READ);
 		if (fault.outcome == QUIRE_BLOCKED)
 			return -QUIRE_EINPROGRESS;

@@ -220,6 +220,9 @@ static void report(struct fault *fault, uint64_t flags)
 	struct table_snapshot now;
 	enum quire_outcome outcome;
 
+	/* As on Linux, which gets a page ready before it looks at the registration. */
+	if (writes(fault) && fault->seen.kind != TABLE_LEAF)
+		vma_prepare_anon(fault->space, fault->vma);
 	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags, fault->kernel);
 	signal_fault(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)

@@ -90,7 +90,7 @@ static void copy_entries(struct forking *forking)
 	gather_end(&gather);
 }
 
-/* Protection is not for a child's VMA that is not registered. */
+/* Protection is not for a child's VMA that is not registered for it; also not what was dormant in the parent. */
 static void drop_protection(struct forking *forking)
 {
 	struct page_tables *tables = &forking->child->tables;
@@ -99,9 +99,7 @@ static void drop_protection(struct forking *forking)
 	gather_begin(&gather, tables);
 	tables->written = true; /* the child is nobody else's yet */
 	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
-		const struct vma *vma = vma_find(forking->parent, copy->start);
-
-		if (vma->userfault && !copy->userfault)
+		if (!(copy->flags & VMA_UFFD_WP))
 			table_write_forget(tables, copy->start, copy->end, vma_permissions(copy),
 					   &gather);
 	}
@@ -129,7 +127,7 @@ static int fork_unit(struct forking *forking)
 		return error;
 	}
 	copy_entries(forking);
-	if (forking->parent->userfaults)
+	if (space_hooks(forking->parent))
 		drop_protection(forking);
 	table_unreserve(machine, &forking->tables);
 	return 0;

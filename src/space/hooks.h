@@ -57,14 +57,15 @@ struct userfault_hooks {
 	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
 
 	/*
-	 * Pages of the piece [start, end) of `vma` are about to go (madvise).  Lock for writing.  While the call is made again, pieces before the one that
-	 * was told last are done, and that one is told.  removed(): the call is over.
+	 * Pages of the piece [*start, end) of `vma` are about to go (madvise).  Lock for writing.  While the call is made again, what lies before the piece
+	 * that was told last is done, and that one is told.  removed(): the call is over.
 	 */
 	enum removing {
 		REMOVE_NOW,
 		REMOVE_DONE,
 		REMOVE_WAIT
-	} (*remove)(const struct vma *vma, uint64_t start, uint64_t end);
+	} (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t *start,
+		    uint64_t end);
 	void (*removed)(struct quire_machine *machine);
 
 	/* The space is going. */

@@ -132,6 +132,7 @@ int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length)
 	case -QUIRE_ENOMEM:
 		return -QUIRE_EAGAIN;
 	case -QUIRE_EFAULT:
+	case -QUIRE_EHWPOISON:
 		return -QUIRE_ENOMEM;
 	default:
 		return error;

@@ -13,7 +13,8 @@
  * and through it with the VMA beyond, before the source is taken out.
  *
  * MREMAP_FIXED without a change of size moves all VMAs of the range, holes in between left out, and
- * takes from the new place only what they cover.  Each VMA is a unit of work then.
+ * takes from the new place only what they cover.  Each VMA is a unit of work then.  One that is registered with userfaultfd
+ * moves only if it is the range's only one; what has been moved before it stays.
  *
  * A move that grows beyond what may be committed is refused when the new place has been unmapped
  * already, as on Linux.
@@ -99,7 +100,7 @@ static int reserve_tables(struct quire_space *space, struct move *move)
 	return table_reserve(space->machine, &move->tables, cost);
 }
 
-/* In the order in which they are told: what the move covers, what it drops, the move, and what it leaves. */
+/* In the order in which they are told: what the move covers, the move, what it drops, and what it leaves. */
 static int announce(struct quire_space *space, struct move *move, struct event_chain *events)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
@@ -110,10 +111,10 @@ static int announce(struct quire_space *space, struct move *move, struct event_c
 		return 0;
 	error = hooks->unmap(space, move->target.start, move->target.end, events);
 	if (!error)
-		error = hooks->unmap(space, end, move->source.end, events);
-	if (!error)
 		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
 				     move->length, events, &move->registered);
+	if (!error)
+		error = hooks->unmap(space, end, move->source.end, events);
 	if (!error)
 		error = hooks->unmap(space, move->from, end, events);
 	return error;
@@ -142,12 +143,28 @@ static void describe(struct move *move, const struct vma *vma)
 
 	fresh->start = move->to;
 	fresh->end = move->to + move->new_length;
-	fresh->flags = move->registered ? vma->flags : vma->flags & ~VMA_UFFD;
-	fresh->userfault = move->registered ? vma->userfault : NULL;
+	fresh->flags = vma->flags;
+	fresh->userfault = vma->userfault;
 	fresh->inherited = vma->inherited;
 	atomic_store_explicit(&fresh->anon, identity, memory_order_relaxed);
 	fresh->index = identity ? vma->index + ((move->from - vma->start) >> PAGE_SHIFT)
 				: move->to >> PAGE_SHIFT;
+}
+
+/*
+ * The new VMA merges as the registered one that it was, and only then is it not any more; as on Linux, with what it has
+ * merged with.
+ */
+static void link_fresh(struct quire_space *space, const struct move *move)
+{
+	struct vma *vma;
+
+	vma_link(space, move->fresh);
+	vma = vma_merge(space, move->fresh);
+	if (vma->userfault && !move->registered) {
+		vma->userfault = NULL;
+		vma_set_flags(space, vma, vma->flags & ~VMA_UFFD);
+	}
 }
 
 static void move_commit(struct quire_space *space, struct move *move)
@@ -172,8 +189,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	gather_end(&gather);
 	table_unreserve(space->machine, &move->tables);
 
-	vma_link(space, move->fresh);
-	vma_merge(space, move->fresh);
+	link_fresh(space, move);
 	removal_detach(space, &move->source);
 }
 
@@ -299,6 +315,8 @@ static int move_all(struct quire_space *space, struct remap *remap)
 			return 0;
 		position = max_u64(position, vma->start);
 		stop = min_u64(vma->end, end);
+		if (vma->userfault && (remap->moved || vma->end < end))
+			return -QUIRE_EFAULT;
 		error = move(space, position, stop - position,
 			     position - remap->address + remap->new_address, stop - position,
 			     &remap->events);

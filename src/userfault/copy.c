@@ -20,11 +20,14 @@ struct filling {
 	struct quire_space *source_space; /* NULL: `source` is a host pointer */
 };
 
-/* The VMA that the destination may be put in; lock for reading. */
+/* The VMA that the destination may be put in, which is made ready for pages even if it may not; lock for reading. */
 static int find_destination(const struct filling *filling, struct vma **vma)
 {
 	*vma = vma_find(filling->space, filling->start);
-	if (!vma_holds(*vma, filling->start) || (*vma)->end < filling->end || !(*vma)->userfault)
+	if (!vma_holds(*vma, filling->start))
+		return -QUIRE_ENOENT;
+	vma_prepare_anon(filling->space, *vma);
+	if ((*vma)->end < filling->end || !(*vma)->userfault)
 		return -QUIRE_ENOENT;
 	return filling->wp && !((*vma)->flags & VMA_UFFD_WP) ? -QUIRE_EINVAL : 0;
 }
@@ -40,14 +43,8 @@ static int check_destination(const struct filling *filling)
 	return error;
 }
 
-static bool only_marked(const struct table_snapshot *snapshot, unsigned marks)
-{
-	return snapshot->kind == TABLE_ABSENT ||
-	       (snapshot->kind == TABLE_MARKER && !(snapshot->marks & ~marks));
-}
-
-/* Installs a leaf over nothing, or over markers with nothing but `marks`.  leaf->frame is used up only on success. */
-static int install(struct filling *filling, uint64_t page, struct table_leaf *leaf, unsigned marks)
+/* Installs a leaf over nothing, a page also over any marker.  leaf->frame is used up only on success. */
+static int install(struct filling *filling, uint64_t page, struct table_leaf *leaf)
 {
 	struct quire_space *space = filling->space;
 	struct table_reserve reserve = {0};
@@ -59,7 +56,7 @@ static int install(struct filling *filling, uint64_t page, struct table_leaf *le
 	if (error)
 		return error;
 	table_probe(&space->tables, page, &snapshot);
-	if (!only_marked(&snapshot, marks))
+	if (snapshot.kind != TABLE_ABSENT && !(snapshot.kind == TABLE_MARKER && leaf->frame))
 		return -QUIRE_EEXIST;
 	error = table_reserve(space->machine, &reserve, snapshot.missing);
 	if (error)
@@ -67,8 +64,6 @@ static int install(struct filling *filling, uint64_t page, struct table_leaf *le
 	leaf->allow = vma_permissions(vma);
 	if (!leaf->frame || leaf->uffd_wp)
 		leaf->allow.write = false;
-	if (leaf->frame)
-		vma_prepare_anon(space, vma);
 	gather_begin(&gather, &space->tables);
 	if (!table_install(&space->tables, page, &snapshot, leaf, &reserve, &gather))
 		error = -QUIRE_EEXIST;
@@ -106,7 +101,7 @@ static int fill_copy(struct filling *filling, uint64_t page)
 		atomic_store_explicit(&leaf.frame->holders, FRAME_ONE_MAPPING,
 				      memory_order_relaxed);
 		space_read_lock(filling->space);
-		error = install(filling, page, &leaf, MARK_UFFD_WP | MARK_POISON);
+		error = install(filling, page, &leaf);
 		space_read_unlock(filling->space);
 	}
 	if (error) {
@@ -124,7 +119,7 @@ static int fill_zeropage(struct filling *filling, uint64_t page)
 	int error;
 
 	space_read_lock(filling->space);
-	error = install(filling, page, &leaf, 0);
+	error = install(filling, page, &leaf);
 	space_read_unlock(filling->space);
 	return error;
 }
@@ -147,7 +142,6 @@ static int fill_poison(struct filling *filling, uint64_t page)
 	if (!error)
 		error = table_reserve(machine, &reserve, snapshot.missing);
 	if (!error) {
-		vma_prepare_anon(filling->space, vma);
 		table_mark(tables, page, page + PAGE_SIZE, MARK_POISON, &reserve);
 		table_unreserve(machine, &reserve);
 	}

@@ -19,6 +19,10 @@ static enum quire_outcome report_fault(struct quire_space *space, const struct v
 	if (!thread || (vma->flags & VMA_UFFD_SIGBUS) || (kernel && context->config.user_mode_only))
 		return QUIRE_BUS;
 	queue_lock(machine);
+	if (thread->dying) {
+		queue_unlock(machine);
+		return QUIRE_BUS;
+	}
 	queue_append(&context->faults, context, thread);
 	thread->kernel = kernel;
 	thread->child = NULL;
@@ -189,7 +193,7 @@ static int prepare_unmap(struct quire_space *space, uint64_t start, uint64_t end
 	return 0;
 }
 
-/* Lets the thread wait in the event's context, unless that is closed. */
+/* Lets the thread wait in the event's context, unless that is closed or the thread is dying. */
 static bool tell_one(struct quire_machine *machine, struct quire_thread *thread,
 		     const struct quire_userfault_event *event)
 {
@@ -197,7 +201,7 @@ static bool tell_one(struct quire_machine *machine, struct quire_thread *thread,
 	bool waits;
 
 	queue_lock(machine);
-	waits = !context->closed;
+	waits = !context->closed && !thread->dying;
 	if (waits) {
 		queue_append(&context->events, context, thread);
 		thread->message = event->message;
@@ -253,24 +257,37 @@ static bool resume(struct quire_machine *machine, int *error, uint64_t *value, v
 	return true;
 }
 
-/* `announced` remembers how far the thread has told while its call is made again. */
-static enum removing announce_remove(const struct vma *vma, uint64_t start, uint64_t end)
+/*
+ * `announced` remembers where the thread has got to while its call is made again: what lies below is done, and what begins there has been told.
+ * Only what is left of that piece's VMA is done then; the rest is told again.
+ */
+static enum removing announce_remove(struct quire_machine *machine, const struct vma *vma,
+				     uint64_t *start, uint64_t end)
 {
 	struct quire_userfault *context = vma->userfault;
-	struct quire_machine *machine = context->machine;
 	struct quire_thread *thread = current_thread(machine);
 
-	if (!thread || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
+	if (!thread)
 		return REMOVE_NOW;
 	if (end <= thread->announced)
-		return end < thread->announced ? REMOVE_DONE : REMOVE_NOW;
-	thread->announced = end;
+		return REMOVE_DONE;
+	if (*start <= thread->announced) {
+		*start = thread->announced;
+		return REMOVE_NOW;
+	}
+	if (!context || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
+		return REMOVE_NOW;
 	queue_lock(machine);
+	if (thread->dying) {
+		queue_unlock(machine);
+		return REMOVE_NOW;
+	}
+	thread->announced = *start;
 	queue_append(&context->events, context, thread);
 	context->changing++;
 	thread->child = NULL;
 	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_REMOVE};
-	thread->message.arg.remove.start = start;
+	thread->message.arg.remove.start = *start;
 	thread->message.arg.remove.end = end;
 	queue_unlock(machine);
 	return REMOVE_WAIT;

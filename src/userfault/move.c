@@ -7,6 +7,7 @@
 #include "userfault/userfault.h"
 
 struct moving {
+	struct quire_userfault *context;
 	struct quire_space *space;
 	uint64_t from, to, length;
 	bool holes; /* an empty source is fine */
@@ -18,11 +19,15 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 	uint64_t alike = VMA_ACCESS | VMA_LOCKED;
 
 	*target = vma_find(moving->space, moving->to);
-	if (!vma_holds(source, moving->from) || !vma_holds(*target, moving->to))
+	if (!vma_holds(*target, moving->to))
+		return -QUIRE_ENOENT;
+	vma_prepare_anon(moving->space, *target);
+	if (!vma_holds(source, moving->from))
 		return -QUIRE_ENOENT;
 	if (source->end - moving->from < moving->length ||
-	    (*target)->end - moving->to < moving->length || !(*target)->userfault ||
-	    !(source->flags & VMA_WRITE) || ((source->flags ^ (*target)->flags) & alike))
+	    (*target)->end - moving->to < moving->length ||
+	    (*target)->userfault != moving->context || !(source->flags & VMA_WRITE) ||
+	    ((source->flags ^ (*target)->flags) & alike))
 		return -QUIRE_EINVAL;
 	return 0;
 }
@@ -56,7 +61,6 @@ static int move_page(const struct moving *moving, struct vma *target, uint64_t o
 	error = table_reserve(moving->space->machine, &reserve, there.missing);
 	if (error)
 		return error;
-	vma_prepare_anon(moving->space, target);
 	gather_begin(&gather, tables);
 	table_move(tables, from, to, PAGE_SIZE, &reserve, &gather);
 	table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);
@@ -83,6 +87,7 @@ int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *re
 {
 	const uint64_t modes = QUIRE_UFFDIO_MODE_DONTWAKE | QUIRE_UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
 	struct moving moving = {
+		.context = context,
 		.from = request->src,
 		.to = request->dst,
 		.length = request->len,

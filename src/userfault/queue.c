@@ -86,6 +86,7 @@ void quire_thread_interrupt(struct quire_machine *machine, struct quire_thread *
 	struct quire_userfault *unheard = NULL;
 
 	queue_lock(machine);
+	thread->dying |= fatal;
 	if (thread->queue && thread->queue != &thread->context->events) {
 		if (fatal || !thread->kernel)
 			queue_wake(machine, thread);

@@ -3,7 +3,8 @@
  * REGISTER and UNREGISTER.
  *
  * A range is registered VMA by VMA; holes in it are fine, as long as it meets one VMA.  Registering again replaces the mode.  Protection that is
- * in the tables stays there dormant while the mode lacks WP.  Unregistering drops it.
+ * in the tables stays there dormant while the mode lacks WP, even when such memory is unregistered.  Unregistering what is registered for WP
+ * drops it.
  */
 #include "userfault/userfault.h"
 
@@ -146,7 +147,8 @@ static int unregister_range(struct quire_userfault *context, struct quire_space 
 			error = change_piece(space, vma, start, stop, NULL, 0);
 			if (error)
 				return error;
-			drop_protection(space, vma_find(space, start), start, stop);
+			if (flags & VMA_UFFD_WP)
+				drop_protection(space, vma_find(space, start), start, stop);
 			if (flags & VMA_UFFD_MISSING)
 				userfault_wake(context, start, stop);
 		}
@@ -184,7 +186,8 @@ void unregister_all(struct quire_userfault *context, struct quire_space *space)
 	for (; vma; vma = vma_next(vma)) {
 		if (vma->userfault != context)
 			continue;
-		drop_protection(space, vma, vma->start, vma->end);
+		if (vma->flags & VMA_UFFD_WP)
+			drop_protection(space, vma, vma->start, vma->end);
 		vma->userfault = NULL;
 		vma_set_flags(space, vma, vma->flags & ~VMA_UFFD);
 		vma = vma_merge(space, vma);
