@@ -376,9 +376,10 @@ static int thread_mremap(lua_State *L)
 	if (lua_gettop(L) == 5) {
 		argument_table(L, 5, "the last argument");
 		fields_known(L, 5, names);
-		field_not_built(L, 5, "dontunmap");
 		if (field_boolean(L, 5, "maymove"))
 			call.flags |= MREMAP_MAYMOVE;
+		if (field_boolean(L, 5, "dontunmap"))
+			call.flags |= MREMAP_DONTUNMAP;
 		if (field_given(L, 5, "fixed")) {
 			call.flags |= MREMAP_FIXED;
 			call.new_address = argument_address(L, -1, "fixed");

@@ -391,9 +391,12 @@ static void a_thread_ends_in_a_call(void **state)
 	}
 }
 
-/* Its VMA is split while the event waits to be read: what has been told is removed all the same, in two pieces. */
+/* Its VMA is split while the event waits to be read: what is left of it is removed then, and the rest told again. */
 static void remove_goes_on_after_a_split(void **state)
 {
+	const uint64_t split = base + 2 * PAGE, end = base + PAGES * PAGE;
+	struct quire_uffd_msg message;
+
 	(void)state;
 	for (unsigned i = 0; i < PAGES; i++)
 		assert_int_equal(store(base + i * PAGE, 42), QUIRE_DONE);
@@ -401,12 +404,21 @@ static void remove_goes_on_after_a_split(void **state)
 	as_guest();
 	assert_int_equal(call_remove(), -QUIRE_EINPROGRESS);
 	as_handler();
-	assert_int_equal(quire_mprotect(fixture.space, base, 2 * PAGE, R), 0);
-	assert_int_equal(next_message(context, NULL).event, QUIRE_UFFD_EVENT_REMOVE);
+	assert_int_equal(quire_mprotect(fixture.space, base, split - base, R), 0);
+	message = next_message(context, NULL);
+	assert_int_equal(message.event, QUIRE_UFFD_EVENT_REMOVE);
+	assert_int_equal(message.arg.remove.end, end);
+	as_guest();
+	assert_int_equal(call_remove(), -QUIRE_EINPROGRESS);
+	as_handler();
+	message = next_message(context, NULL);
+	assert_int_equal(message.event, QUIRE_UFFD_EVENT_REMOVE);
+	assert_int_equal(message.arg.remove.start, split);
+	assert_int_equal(message.arg.remove.end, end);
 	as_guest();
 	assert_int_equal(call_remove(), 0);
-	for (unsigned i = 0; i < PAGES; i++)
-		assert_int_equal(entry_at(fixture.space, base + i * PAGE).kind, QUIRE_ENTRY_ABSENT);
+	for (uint64_t page = base; page < end; page += PAGE)
+		assert_int_equal(entry_at(fixture.space, page).kind, QUIRE_ENTRY_ABSENT);
 }
 
 /* The child's context goes with the child's space, and then by itself. */

@@ -4,12 +4,12 @@
  *
  * Two writers, each on a CPU of its own, store ever larger stamps into random pages as fast as they are let.  The tracker works in epochs:
  *
- *	 protect everything | copy the memory | read reports, and let the pages go one by one | protect everything | copy ...
- *	 ───────────────────┴────────────────┴──────────────── epoch ────────────────────────┴────────────────────┴─────
+ *	 protect everything | copy the memory | read reports, let page by page go | protect everything ...
+ *	 ───────────────────┴─────────────────┴──────────── epoch ──────────────
  *
  * From the moment the protection is complete until the first page is let go, nothing may change; so the copy is of one moment.  A page that
- * differs from the copy before was let go in the epoch between the two, or else a store got past the protection.  And no store may be lost: every
- * writer looks now and then whether a page still holds what it stored there last, or what the other one did since.
+ * differs from the copy before was let go in the epoch between the two, or else a store got past the protection.  And no store may be lost: before each
+ * store a writer looks whether its word of the page still holds what it stored there last.
  *
  * The memory starts out empty and protected as a whole (WP_UNPOPULATED), so that the first store to a page meets a marker.  Every other
  * copy is taken by fork, so that the pages are shared, and the stores that come next copy them.
@@ -24,7 +24,7 @@
 
 #define WRITERS		2
 #define PAGES		128
-#define EPOCH		300e-6 /* seconds that a writer without luck may wait for another report */
+#define EPOCH		300e-6 /* seconds that an epoch takes at most */
 #define REPORTS		24     /* pages let go in an epoch, at most */
 #define SECONDS_DEFAULT 2.0
 

@@ -34,12 +34,16 @@ static uint64_t identity(const struct vma *vma)
 	return atomic_load_explicit(&vma->anon, memory_order_relaxed);
 }
 
-/* Whether `next` goes on where `vma` ends, with the same flags but those in `whatever`. */
-static bool continues(const struct vma *vma, const struct vma *next, uint64_t whatever)
+/* Whether `next` goes on where `vma` ends, with the same flags but those in `whatever`; whoever they are registered with. */
+static bool goes_on(const struct vma *vma, const struct vma *next, uint64_t whatever)
 {
 	return vma->end == next->start && vma->index + vma_pages(vma) == next->index &&
-	       vma->userfault == next->userfault &&
 	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD)) == 0;
+}
+
+static bool continues(const struct vma *vma, const struct vma *next)
+{
+	return vma->userfault == next->userfault && goes_on(vma, next, 0);
 }
 
 static bool identities_compatible(const struct vma *a, const struct vma *b)
@@ -53,7 +57,7 @@ static bool identities_compatible(const struct vma *a, const struct vma *b)
 
 static bool mergeable(const struct vma *vma, const struct vma *next)
 {
-	return continues(vma, next, 0) && identities_compatible(vma, next);
+	return continues(vma, next) && identities_compatible(vma, next);
 }
 
 /* `vma` gets pages of `other`, with which it is compatible. */
@@ -112,7 +116,7 @@ void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end)
 	struct vma *next = vma_next(vma);
 
 	vma_resize(space, vma, vma->start, end);
-	if (next && continues(vma, next, 0) &&
+	if (next && continues(vma, next) &&
 	    (!identity(next) || identities_compatible(vma, next)))
 		absorb_next(space, vma);
 }
@@ -251,9 +255,9 @@ static uint64_t neighbours_identity(const struct vma *vma)
 {
 	const struct vma *next = vma_next(vma), *previous = vma_previous(vma);
 
-	if (next && lends_identity(next, continues(vma, next, VMA_ACCESS)))
+	if (next && lends_identity(next, goes_on(vma, next, VMA_ACCESS)))
 		return identity(next);
-	if (previous && lends_identity(previous, continues(previous, vma, VMA_ACCESS)))
+	if (previous && lends_identity(previous, goes_on(previous, vma, VMA_ACCESS)))
 		return identity(previous);
 	return 0;
 }

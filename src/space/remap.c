@@ -12,6 +12,8 @@
  * its new address, as if it had been mapped there; so it may merge even with what it is moved from,
  * and through it with the VMA beyond, before the source is taken out.
  *
+ * MREMAP_DONTUNMAP leaves the source mapped, and empty.
+ *
  * MREMAP_FIXED without a change of size moves all VMAs of the range, holes in between left out, and
  * takes from the new place only what they cover.  Each VMA is a unit of work then.  One that is registered with userfaultfd
  * moves only if it is the range's only one; what has been moved before it stays.
@@ -43,6 +45,7 @@ struct move {
 	struct vma *fresh;
 	struct table_reserve tables;
 	bool registered; /* the new place is registered as the old one was */
+	bool keep;	 /* MREMAP_DONTUNMAP: the source stays mapped, empty */
 };
 
 static bool overlap(const struct remap *remap)
@@ -113,9 +116,9 @@ static int announce(struct quire_space *space, struct move *move, struct event_c
 	if (!error)
 		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
 				     move->length, events, &move->registered);
-	if (!error)
+	if (!error && !move->keep)
 		error = hooks->unmap(space, end, move->source.end, events);
-	if (!error)
+	if (!error && !move->keep)
 		error = hooks->unmap(space, move->from, end, events);
 	return error;
 }
@@ -167,6 +170,19 @@ static void link_fresh(struct quire_space *space, const struct move *move)
 	}
 }
 
+/* The source stays where it is, without pages; one that has lost all of them holds nobody's any more. */
+static void keep_source(struct quire_space *space, struct move *move)
+{
+	struct vma *vma = vma_find(space, move->from);
+
+	vma_set_flags(space, vma, vma->flags & ~VMA_LOCKED);
+	if (vma->start == move->source.start && vma->end == move->source.end) {
+		atomic_store_explicit(&vma->anon, 0, memory_order_relaxed);
+		vma->inherited = false;
+	}
+	removal_abandon(space, &move->source);
+}
+
 static void move_commit(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
@@ -190,12 +206,15 @@ static void move_commit(struct quire_space *space, struct move *move)
 	table_unreserve(space->machine, &move->tables);
 
 	link_fresh(space, move);
-	removal_detach(space, &move->source);
+	if (move->keep)
+		keep_source(space, move);
+	else
+		removal_detach(space, &move->source);
 }
 
 /* Moves [from, from + old_length) of one VMA, which may change its size. */
 static int move(struct quire_space *space, uint64_t from, uint64_t old_length, uint64_t to,
-		uint64_t new_length, struct event_chain *events)
+		uint64_t new_length, struct remap *remap)
 {
 	struct move move = {
 		.from = from,
@@ -204,6 +223,7 @@ static int move(struct quire_space *space, uint64_t from, uint64_t old_length, u
 		.new_length = new_length,
 		.source = {.start = from, .end = from + old_length},
 		.target = {.start = to, .end = to + new_length},
+		.keep = remap->flags & QUIRE_MREMAP_DONTUNMAP,
 	};
 	struct event_chain told = {0};
 	int error;
@@ -218,15 +238,17 @@ static int move(struct quire_space *space, uint64_t from, uint64_t old_length, u
 		return error;
 	}
 	move_commit(space, &move);
-	events_join(events, &told);
+	events_join(&remap->events, &told);
 	return 0;
 }
 
 static bool growth_refused(const struct quire_space *space, const struct vma *vma,
 			   const struct remap *remap)
 {
-	return remap->new_length > remap->old_length && (vma->flags & VMA_ACCOUNT) &&
-	       commit_refused(space, (remap->new_length - remap->old_length) >> PAGE_SHIFT);
+	uint64_t kept = remap->flags & QUIRE_MREMAP_DONTUNMAP ? 0 : remap->old_length;
+
+	return remap->new_length > kept && (vma->flags & VMA_ACCOUNT) &&
+	       commit_refused(space, (remap->new_length - kept) >> PAGE_SHIFT);
 }
 
 static void note_growth(const struct vma *vma, struct remap *remap)
@@ -259,7 +281,7 @@ static int grow_elsewhere(struct quire_space *space, struct vma *vma, struct rem
 		return -QUIRE_ENOMEM;
 	note_growth(vma, remap);
 	return move(space, remap->address, remap->old_length, remap->result, remap->new_length,
-		    &remap->events);
+		    remap);
 }
 
 static int grow(struct quire_space *space, struct vma *vma, struct remap *remap)
@@ -297,8 +319,7 @@ static int move_resized(struct quire_space *space, struct vma *vma, struct remap
 		return error ? error : -QUIRE_ENOMEM;
 	}
 	note_growth(vma, remap);
-	return move(space, remap->address, remap->old_length, to, remap->new_length,
-		    &remap->events);
+	return move(space, remap->address, remap->old_length, to, remap->new_length, remap);
 }
 
 /* FIXED and the same size: every VMA of the range. */
@@ -311,7 +332,7 @@ static int move_all(struct quire_space *space, struct remap *remap)
 		struct vma *vma = vma_find(space, position);
 		int error;
 
-		if (!vma || vma->start >= end)
+		if (!vma || position >= end || vma->start >= end)
 			return 0;
 		position = max_u64(position, vma->start);
 		stop = min_u64(vma->end, end);
@@ -319,7 +340,7 @@ static int move_all(struct quire_space *space, struct remap *remap)
 			return -QUIRE_EFAULT;
 		error = move(space, position, stop - position,
 			     position - remap->address + remap->new_address, stop - position,
-			     &remap->events);
+			     remap);
 		if (error)
 			return error;
 		remap->moved = stop - remap->address;
@@ -336,6 +357,21 @@ static int move_to_given_place(struct quire_space *space, struct vma *vma, struc
 	return move_resized(space, vma, remap);
 }
 
+/* DONTUNMAP without FIXED: one VMA, and a hint. */
+static int move_and_keep(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	int error;
+
+	if (remap->old_length > vma->end - remap->address)
+		return -QUIRE_EFAULT;
+	error = place_mapping(space, remap->new_address, remap->new_length, 0, &remap->result);
+	if (!error && growth_refused(space, vma, remap))
+		error = -QUIRE_ENOMEM;
+	return error ? error
+		     : move(space, remap->address, remap->old_length, remap->result,
+			    remap->new_length, remap);
+}
+
 /* Lock held for writing. */
 static int remap_range(struct quire_space *space, struct remap *remap)
 {
@@ -350,10 +386,10 @@ static int remap_range(struct quire_space *space, struct remap *remap)
 		return -QUIRE_EFAULT;
 	if (remap->old_length == 0)
 		return -QUIRE_EINVAL;
-	if (remap->flags & QUIRE_MREMAP_DONTUNMAP)
-		return -QUIRE_ENOSYS;
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		return move_to_given_place(space, vma, remap);
+	if (remap->flags & QUIRE_MREMAP_DONTUNMAP)
+		return move_and_keep(space, vma, remap);
 	remap->result = remap->address;
 	if (remap->new_length > remap->old_length)
 		return grow(space, vma, remap);

@@ -13,7 +13,6 @@ local PAGES <const> = 24
 local WINDOW <const> = 0x600000200000 - 12 * PAGE -- across a 2M boundary
 local THREADS <const> = 3
 local SLEEPERS <const> = 2
-local SCAN <const> = arg[3] ~= nil
 
 quire.setup { memory = "128M" }
 local state = seed * 0x9e3779b97f4a7c15 + 1
@@ -255,12 +254,10 @@ function actions.open(process)
 	end
 end
 function actions.scan(process)
-	if not SCAN then
-		return
-	end
 	local at = somewhere()
-	process.handle:scan { start = at, length = some_length(at), mask = one_of { {}, {}, { "written" }, { "present" } }, wp = chance(3),
-		check_wpasync = chance(6), max_pages = chance(4) and random(4) or 0 }
+	local mask = one_of { {}, {}, { "written" }, { "present" } }
+	process.handle:scan { start = at, length = some_length(at), mask = mask, wp = chance(3), check_wpasync = chance(6),
+		max_pages = mask[1] == "present" and random(4) or 0 }
 end
 function actions.signal(process)
 	local list = sleepers(process)
@@ -396,8 +393,6 @@ for _ = 1, operations do
 	if #maps > 0 then
 		local vma = one_of(maps)
 		process.handle:smaps(vma.start)
-		if SCAN then
-			process.handle:scan { start = vma.start, length = vma.length }
-		end
+		process.handle:scan { start = vma.start, length = vma.length }
 	end
 end

@@ -116,7 +116,6 @@ for call in 'quire.shmem{ size = 1 }' 'quire.hugetlb{}' 'quire.device{}' 'quire.
 done
 bad "mmap: not built yet: shared" 'p:mmap{ length = 4096, prot = "rw", shared = true }'
 bad "mmap: not built yet: hugetlb" 'p:mmap{ length = 4096, prot = "rw", hugetlb = "2M" }'
-bad "mremap: not built yet: dontunmap" 'p:mremap(a, 4096, 4096, { dontunmap = true })'
 bad "madvise: not built yet: collapse" 'p:madvise(a, 4096, "collapse")'
 
 # ---- checks
