@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs every benchmark some rounds, library and kernel in turn, and prints medians, spreads and the
- *ratio round by round.
+ * ratio round by round.
  *
  *	quire_bench [ROUNDS] [NAME]      NAME: only benchmarks whose name contains it
  */
@@ -198,7 +198,9 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts the rounds and prints "median (least - most)", with so many digits that it says something. */
+/*
+ * Sorts the rounds and prints "median (least - most)", with so many digits that it says something.
+ */
 static void print_rounds(double *rounds, int count, int width, int digits)
 {
 	char spread[64];

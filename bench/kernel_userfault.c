@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's side of the benchmarks of userfaultfd.  The library's structures and numbers are the kernel's, so that this file needs no newer
- * headers of the system than the library does.
+ * The kernel's side of the benchmarks of userfaultfd.  The library's structures and numbers are the
+ * kernel's, so that this file needs no newer headers of the system than the library does.
  */
 #define _GNU_SOURCE
 #include "userfault.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Benchmarks of userfaultfd and PAGEMAP_SCAN.  Both sides take the same requests and structures, so that a side is a few primitives,
- * and what is measured is written once (userfault.c).
+ * Benchmarks of userfaultfd and PAGEMAP_SCAN.  Both sides take the same requests and structures, so
+ * that a side is a few primitives, and what is measured is written once (userfault.c).
  */
 #ifndef QUIRE_BENCH_USERFAULT_H
 #define QUIRE_BENCH_USERFAULT_H
@@ -15,7 +15,10 @@
 #include "bench.h"
 
 struct bench_userfault {
-	/* Maps memory and registers it with a context of these features for write protection; its address. */
+	/*
+	 * Maps memory and registers it with a context of these features for write protection; its
+	 * address.
+	 */
 	uint64_t (*begin)(uint64_t bytes, uint64_t features);
 	/* Unmaps it, and closes the context. */
 	void (*end)(void);
@@ -41,7 +44,9 @@ extern const struct bench_userfault bench_kernel_userfault;
 #define BENCH_DIRTY_PAGES  100u
 #define BENCH_SCAN_REGIONS 1000u
 
-/* One WRITEPROTECT of a range, set or clear; *tables: bytes of page tables that protecting it took. */
+/*
+ * One WRITEPROTECT of a range, set or clear; *tables: bytes of page tables that protecting it took.
+ */
 double bench_writeprotect(const struct bench_userfault *side, uint64_t bytes, bool populated,
 			  bool set, uint64_t *tables);
 /* BENCH_ROUND_TRIPS writes to protected pages, each waiting for another thread to let it go. */

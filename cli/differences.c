@@ -33,14 +33,20 @@ static bool smaps_more(const struct entry *entry, const char *path, const char *
 	       more->integer > less->integer;
 }
 
-/* The kernel also counts pages as referenced that it has accessed itself (mlock, system calls), in every process that maps them. */
+/*
+ * The kernel also counts pages as referenced that it has accessed itself (mlock, system calls), in
+ * every process that maps them.
+ */
 static bool smaps_referenced(const struct entry *entry, const char *path, const struct value *quire,
 			     const struct value *kernel)
 {
 	return smaps_more(entry, path, "Referenced", kernel, quire);
 }
 
-/* The kernel counts a lazily freed page only when a batch of them has been worked off, per CPU and some time later. */
+/*
+ * The kernel counts a lazily freed page only when a batch of them has been worked off, per CPU and
+ * some time later.
+ */
 static bool smaps_lazyfree(const struct entry *entry, const char *path, const struct value *quire,
 			   const struct value *kernel)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page tables as a picture in text, for people: what stands in each page's place, pages that are
- *alike on one line.
+ * alike on one line.
  *
  *	7feffffff000 ┬ rw-p 64K
  *	             │ page 0        rw- own page, written           level 0

@@ -2,8 +2,9 @@
 /*
  * userfaultfd on the quire target.
  *
- * The controller plays monitor and threads alike.  A call that is blocked is left pending; whatever a monitor does may let it go on, so after
- * each such thing the calls of all threads that have woken are made again, until each has finished or sleeps.
+ * The controller plays monitor and threads alike.  A call that is blocked is left pending; whatever
+ * a monitor does may let it go on, so after each such thing the calls of all threads that have
+ * woken are made again, until each has finished or sleeps.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +25,8 @@ struct userfault {
 _Static_assert(sizeof(struct uffd_msg) == sizeof(struct quire_uffd_msg), "one ABI");
 
 /*
- * A call that goes on by itself has nobody to repeat it when the allocation that a test wants to fail is one of its own; so it is made
- * again here.
+ * A call that goes on by itself has nobody to repeat it when the allocation that a test wants to
+ * fail is one of its own; so it is made again here.
  */
 static void go_on(struct thread *thread)
 {
@@ -179,7 +180,8 @@ int library_signal(struct thread *thread)
 }
 
 /*
- * A thread that ends: nobody waits for it, or is told anything by it, any more.  What it has done is done; a fork has its child.
+ * A thread that ends: nobody waits for it, or is told anything by it, any more.  What it has done
+ * is done; a fork has its child.
  */
 void library_thread_end(struct thread *thread)
 {

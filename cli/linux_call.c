@@ -63,7 +63,10 @@ static void check_pages(const struct process *process, const struct call *call, 
 		check_bytes(process, call, start, (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
 }
 
-/* How much of a range is below the end of what the kernel lets processes have: madvise goes through that part. */
+/*
+ * How much of a range is below the end of what the kernel lets processes have: madvise goes through
+ * that part.
+ */
 static uint64_t reachable(uint64_t start, uint64_t length)
 {
 	uint64_t pages = (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE;

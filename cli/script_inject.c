@@ -162,7 +162,9 @@ static void check_unchanged(lua_State *L, const char *before, const char *after)
 		     (int)strcspn(before, "\n"), before);
 }
 
-/* Whether the call met the failure that was asked for, and said so: mlock's word for it is EAGAIN. */
+/*
+ * Whether the call met the failure that was asked for, and said so: mlock's word for it is EAGAIN.
+ */
 static bool ran_out(const struct call *call)
 {
 	return call->status == CALL_ERROR &&
@@ -195,8 +197,8 @@ static void populate(struct script *script, struct script_thread *thread, uint64
 }
 
 /*
- * What meets the failure and does not say so, or not clearly: memory that was to be populated, and a copy.  A mapping is made again in its
- * place; mprotect and mremap populate locked memory.
+ * What meets the failure and does not say so, or not clearly: memory that was to be populated, and
+ * a copy.  A mapping is made again in its place; mprotect and mremap populate locked memory.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {

@@ -85,8 +85,8 @@ static uint64_t pages_in(lua_State *L, uint64_t address, uint64_t length)
 }
 
 /*
- * p:pagemap(address) is one page, p:pagemap(address, n) an array.  n is bytes, as everywhere; but a number less than a page counts
- * pages, which is what p:pagemap(a, 4) means.
+ * p:pagemap(address) is one page, p:pagemap(address, n) an array.  n is bytes, as everywhere; but a
+ * number less than a page counts pages, which is what p:pagemap(a, 4) means.
  */
 static uint64_t pagemap_pages(lua_State *L, uint64_t address)
 {

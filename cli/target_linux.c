@@ -100,7 +100,10 @@ static void linux_close(struct target *target)
 	free(target);
 }
 
-/* Returns why not, or NULL.  Starts the first agent at once, to find out whether this machine can have one. */
+/*
+ * Returns why not, or NULL.  Starts the first agent at once, to find out whether this machine can
+ * have one.
+ */
 static const char *set_up(struct target *target)
 {
 	if (THREAD_SANITIZER)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One host thread runs a guest and serves the guest's own page faults, in an event loop: pages come from a stock when they are first touched, and come
- * protected, so that the first write to each in every round is noticed.  Nothing ever sleeps: what would is made again later.
+ * One host thread runs a guest and serves the guest's own page faults, in an event loop: pages come
+ * from a stock when they are first touched, and come protected, so that the first write to each in
+ * every round is noticed.  Nothing ever sleeps: what would is made again later.
  */
 #include <soft.h>
 
@@ -70,7 +71,10 @@ int main(void)
 		unsigned fetched = 0, blocked = 0, writes = 0;
 		bool dirty[PAGES] = {false};
 
-		/* The guest's program: a write to every round-th page, twice.  One step is one attempt. */
+		/*
+		 * The guest's program: a write to every round-th page, twice.  One step is one
+		 * attempt.
+		 */
 		for (unsigned step = 0; writes < 2 * PAGES; step++) {
 			uint64_t address = base + writes % PAGES / round * round * PAGE;
 

@@ -3,15 +3,15 @@
  * TLB shootdown under fire.
  *
  * Two threads, each on a CPU of its own, store an ever larger number to the pages as fast as they
- * can, and go on when a store is refused.  One stores a word at a time, the other most of a page, so
- * that it is nearly always in the middle of an access.
+ * can, and go on when a store is refused.  One stores a word at a time, the other most of a page,
+ * so that it is nearly always in the middle of an access.
  *
  *	page   | first word |  ...                      | last word |
  *	         words ──┘    blocks, ascending ──────────────────┘
  *
  * The main thread takes the pages away in one of the ways that the library has, and watches the
- * first and last words for a little while: whatever the TLBs of the two held, nothing may change any
- * more once the call has returned.
+ * first and last words for a little while: whatever the TLBs of the two held, nothing may change
+ * any more once the call has returned.
  *
  * A build of the port with -DSOFT_FAULT_NO_SHOOTDOWN flushes the calling thread's CPUs only.  There
  * this program must fail: each of the tests finds stray stores in its first rounds.

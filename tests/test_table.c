@@ -3,14 +3,14 @@
  * Page tables against a model with one record a page.
  *
  * The window lies across a 1G boundary, 4M on either side, so that random ranges meet entries of
- *every level:
+ * every level:
  *
  *	     2M      2M   |    2M      2M
  *	|-------|-------|-|-|-------|-------|
  *	window           1G                  (2048 pages)
  *
  * After each operation every page of the window must be what the model says, whether a marker for
- *it stands at 4K or at 2M, and the tables must agree with their own counters.
+ * it stands at 4K or at 2M, and the tables must agree with their own counters.
  */
 #include "machine_fixture.h"
 #include "table/table.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * userfaultfd with threads that really sleep: who falls asleep over what, and what wakes whom (BEHAVIOUR B3, B5, B6, C2).
+ * userfaultfd with threads that really sleep: who falls asleep over what, and what wakes whom
+ * (BEHAVIOUR B3, B5, B6, C2).
  *
- * The test's own thread is the handler; guests (userfault_fixture.h) fault, or make calls that are told to the context.
+ * The test's own thread is the handler; guests (userfault_fixture.h) fault, or make calls that are
+ * told to the context.
  */
 #include "userfault_fixture.h"
 
@@ -521,7 +523,10 @@ static void a_fatal_signal_ends_the_call(void **state)
 	assert_no_message(context);
 }
 
-/* What a dying thread does it does not tell: one signal ends the wait for all that was left to be read. */
+/*
+ * What a dying thread does it does not tell: one signal ends the wait for all that was left to be
+ * read.
+ */
 static void a_fatal_signal_ends_the_wait_for_all_events(void **state)
 {
 	struct guest guest = acting(act_remap);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * userfaultfd and the machine's memory: an empty terabyte is protected with a handful of tables (BEHAVIOUR C8), and when memory runs out,
- * a request, fault or call with events has not been made.
+ * userfaultfd and the machine's memory: an empty terabyte is protected with a handful of tables
+ * (BEHAVIOUR C8), and when memory runs out, a request, fault or call with events has not been made.
  */
 #include "userfault_fixture.h"
 
@@ -367,7 +367,9 @@ static void append(void *argument, const char *bytes, size_t length)
 	buffer->bytes[buffer->length] = 0;
 }
 
-/* Everything that can be seen: the spaces, and the frames in use other than those of small objects. */
+/*
+ * Everything that can be seen: the spaces, and the frames in use other than those of small objects.
+ */
 static void dump(struct text_buffer *buffer)
 {
 	struct quire_text text = {.emit = append, .context = buffer};

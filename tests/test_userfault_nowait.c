@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * userfaultfd with one host thread, which plays guest and handler in turn: what would sleep answers at once, and is done by making it again
- * (BEHAVIOUR B3, B5, B6; <quire/thread.h>).  And what becomes of contexts whose space has gone, or that may not report.
+ * userfaultfd with one host thread, which plays guest and handler in turn: what would sleep answers
+ * at once, and is done by making it again
+ * (BEHAVIOUR B3, B5, B6; <quire/thread.h>).  And what becomes of contexts whose space has gone, or
+ * that may not report.
  */
 #include "userfault_fixture.h"
 
@@ -369,7 +371,9 @@ static void closing_finishes_a_call(void **state)
 	}
 }
 
-/* A signal does not end the wait, the end of the thread does; the host takes the call to its end. */
+/*
+ * A signal does not end the wait, the end of the thread does; the host takes the call to its end.
+ */
 static void a_thread_ends_in_a_call(void **state)
 {
 	struct quire_machine *core = soft_machine_core(fixture.machine);
@@ -391,7 +395,10 @@ static void a_thread_ends_in_a_call(void **state)
 	}
 }
 
-/* Its VMA is split while the event waits to be read: what is left of it is removed then, and the rest told again. */
+/*
+ * Its VMA is split while the event waits to be read: what is left of it is removed then, and the
+ * rest told again.
+ */
 static void remove_goes_on_after_a_split(void **state)
 {
 	const uint64_t split = base + 2 * PAGE, end = base + PAGES * PAGE;

@@ -2,20 +2,25 @@
 /*
  * Tracking dirty pages by write protection, under fire: no store may be missed.
  *
- * Two writers, each on a CPU of its own, store ever larger stamps into random pages as fast as they are let.  The tracker works in epochs:
+ * Two writers, each on a CPU of its own, store ever larger stamps into random pages as fast as they
+ * are let.  The tracker works in epochs:
  *
  *	 protect everything | copy the memory | read reports, let page by page go | protect everything ...
  *	 ───────────────────┴─────────────────┴──────────── epoch ──────────────
  *
- * From the moment the protection is complete until the first page is let go, nothing may change; so the copy is of one moment.  A page that
- * differs from the copy before was let go in the epoch between the two, or else a store got past the protection.  And no store may be lost: before each
+ * From the moment the protection is complete until the first page is let go, nothing may change; so
+ * the copy is of one moment.  A page that differs from the copy before was let go in the epoch
+ * between the two, or else a store got past the protection.  And no store may be lost: before each
  * store a writer looks whether its word of the page still holds what it stored there last.
  *
- * The memory starts out empty and protected as a whole (WP_UNPOPULATED), so that the first store to a page meets a marker.  Every other
- * copy is taken by fork, so that the pages are shared, and the stores that come next copy them.
+ * The memory starts out empty and protected as a whole (WP_UNPOPULATED), so that the first store to
+ * a page meets a marker.  Every other copy is taken by fork, so that the pages are shared, and the
+ * stores that come next copy them.
  *
- * QUIRE_STRESS_SECONDS says how long it goes on.  Two builds must fail here, both within the first epochs, with "page N changed and was not
- * reported": the core with -DQUIRE_FAULT_NO_WP_FLUSH (src/table/wp.c), and the port with -DSOFT_FAULT_NO_SHOOTDOWN:
+ * QUIRE_STRESS_SECONDS says how long it goes on.  Two builds must fail here, both within the first
+ * epochs, with "page N changed and was not reported": the core with -DQUIRE_FAULT_NO_WP_FLUSH
+ * (src/table/wp.c), and the port with
+ * -DSOFT_FAULT_NO_SHOOTDOWN:
  *
  *	cmake -B build-fault -DCMAKE_C_FLAGS=-DQUIRE_FAULT_NO_WP_FLUSH && cmake --build build-fault --target test_userfault_stress
  *	build-fault/tests/test_userfault_stress
@@ -111,7 +116,10 @@ static void copy_from_fork(uint64_t copy[PAGES][WRITERS])
 	quire_space_destroy(child);
 }
 
-/* The memory is protected, and nothing has been let go.  What changed since the last copy was let go then. */
+/*
+ * The memory is protected, and nothing has been let go.  What changed since the last copy was let
+ * go then.
+ */
 static void compare(struct tally *tally, bool by_fork)
 {
 	uint64_t now[PAGES][WRITERS];

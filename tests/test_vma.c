@@ -2,8 +2,9 @@
 /*
  * VMAs: what merges and splits, what the limits refuse, what a failure leaves.
  *
- * The line above a step shows the pages before it: a letter is a page of a VMA (the same letter, the same kind), a star one that has
- * been written to, a dot a hole.  The kernel gave the same answers; scenarios/A1-*.lua to A4-*.lua ask it again.
+ * The line above a step shows the pages before it: a letter is a page of a VMA (the same letter,
+ * the same kind), a star one that has been written to, a dot a hole.  The kernel gave the same
+ * answers; scenarios/A1-*.lua to A4-*.lua ask it again.
  */
 #include "vma_fixture.h"
 
@@ -294,7 +295,10 @@ static void A3_identity_reaches_through_the_source(void **state)
 {
 	struct quire_space *space = ((struct world *)*state)->space;
 
-	/* *.AAAAAA  pages 4 and 5 go to 1 and 2: the new VMA joins the first and what is left of the source, which so has that identity */
+	/*
+	 * *.AAAAAA  pages 4 and 5 go to 1 and 2: the new VMA joins the first and what is left of
+	 * the source, which so has that identity
+	 */
 	map_at(space, 0, 1, RW);
 	touch(space, 0);
 	map_at(space, 3, 7, RW);

@@ -6,8 +6,9 @@
  *	  |....................................... |..............|
  *	        searched from above, downwards       only if there is no room below
  *
- * The model looks for holes page by page; it knows nothing of VMAs.  After each step the pages, the tree and the whole machine must be
- * in order.  The second test fails every allocation of every call once, and wants the state to be as before, to the letter.
+ * The model looks for holes page by page; it knows nothing of VMAs.  After each step the pages, the
+ * tree and the whole machine must be in order.  The second test fails every allocation of every
+ * call once, and wants the state to be as before, to the letter.
  */
 #include "vma_fixture.h"
 

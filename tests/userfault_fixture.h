@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What tests of userfaultfd share: a context on a range of a soft machine's space, its requests, and guests.
+ * What tests of userfaultfd share: a context on a range of a soft machine's space, its requests,
+ * and guests.
  *
- * A guest is a host thread with a CPU of its own that does one thing and may fall asleep over it; the test looks at it from outside.
+ * A guest is a host thread with a CPU of its own that does one thing and may fall asleep over it;
+ * the test looks at it from outside.
  */
 #ifndef QUIRE_USERFAULT_FIXTURE_H
 #define QUIRE_USERFAULT_FIXTURE_H

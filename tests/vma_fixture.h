@@ -2,7 +2,8 @@
 /*
  * One address space, whose VMAs are told as a line of text, for tests.
  *
- * Pages are numbered from BASE on.  "0-2rw 4-6r" are two VMAs, of the pages 0 and 1, 4 and 5; "-" stands for no permission.
+ * Pages are numbered from BASE on.  "0-2rw 4-6r" are two VMAs, of the pages 0 and 1, 4 and 5; "-"
+ * stands for no permission.
  */
 #ifndef QUIRE_VMA_FIXTURE_H
 #define QUIRE_VMA_FIXTURE_H

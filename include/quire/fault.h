@@ -40,10 +40,10 @@ struct quire_fault_result {
 
 /*
  * Handles a page fault: the access at `address` (any alignment) was refused by the MMU, or the TLB
- * had no entry.  Takes the space's lock for reading; faults on different pages run side by side.
- * May sleep in the machine's reclaim hook, then with no lock held. The host makes the access again
- * on QUIRE_DONE.  Faulting where the tables already allow the access is harmless.  (BEHAVIOUR A2,
- * A5)
+ * had no entry.  The host makes the access again on QUIRE_DONE.  Faulting where the tables already
+ * allow the access is harmless.  Takes the space's lock for reading; faults on different pages run
+ * side by side.  May sleep in the machine's reclaim hook, and for a userfault in quire_port_wait(),
+ * with no lock held.  (BEHAVIOUR A2, A5, B3, C2)
  */
 struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access);
@@ -71,9 +71,11 @@ bool quire_translate(struct quire_space *space, uint64_t address, enum quire_acc
 /*
  * The kernel reads or writes user memory on the process's behalf (get_user_pages): the same faults
  * as a user access, and the permissions of the VMA; a write-only mapping is not readable.  `length`
- * bytes between `address` and `buffer`; *done: how many were moved, to the page. 0        all were
- *   -EFAULT  a page could not be reached: *done bytes were moved
- *   -ENOMEM  out of frames: *done bytes were moved (BEHAVIOUR A6)
+ * bytes between `address` and `buffer`; *done: how many were moved, to the page.  (BEHAVIOUR A6)
+ *   0             all were
+ *   -EFAULT       a page could not be reached: *done bytes were moved
+ *   -ENOMEM       out of frames: *done bytes were moved
+ *   -EINPROGRESS  a userfault waits, and the thread may not sleep; made again, it starts over
  */
 int quire_access_read(struct quire_space *space, uint64_t address, void *buffer, size_t length,
 		      size_t *done);

@@ -44,8 +44,10 @@ struct quire_machine_config {
 
 /*
  * Makes a machine in the memory that `config` describes.  `config` may go afterwards; the memory is
- * the machine's until quire_machine_destroy().  No lock. 0        *machine is ready -EINVAL  memory
- * not page aligned, bytes not whole pages or out of range, first_frame + frames beyond 2^40
+ * the machine's until quire_machine_destroy().  No lock.
+ *   0        *machine is ready
+ *   -EINVAL  memory not page aligned, bytes not whole pages or out of range, first_frame + frames
+ *            beyond 2^40
  */
 int quire_machine_create(const struct quire_machine_config *config, struct quire_machine **machine);
 

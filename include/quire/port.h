@@ -3,18 +3,19 @@
  * What the host provides.
  *
  * Quire reaches its host through the functions declared here and through nothing else (memcpy,
- *memmove, memset and memcmp aside).  They are bound when the host is linked.  Each takes first the
- *`host` pointer that the host gave in struct quire_machine_config; Quire never looks at it.  The
- *host's memory is not reached through a function: the machine's configuration names a direct map,
- *where frame n of the machine is readable and writable at a fixed place.
+ * memmove, memset and memcmp aside).  They are bound when the host is linked.  Each takes first the
+ * `host` pointer that the host gave in struct quire_machine_config; Quire never looks at it.  The
+ * host's memory is not reached through a function: the machine's configuration names a direct map,
+ * where frame n of the machine is readable and writable at a fixed place.
  *
  * The functions come in tiers; take the lowest that suits.
  *
  *   tier 0   one CPU, nothing sleeps          quire_port_panic, quire_port_flush
- *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _wait, _wake
+ *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _wait,
+ *   _wake
  *
  * At tier 0 (compile Quire and the host with -DQUIRE_PORT_TIER=0) the lock functions are empty and
- *inline here, and the host must not enter Quire again before it has returned.
+ * inline here, and the host must not enter Quire again before it has returned.
  *
  * A worked example of tier 0, for a kernel that runs on one x86 processor:
  *
@@ -100,15 +101,17 @@ void quire_port_write_lock(void *host, struct quire_rwlock *lock);
 void quire_port_write_unlock(void *host, struct quire_rwlock *lock);
 
 /*
- * The thread that is calling Quire, for userfaultfd (<quire/thread.h>).  NULL: a caller that takes no part in it; what would have to sleep
- * is refused then (a fault is a BUS, a call fails with -EFAULT).  No lock, must be fast.
+ * The thread that is calling Quire, for userfaultfd (<quire/thread.h>).  NULL: a caller that takes
+ * no part in it; what would have to sleep is refused then (a fault is a BUS, a call fails with
+ * -EFAULT).  No lock, must be fast.
  */
 struct quire_thread;
 struct quire_thread *quire_port_current(void *host);
 
 /*
- * Sleeps while *word is 1; may return early, for a signal or for no reason.  Called with no lock held.  quire_port_wake() wakes every
- * sleeper on `word`, which was set to another value before and may be gone by now: only its address counts.
+ * Sleeps while *word is 1; may return early, for a signal or for no reason.  Called with no lock
+ * held.  quire_port_wake() wakes every sleeper on `word`, which was set to another value before and
+ * may be gone by now: only its address counts.
  */
 void quire_port_wait(void *host, _Atomic uint32_t *word);
 void quire_port_wake(void *host, _Atomic uint32_t *word);

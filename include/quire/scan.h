@@ -57,8 +57,8 @@ struct quire_scan {
 	uint64_t
 		max_pages; /* to be reported at most; 0: any number.  Only where `vec_len` is not 0 */
 	/*
-	 * A page matches if, its categories XORed with category_inverted, it has all of category_mask
-	 * and (that being not 0) one of category_anyof_mask.
+	 * A page matches if, its categories XORed with category_inverted, it has all of
+	 * category_mask and (that being not 0) one of category_anyof_mask.
 	 */
 	uint64_t category_inverted, category_mask, category_anyof_mask;
 	uint64_t return_mask; /* categories to be told; 0 gives regions without any */
@@ -71,10 +71,10 @@ struct quire_scan {
  * The scan stops early, with walk_end at the first matching page that it could not report, when
  * `vec` is full or max_pages are reported; going on from there gives the same as one large scan.
  *
- * WP_MATCHING protects the pages that are reported, and no others, as UFFDIO_WRITEPROTECT does, markers
- * on empty entries, guards and poison included; without a `vec`, all that match.  Memory that is not
- * WPALLOWED is passed over then.  When the call returns, no CPU can write to a reported page
- * without clearing its mark, and whatever was written before is in pages that were reported.
+ * WP_MATCHING protects the pages that are reported, and no others, as UFFDIO_WRITEPROTECT does,
+ * markers on empty entries, guards and poison included; without a `vec`, all that match.  Memory
+ * that is not WPALLOWED is passed over then.  When the call returns, no CPU can write to a reported
+ * page without clearing its mark, and whatever was written before is in pages that were reported.
  *
  * => Takes the space's lock: for writing with WP_MATCHING, else for reading.
  * => Cost: the populated entries of the range, and its VMAs; never its size.

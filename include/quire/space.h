@@ -80,7 +80,6 @@ struct quire_space_config {
 	uint64_t highest;   /* end of the user addresses (Linux: TASK_SIZE); 0: all the format has,
 			       less its last page */
 	uint64_t mmap_base; /* top of the top-down search; 0: highest */
-	uint64_t tag_hint;  /* reserved, 0 */
 
 	/*
 	 * The host's own half: root entries to copy into the new root, as the hardware reads them,
@@ -96,20 +95,22 @@ struct quire_space_config {
  * A new, empty address space.
  *   0        *space is ready
  *   -EINVAL  lowest, highest or mmap_base not page aligned or out of order, or beyond what the
- * entry format can map; root entries below highest -ENOMEM  no frame left
+ *   entry
+ *            format can map; root entries below highest
+ *   -ENOMEM  no frame left
  */
 int quire_space_create(struct quire_machine *machine, const struct quire_space_config *config,
 		       struct quire_space **space);
 
-/* Unmaps everything and frees the space.  No thread may be in it and no CPU may have it entered.
- * Cannot fail, allocates nothing. */
+/*
+ * Unmaps everything and frees the space.  No thread may be in it and no CPU may have it entered.
+ * Its userfaultfd contexts stay, without a space.  Cannot fail, allocates nothing.
+ */
 void quire_space_destroy(struct quire_space *space);
 
-/* The root table's hardware frame number: what CR3, satp or TTBR0 is made from.  Constant while the
- * space lives. */
+/* The root table's hardware frame number: what CR3, satp or TTBR0 is made from.  Constant. */
 uint64_t quire_space_root(const struct quire_space *space);
-/* The tag that flushes of this space carry; unique among the machine's spaces and never used again.
- */
+/* The tag that its flushes carry; unique among the machine's spaces, never used again. */
 uint64_t quire_space_tag(const struct quire_space *space);
 /* The machine it belongs to. */
 struct quire_machine *quire_space_machine(const struct quire_space *space);
@@ -124,14 +125,16 @@ void quire_space_leave(struct quire_space *space, unsigned cpu);
 
 /*
  * mmap(2) for anonymous private memory.  address: hint, or the place with FIXED or FIXED_NOREPLACE.
- * length: bytes, rounded up to pages.  flags: QUIRE_MAP_*; flags that Linux ignores are ignored.
- * *result: the address.  (BEHAVIOUR A1) -EINVAL  length 0, no mapping type or an unknown one, FIXED
- * with an unaligned address -ENOMEM  length beyond the address space or wraps; no hole is large
- * enough; FIXED beyond the end; too many VMAs; the mapping is private, writable and not NORESERVE,
- * and larger than the machine's commit_limit -EPERM   FIXED below `lowest` -EEXIST  FIXED_NOREPLACE
- * and something is mapped there -ENOSYS  a kind of memory that this build lacks (shared, hugetlb,
- * growsdown) With POPULATE or LOCKED the pages are faulted in afterwards as far as memory lasts;
- * that they could not is no error (mmap(2)).
+ * length: bytes, rounded up to pages.  flags: QUIRE_MAP_*; what Linux ignores is ignored.
+ * *result: the address.  The whole call succeeds or changes nothing.  (mmap(2), BEHAVIOUR A1)
+ *   -EINVAL  length 0, no mapping type or an unknown one, FIXED with an unaligned address
+ *   -ENOMEM  length beyond the address space, or wraps; no hole is large enough; FIXED beyond the
+ *            end; too many VMAs; private, writable, not NORESERVE and larger than commit_limit
+ *   -EPERM   FIXED below `lowest`
+ *   -EEXIST  FIXED_NOREPLACE, and something is mapped there
+ *   -ENOSYS  a kind of memory that this build lacks (shared, hugetlb, growsdown)
+ * With POPULATE or LOCKED the pages are faulted in afterwards, as far as memory lasts; that some
+ * could not be is no error.
  */
 int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
 	       uint64_t *result);
@@ -146,40 +149,60 @@ int quire_munmap(struct quire_space *space, uint64_t address, uint64_t length);
 /*
  * mprotect(2).  VMA by VMA: at the first that fails, those before it stay changed.
  *   -EINVAL  address unaligned; unknown bits in prot; GROWSDOWN with GROWSUP, or on a VMA that does
- * not grow that way -ENOMEM  the range wraps, or has a hole; a split would exceed max_maps;
- * commit_limit -EACCES  beyond what the VMA may ever have
+ *            not grow that way
+ *   -ENOMEM  the range wraps, or has a hole; a split would exceed max_maps; commit_limit
+ *   -EACCES  beyond what the VMA may ever have
  */
 int quire_mprotect(struct quire_space *space, uint64_t address, uint64_t length, int prot);
 
 /*
- * mremap(2).  flags: QUIRE_MREMAP_*; new_address is used with FIXED (and DONTUNMAP) only.  *result:
- * the address.  The whole call succeeds or changes nothing, but for what FIXED unmaps at the new
- * place before a later refusal (as on Linux). -EINVAL  address unaligned, unknown flags, FIXED
- * without MAYMOVE, new_length 0, FIXED with overlap or an unaligned or out-of-range new_address,
- * old_length 0 of private memory -EFAULT  the range is not mapped, or crosses a VMA's end where
- * Linux refuses it -ENOMEM  cannot grow in place and MAYMOVE is not given; no hole; too many VMAs;
- * commit_limit -ENOSYS  DONTUNMAP (not in this build)
+ * mremap(2).  flags: QUIRE_MREMAP_*; new_address: the place with FIXED, a hint with DONTUNMAP.
+ * *result: the address.  The whole call succeeds or changes nothing, but for what FIXED unmaps at
+ * the new place before a later refusal, as on Linux.  FIXED without a change of size moves every
+ * VMA of the range; the unit is the VMA then.  (BEHAVIOUR A3)
+ *   -EINVAL  address unaligned, unknown flags, FIXED or DONTUNMAP without MAYMOVE, new_length 0,
+ *            DONTUNMAP with another length, old_length 0 of private memory; new_address unaligned,
+ *            out of range or overlapping
+ *   -EFAULT  the range is not mapped, or crosses a VMA's end where Linux refuses that
+ *   -ENOMEM  cannot grow in place and MAYMOVE is not given; no hole; too many VMAs; commit_limit
+ *   -EPERM   FIXED below `lowest`
  */
 int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_length,
 		 uint64_t new_length, int flags, uint64_t new_address, uint64_t *result);
 
 /*
- * madvise(2).  VMA by VMA (populate: page by page); holes are passed over and give -ENOMEM in the
- * end, where Linux does so. -EINVAL  address unaligned, length wraps, unknown advice, advice that
- * this kind of memory refuses -ENOMEM  holes -EFAULT, -EHWPOISON, -EBADF, -EPERM, -EACCES   as
- * madvise(2) lists them by advice -ENOSYS  COLLAPSE (not in this build)
+ * madvise(2).  VMA by VMA (populate: page by page): at the first that fails, those before it have
+ * taken the advice.  Holes are passed over, and answered with -ENOMEM in the end.  (BEHAVIOUR A4)
+ *   -EINVAL       address unaligned, length wraps, unknown advice; advice that this memory refuses
+ *                 (REMOVE; DONTNEED, FREE, COLD, PAGEOUT and GUARD_INSTALL of locked memory;
+ *                 populate
+ *                 without the permission)
+ *   -ENOMEM       holes
+ *   -EAGAIN       advice about flags: a split would exceed max_maps
+ *   -EFAULT       populate: a page cannot be had (a guard)
+ *   -EHWPOISON    populate: a page is poisoned
+ *   -EINPROGRESS  the thread waits and may not sleep (<quire/thread.h>)
+ *   -ENOSYS       COLLAPSE (not in this build)
  */
 int quire_madvise(struct quire_space *space, uint64_t address, uint64_t length, int advice);
 
-/* mlock(2), munlock(2).  -ENOMEM: holes, or too many VMAs; -EINVAL: the range wraps.  mlock faults
- * the pages in. */
+/*
+ * mlock(2), munlock(2).  VMA by VMA; mlock then faults the pages in.
+ *   -EINVAL       the range wraps
+ *   -ENOMEM       a hole; a split would exceed max_maps; mlock: a page cannot be had
+ *   -EAGAIN       mlock: memory did not last
+ *   -EINPROGRESS  mlock: the thread waits and may not sleep
+ */
 int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length);
 int quire_munlock(struct quire_space *space, uint64_t address, uint64_t length);
 
 /*
- * fork(2): *child is a new space of the same machine with a copy of everything (BEHAVIOUR A5).
- * Pages are shared copy-on-write. The whole call succeeds or changes nothing.  Reserves as many
- * frames as the parent has page tables. -ENOMEM  no frames for the child's tables and VMAs
+ * fork(2): *child is a new space of the same machine with a copy of everything; pages are shared
+ * copy-on-write.  The whole call succeeds or changes nothing.  Reserves as many frames as the
+ * parent has page tables.  (BEHAVIOUR A5)
+ *   -ENOMEM       no frames for the child's tables and VMAs
+ *   -EINPROGRESS  an event waits to be read, and the thread may not sleep; the child comes when the
+ *                 call is made again
  */
 int quire_fork(struct quire_space *parent, struct quire_space **child);
 

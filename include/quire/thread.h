@@ -2,11 +2,13 @@
 /*
  * Threads, as far as Quire has to know of them: who takes a fault, and how it sleeps.
  *
- * A thread of the host's guest sleeps while a userfaultfd handler works on its fault, or has not read its event.  The host says who is
- * calling with quire_port_current().  A thread that may sleep does so in quire_port_wait().  One with `nowait` never does:
- * the call returns QUIRE_BLOCKED (a fault) or -QUIRE_EINPROGRESS (everything else), the thread counts as asleep, and when
- * quire_thread_asleep() says that it is not any more, the host makes the same call with the same arguments again.  So an event
- * loop, or an emulator with one host thread, can serve its own faults.
+ * A thread of the host's guest sleeps while a userfaultfd handler works on its fault, or has not
+ * read its event.  The host says who is calling with quire_port_current().  A thread that may sleep
+ * does so in quire_port_wait().  One with `nowait` never does: the call returns QUIRE_BLOCKED (a
+ * fault) or -QUIRE_EINPROGRESS (everything else), the thread counts as asleep, and when
+ * quire_thread_asleep() says that it is not any more, the host makes the same call with the same
+ * arguments again.  So an event loop, or an emulator with one host thread, can serve its own
+ * faults.
  */
 #ifndef QUIRE_THREAD_H
 #define QUIRE_THREAD_H
@@ -45,12 +47,18 @@ struct quire_uffd_msg {
 	} arg;
 };
 
-/* One thread of the guest; the host keeps it, all zero but for what it sets, as long as the thread may call Quire. */
+/*
+ * One thread of the guest; the host keeps it, all zero but for what it sets, as long as the thread
+ * may call Quire.
+ */
 struct quire_thread {
 	uint32_t id; /* what messages with THREAD_ID carry */
 	bool nowait; /* never sleep: see above */
 
-	/* Quire's own from here on.  Lock: the machine's userfault_lock; `owner`: the thread itself. */
+	/*
+	 * Quire's own from here on.  Lock: the machine's userfault_lock; `owner`: the thread
+	 * itself.
+	 */
 	_Atomic uint32_t asleep;	 /* 1 while it waits; cleared by whoever wakes it */
 	bool kernel;			 /* lock: it waits on the kernel's behalf, past signals */
 	struct quire_userfault *context; /* lock: where it waits, or NULL */
@@ -68,14 +76,19 @@ struct quire_thread {
 	bool dying;		 /* lock: a fatal signal came; it waits for nothing any more */
 };
 
-/* Whether the thread waits for something; when it does not, a call that was blocked is to be made again. */
+/*
+ * Whether the thread waits for something; when it does not, a call that was blocked is to be made
+ * again.
+ */
 bool quire_thread_asleep(const struct quire_thread *thread);
 
 /*
- * A signal for the thread.  If it waits for a page fault of its own it stops doing so, and its access is made again when the signal has
- * been handled.  One that waits in a call, for a page or for an event to be read, goes on waiting, unless the signal is `fatal`: then it
- * never waits again.  What it did is done, and told to nobody; a page that it would wait for is a QUIRE_BUS, or -EFAULT of a call.
- * Before the host forgets a thread it makes sure with this that no context knows it any more.  Any thread may call it; no lock.
+ * A signal for the thread.  If it waits for a page fault of its own it stops doing so, and its
+ * access is made again when the signal has been handled.  One that waits in a call, for a page or
+ * for an event to be read, goes on waiting, unless the signal is `fatal`: then it never waits
+ * again.  What it did is done, and told to nobody; a page that it would wait for is a QUIRE_BUS, or
+ * -EFAULT of a call. Before the host forgets a thread it makes sure with this that no context knows
+ * it any more.  Any thread may call it; no lock.
  */
 struct quire_machine;
 void quire_thread_interrupt(struct quire_machine *machine, struct quire_thread *thread, bool fatal);

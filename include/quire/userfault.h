@@ -2,10 +2,12 @@
 /*
  * userfaultfd(2): page faults handled by the guest itself.
  *
- * The requests and structures are those of Linux's <linux/userfaultfd.h>, bit for bit, so that a host kernel offers the same interface by
- * handing them through.  What is registered is private anonymous memory; other kinds of memory are not built yet.
+ * The requests and structures are those of Linux's <linux/userfaultfd.h>, bit for bit, so that a
+ * host kernel offers the same interface by handing them through.  What is registered is private
+ * anonymous memory; other kinds of memory are not built yet.
  *
- * Sources: ioctl_userfaultfd(2), userfaultfd(2), Documentation/admin-guide/mm/userfaultfd.rst; BEHAVIOUR B and C.
+ * Sources: ioctl_userfaultfd(2), userfaultfd(2), Documentation/admin-guide/mm/userfaultfd.rst;
+ * BEHAVIOUR B and C.
  */
 #ifndef QUIRE_USERFAULT_H
 #define QUIRE_USERFAULT_H
@@ -111,24 +113,28 @@ struct quire_userfault_config {
 };
 
 /*
- * A new context for faults in `space`.  It has to negotiate (QUIRE_UFFDIO_API) before anything else.
+ * A new context for faults in `space`.  It has to negotiate (QUIRE_UFFDIO_API) before anything
+ * else.
  *   -ENOMEM  no frame left
  */
 int quire_userfault_open(struct quire_space *space, const struct quire_userfault_config *config,
 			 struct quire_userfault **context);
 
 /*
- * Ends a context: unregisters all its memory, drops every protection in it (poison stays), and wakes every sleeper.  The space
- * may have gone before.  Cannot fail, allocates nothing.  (BEHAVIOUR B6)
+ * Ends a context: unregisters all its memory, drops every protection in it (poison stays), and
+ * wakes every sleeper.  The space may have gone before.  Cannot fail, allocates nothing.
+ * (BEHAVIOUR B6)
  */
 void quire_userfault_close(struct quire_userfault *context);
 
 /*
- * ioctl(2) with Linux's request numbers and structures: `argument` points to the request's structure, in and out.
+ * ioctl(2) with Linux's request numbers and structures: `argument` points to the request's
+ * structure, in and out.
  * UFFDIO_COPY's source is an address in `source`; NULL: a host pointer as a number.
  *
  * Every request but API gives -EINVAL before API has succeeded.  Requests on memory give
- *   -EINVAL      unaligned or empty range, one that wraps or leaves the address space, unknown mode bits
+ *   -EINVAL      unaligned or empty range, one that wraps or leaves the address space, unknown mode
+ *   bits
  *   -ENOENT      not registered (COPY and its kin: or not wholly in one VMA)
  *   -EEXIST      something is there already (COPY and its kin)
  *   -EAGAIN      an event is unread; or a part was done, which the output field tells
@@ -137,14 +143,15 @@ void quire_userfault_close(struct quire_userfault *context);
  *   -EFAULT      COPY: the source cannot be read
  *   -ENOMEM      no frame left; REGISTER: too many VMAs
  *   -EINPROGRESS COPY: the source is missing, and the thread may not sleep (<quire/thread.h>)
- * COPY, ZEROPAGE, CONTINUE, POISON and MOVE write bytes done or the negative error to their output field, unless the arguments
- * themselves are refused.
+ * COPY, ZEROPAGE, CONTINUE, POISON and MOVE write bytes done or the negative error to their output
+ * field, unless the arguments themselves are refused.
  */
 int quire_userfault_ioctl(struct quire_userfault *context, uint32_t request, void *argument,
 			  struct quire_space *source);
 
 /*
- * The next message; page faults come before older events.  A fork event's child context comes in *child, ready to use: the caller's
+ * The next message; page faults come before older events.  A fork event's child context comes in
+ * *child, ready to use: the caller's
  * to close.  Wakes the thread that waits for its event to be read.
  *   -EAGAIN  none
  *   -EINVAL  not negotiated yet

@@ -96,7 +96,8 @@ struct soft_counters {
 struct soft_counters soft_cpu_counters(const struct soft_cpu *cpu);
 
 /*
- * The guest's thread that the calling host thread plays from now on; NULL: one of its own, which sleeps in the host.  See
+ * The guest's thread that the calling host thread plays from now on; NULL: one of its own, which
+ * sleeps in the host.  See
  * <quire/thread.h>.
  */
 void soft_thread_use(struct quire_thread *thread);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who calls Quire, and sleep.  Each host thread stands for a thread of the guest, which sleeps when it must; a host thread that plays several
- * says which with soft_thread_use().
+ * Who calls Quire, and sleep.  Each host thread stands for a thread of the guest, which sleeps when
+ * it must; a host thread that plays several says which with soft_thread_use().
  */
 #include "soft_internal.h"
 

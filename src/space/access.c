@@ -28,7 +28,8 @@ static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint6
 }
 
 /*
- * Moves `bytes` inside one page, if the page is there.  0 bytes are to find out whether it is, for which any permission will do.
+ * Moves `bytes` inside one page, if the page is there.  0 bytes are to find out whether it is, for
+ * which any permission will do.
  */
 static enum reach try_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
 			   size_t bytes, enum quire_access access)

@@ -128,7 +128,9 @@ static int advise_range(struct quire_space *space, struct advising *advising)
 	return error;
 }
 
-/* Whether the call goes on: a frame was reclaimed, or the event that it waited for has been read. */
+/*
+ * Whether the call goes on: a frame was reclaimed, or the event that it waited for has been read.
+ */
 static bool try_again(struct quire_space *space, struct advising *advising, int error)
 {
 	if (error == -QUIRE_EINPROGRESS)

@@ -108,7 +108,10 @@ static bool removes(int advice)
 	       advice == QUIRE_MADV_FREE;
 }
 
-/* Whether userfaultfd lets the piece's pages go now: 0, or what the advice gives instead; *skip: nothing is left to do. */
+/*
+ * Whether userfaultfd lets the piece's pages go now: 0, or what the advice gives instead; *skip:
+ * nothing is left to do.
+ */
 static int announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
 		    bool *skip)
 {

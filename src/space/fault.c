@@ -11,19 +11,23 @@
  *	guard marker           SEGV                       SEGV
  *	poison marker          BUS                        BUS
  *
- * Where userfaultfd is registered, what is missing is reported instead of made, and a write to what is protected is reported before
- * it is copied.  A marker that only protects is as good as nothing, but what comes to stand there is protected: so a write to one
- * makes the page first, and is reported when it is made again.
+ * Where userfaultfd is registered, what is missing is reported instead of made, and a write to what
+ * is protected is reported before it is copied.  A marker that only protects is as good as nothing,
+ * but what comes to stand there is protected: so a write to one makes the page first, and is
+ * reported when it is made again.
  *
- * A fetch from a page that is not there counts as a read, and only from one that is there is execute permission asked for: so a fetch
- * from a VMA without it leaves the zero page behind (as on Linux, x86_64).
+ * A fetch from a page that is not there counts as a read, and only from one that is there is
+ * execute permission asked for: so a fetch from a VMA without it leaves the zero page behind (as on
+ * Linux, x86_64).
  *
- * The kernel's own reads (access.c) want a page that no other process can change under them: they *unshare* it, which is a write
+ * The kernel's own reads (access.c) want a page that no other process can change under them: they
+ * *unshare* it, which is a write
  * fault that leaves the page clean and read-only.
  *
- * A fault runs under the space's lock for reading, beside others.  It looks at the entry, lets go of no lock while it prepares a page
- * and the tables that are missing, and installs them if the entry has not changed; if it has, someone else has served it and the access
- * is made again.  When no frame is left it gives up its lock, asks the host to reclaim, and starts over.
+ * A fault runs under the space's lock for reading, beside others.  It looks at the entry, lets go
+ * of no lock while it prepares a page and the tables that are missing, and installs them if the
+ * entry has not changed; if it has, someone else has served it and the access is made again.  When
+ * no frame is left it gives up its lock, asks the host to reclaim, and starts over.
  */
 #include "space/hooks.h"
 #include <quire/userfault.h>
@@ -110,8 +114,8 @@ static void drop_page(struct quire_machine *machine, struct frame *page)
 }
 
 /*
- * Puts `leaf` in the place of what was seen; whoever came first, the access can be made again.  0 or -NO_FRAMES; leaf->frame is
- * used up either way.
+ * Puts `leaf` in the place of what was seen; whoever came first, the access can be made again.  0
+ * or -NO_FRAMES; leaf->frame is used up either way.
  */
 static int install(struct fault *fault, const struct table_leaf *leaf)
 {
@@ -211,8 +215,8 @@ static bool reported(struct fault *fault, uint64_t *flags)
 }
 
 /*
- * The thread waits from here on.  Whoever resolves faults may have come between the look at the entry and that; so it is looked at
- * again.
+ * The thread waits from here on.  Whoever resolves faults may have come between the look at the
+ * entry and that; so it is looked at again.
  */
 static void report(struct fault *fault, uint64_t flags)
 {

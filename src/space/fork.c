@@ -6,7 +6,8 @@
  * parent has, which is more than the child can need.  Then the entries are copied, and the parent's
  * CPUs forget their write permissions in one flush.
  *
- * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds no page but the zero page.
+ * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds
+ * no page but the zero page.
  */
 #include "space/hooks.h"
 
@@ -15,7 +16,10 @@ static bool inherited(const struct vma *vma)
 	return !(vma->flags & VMA_DONTFORK);
 }
 
-/* Entries that a fault would make again as they are stay behind: there is no page of the process's own, no guard, no protection. */
+/*
+ * Entries that a fault would make again as they are stay behind: there is no page of the process's
+ * own, no guard, no protection.
+ */
 static bool worth_copying(const struct vma *vma, const struct vma *copy)
 {
 	return !(vma->flags & VMA_WIPEONFORK) &&
@@ -30,8 +34,8 @@ struct forking {
 };
 
 /*
- * What the child's VMA is: the same, not locked, with the parent as forebear of its pages; registered with a context of its own if the
- * parent's asked to hear of forks, else not at all.
+ * What the child's VMA is: the same, not locked, with the parent as forebear of its pages;
+ * registered with a context of its own if the parent's asked to hear of forks, else not at all.
  */
 static int inherit(struct forking *forking, struct vma *vma, const struct vma *parent)
 {
@@ -90,7 +94,10 @@ static void copy_entries(struct forking *forking)
 	gather_end(&gather);
 }
 
-/* Protection is not for a child's VMA that is not registered for it; also not what was dormant in the parent. */
+/*
+ * Protection is not for a child's VMA that is not registered for it; also not what was dormant in
+ * the parent.
+ */
 static void drop_protection(struct forking *forking)
 {
 	struct page_tables *tables = &forking->child->tables;

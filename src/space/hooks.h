@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What src/space asks of userfaultfd, which lies above it: a table of functions, NULL in the machine until the first context is opened.
+ * What src/space asks of userfaultfd, which lies above it: a table of functions, NULL in the
+ * machine until the first context is opened.
  *
- * Events.  A call that a context wants to hear of prepares an event for each (it may fail), and when all is done hands the chain to
- * tell(), which lets the calling thread sleep until each has been read in turn.
+ * Events.  A call that a context wants to hear of prepares an event for each (it may fail), and
+ * when all is done hands the chain to tell(), which lets the calling thread sleep until each has
+ * been read in turn.
  */
 #ifndef QUIRE_SPACE_HOOKS_H
 #define QUIRE_SPACE_HOOKS_H
@@ -25,8 +27,10 @@ struct event_chain {
 
 struct userfault_hooks {
 	/*
-	 * A fault that `vma`'s context must hear of; flags: QUIRE_UFFD_PAGEFAULT_FLAG_*; kernel: on the process's behalf.  Lock for reading.
-	 * QUIRE_BLOCKED: the calling thread waits now (the caller looks at the entry again, and takes it back if it has changed);
+	 * A fault that `vma`'s context must hear of; flags: QUIRE_UFFD_PAGEFAULT_FLAG_*; kernel: on
+	 * the process's behalf.  Lock for reading.
+	 * QUIRE_BLOCKED: the calling thread waits now (the caller looks at the entry again, and
+	 * takes it back if it has changed);
 	 * QUIRE_BUS: there will be no report.
 	 */
 	enum quire_outcome (*fault)(struct quire_space *space, const struct vma *vma,
@@ -37,8 +41,9 @@ struct userfault_hooks {
 	bool (*sleep)(struct quire_machine *machine);
 
 	/*
-	 * Events, each for the contexts that asked for it.  0 or -NO_FRAMES; nothing is told yet.  Lock for writing.
-	 * fork(): for a VMA of the parent; *context: what the child's VMA is registered with, or NULL.
+	 * Events, each for the contexts that asked for it.  0 or -NO_FRAMES; nothing is told yet.
+	 * Lock for writing. fork(): for a VMA of the parent; *context: what the child's VMA is
+	 * registered with, or NULL.
 	 */
 	int (*fork)(struct quire_space *child, const struct vma *vma, struct event_chain *chain,
 		    struct quire_userfault **context);
@@ -49,7 +54,8 @@ struct userfault_hooks {
 	/* Frees a chain that will not be told. */
 	void (*abandon)(struct quire_machine *machine, struct event_chain *chain);
 	/*
-	 * The call is done, with this result: tells the chain.  No lock held.  Returns `error`, or -QUIRE_EINPROGRESS; then the thread's next call
+	 * The call is done, with this result: tells the chain.  No lock held.  Returns `error`, or
+	 * -QUIRE_EINPROGRESS; then the thread's next call
 	 * resumes.  resume(): whether this call is such a one; *error, *value and *made as above.
 	 */
 	int (*tell)(struct quire_machine *machine, struct event_chain *chain, int error,
@@ -57,8 +63,9 @@ struct userfault_hooks {
 	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
 
 	/*
-	 * Pages of the piece [*start, end) of `vma` are about to go (madvise).  Lock for writing.  While the call is made again, what lies before the piece
-	 * that was told last is done, and that one is told.  removed(): the call is over.
+	 * Pages of the piece [*start, end) of `vma` are about to go (madvise).  Lock for writing.
+	 * While the call is made again, what lies before the piece that was told last is done, and
+	 * that one is told.  removed(): the call is over.
 	 */
 	enum removing {
 		REMOVE_NOW,

@@ -107,6 +107,13 @@ int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end)
 	return error;
 }
 
+/* A thread that may not sleep would make the whole call again; so it waits for nothing. */
+void populate_further(struct quire_space *space, uint64_t start, uint64_t end)
+{
+	if (populate_mapped(space, start, end) == -QUIRE_EINPROGRESS)
+		space_hooks(space)->withdraw(space->machine);
+}
+
 /* The pages that hold [*address, *address + length): -EINVAL, the end wraps. */
 static int whole_pages(uint64_t *address, uint64_t length, uint64_t *end)
 {

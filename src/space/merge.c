@@ -34,7 +34,10 @@ static uint64_t identity(const struct vma *vma)
 	return atomic_load_explicit(&vma->anon, memory_order_relaxed);
 }
 
-/* Whether `next` goes on where `vma` ends, with the same flags but those in `whatever`; whoever they are registered with. */
+/*
+ * Whether `next` goes on where `vma` ends, with the same flags but those in `whatever`; whoever
+ * they are registered with.
+ */
 static bool goes_on(const struct vma *vma, const struct vma *next, uint64_t whatever)
 {
 	return vma->end == next->start && vma->index + vma_pages(vma) == next->index &&
@@ -116,8 +119,7 @@ void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end)
 	struct vma *next = vma_next(vma);
 
 	vma_resize(space, vma, vma->start, end);
-	if (next && continues(vma, next) &&
-	    (!identity(next) || identities_compatible(vma, next)))
+	if (next && continues(vma, next) && (!identity(next) || identities_compatible(vma, next)))
 		absorb_next(space, vma);
 }
 

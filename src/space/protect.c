@@ -161,7 +161,7 @@ int quire_mprotect(struct quire_space *space, uint64_t address, uint64_t length,
 		error = protect_range(space, &protection);
 		space_write_unlock(space);
 		/* As far as memory lasts. */
-		populate_mapped(space, protection.populate_start, protection.populate_end);
+		populate_further(space, protection.populate_start, protection.populate_end);
 	} while (goes_on(space, &protection, error));
 	return public_error(error);
 }

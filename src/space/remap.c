@@ -15,8 +15,9 @@
  * MREMAP_DONTUNMAP leaves the source mapped, and empty.
  *
  * MREMAP_FIXED without a change of size moves all VMAs of the range, holes in between left out, and
- * takes from the new place only what they cover.  Each VMA is a unit of work then.  One that is registered with userfaultfd
- * moves only if it is the range's only one; what has been moved before it stays.
+ * takes from the new place only what they cover.  Each VMA is a unit of work then.  One that is
+ * registered with userfaultfd moves only if it is the range's only one; what has been moved before
+ * it stays.
  *
  * A move that grows beyond what may be committed is refused when the new place has been unmapped
  * already, as on Linux.
@@ -103,7 +104,10 @@ static int reserve_tables(struct quire_space *space, struct move *move)
 	return table_reserve(space->machine, &move->tables, cost);
 }
 
-/* In the order in which they are told: what the move covers, the move, what it drops, and what it leaves. */
+/*
+ * In the order in which they are told: what the move covers, the move, what it drops, and what it
+ * leaves.
+ */
 static int announce(struct quire_space *space, struct move *move, struct event_chain *events)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
@@ -155,8 +159,8 @@ static void describe(struct move *move, const struct vma *vma)
 }
 
 /*
- * The new VMA merges as the registered one that it was, and only then is it not any more; as on Linux, with what it has
- * merged with.
+ * The new VMA merges as the registered one that it was, and only then is it not any more; as on
+ * Linux, with what it has merged with.
  */
 static void link_fresh(struct quire_space *space, const struct move *move)
 {
@@ -170,7 +174,10 @@ static void link_fresh(struct quire_space *space, const struct move *move)
 	}
 }
 
-/* The source stays where it is, without pages; one that has lost all of them holds nobody's any more. */
+/*
+ * The source stays where it is, without pages; one that has lost all of them holds nobody's any
+ * more.
+ */
 static void keep_source(struct quire_space *space, struct move *move)
 {
 	struct vma *vma = vma_find(space, move->from);
@@ -396,7 +403,10 @@ static int remap_range(struct quire_space *space, struct remap *remap)
 	return remap->new_length < remap->old_length ? shrink(space, remap) : 0;
 }
 
-/* What a unit that met no frame has announced is announced again; what several VMAs have moved before stays. */
+/*
+ * What a unit that met no frame has announced is announced again; what several VMAs have moved
+ * before stays.
+ */
 static int remap_and_reclaim(struct quire_space *space, struct remap *remap)
 {
 	unsigned tries = 0;
@@ -433,6 +443,6 @@ int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_lengt
 		return error;
 	*result = remap.result;
 	/* As far as memory lasts. */
-	populate_mapped(space, remap.populate_start, remap.populate_end);
+	populate_further(space, remap.populate_start, remap.populate_end);
 	return 0;
 }

@@ -162,8 +162,9 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 /* --- fault.c --- */
 
 /*
- * quire_fault(), and the same for an access that the kernel makes on the process's behalf.  unshare: a read that wants the page to
- * become this space's own, so that what is read can't change under a pin.
+ * quire_fault(), and the same for an access that the kernel makes on the process's behalf. unshare:
+ * a read that wants the page to become this space's own, so that what is read can't change under a
+ * pin.
  */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access, bool kernel, bool unshare);

@@ -62,7 +62,9 @@ bool place_free(const struct quire_space *space, uint64_t start, uint64_t end);
 struct vma *vma_merge(struct quire_space *space, struct vma *vma);
 /* Lets a VMA grow to `end`, over addresses where nothing is mapped, and merge with what follows. */
 void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end);
-/* Splits `vma` at `address`: `fresh`, from vma_new(), becomes the part in front of it, or behind. */
+/*
+ * Splits `vma` at `address`: `fresh`, from vma_new(), becomes the part in front of it, or behind.
+ */
 void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t address,
 		     struct vma *fresh);
 void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address,
@@ -118,6 +120,8 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
  * -QUIRE_ENOMEM.
  */
 int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end);
+/* The same after a call that is done whatever comes of it: as far as memory lasts, and nobody waits. */
+void populate_further(struct quire_space *space, uint64_t start, uint64_t end);
 
 /* --- advise_pages.c --- */
 

@@ -14,7 +14,10 @@ static bool reclaimable(const struct frame *frame)
 	       frame_mappings(frame) == 1;
 }
 
-/* What the kernel wrote counts for every process that maps the page; only a page of one process is free of it. */
+/*
+ * What the kernel wrote counts for every process that maps the page; only a page of one process is
+ * free of it.
+ */
 static bool lazily_freed(struct frame *frame)
 {
 	if (frame_has(frame, FRAME_DIRTY)) {
@@ -57,6 +60,15 @@ static void reclaim(struct cursor *cursor, struct frame *frame)
 	tables_resident(cursor->tables, RESIDENT_ANON, -1);
 }
 
+/* Poison counts as content that may be dropped, and there is nothing to wait for. */
+static void drop_poison(struct cursor *cursor, entry_t entry)
+{
+	if (!entry_is_marker(entry) || !(entry_marks(entry) & MARK_POISON))
+		return;
+	quire_assert(cursor_whole(cursor));
+	cursor_exchange(cursor, ENTRY_ABSENT);
+}
+
 void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
 	       struct gather *gather)
 {
@@ -67,6 +79,8 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 		entry_t entry = cursor_bottom(&cursor);
 		struct frame *frame;
 
+		if (aging == TABLE_LAZYFREE)
+			drop_poison(&cursor, entry);
 		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
 			continue;
 		quire_assert(cursor_whole(&cursor));

@@ -3,8 +3,8 @@
  * Copy: fork's work on the tables of one private VMA.
  *
  * Every page becomes shared by two entries, so neither may stay writable or exclusive; the next
- *write to either copies.  The child's entry starts old, keeps dirty (the content differs from what
- *any backing store has), and repeats everything else.
+ * write to either copies.  The child's entry starts old, keeps dirty (the content differs from what
+ * any backing store has), and repeats everything else.
  *
  *	parent   W X D A   ──▶   - - D A
  *	child    absent    ──▶   - - D -

@@ -3,9 +3,9 @@
  * The cursor: the only way to an entry.
  *
  * A cursor walks a range of addresses and stops at entries, with the lock of the table that holds
- *the entry taken.  It stops at the highest entry that lies wholly inside the range.  A table that
- *does is stopped at too; the operation handles it whole (moves it, say) or descends.  An absent
- *entry, or one that is only read, may reach beyond the range.
+ * the entry taken.  It stops at the highest entry that lies wholly inside the range.  A table that
+ * does is stopped at too; the operation handles it whole (moves it, say) or descends.  An absent
+ * entry, or one that is only read, may reach beyond the range.
  *
  *	range              [          ............          )
  *	level 2   |     table     |     absent     |     table     |
@@ -18,12 +18,12 @@
  *	}
  *
  * With a gather the cursor edits: on its way up it unlinks tables that have become empty, for which
- *the space's lock must be held for writing.  Without one it may still fill absent entries (faults
- *do, with the lock held for reading).
+ * the space's lock must be held for writing.  Without one it may still fill absent entries (faults
+ * do, with the lock held for reading).
  *
  * Tables are linked with their contents complete, by one store, under the lock of the table above.
- *They are unlinked under the space's lock for writing only, so that a descent by a reader needs no
- *locks on its way.
+ * They are unlinked under the space's lock for writing only, so that a descent by a reader needs no
+ * locks on its way.
  */
 #ifndef QUIRE_TABLE_CURSOR_H
 #define QUIRE_TABLE_CURSOR_H

@@ -32,7 +32,10 @@ void gather_flush(struct gather *gather)
 		.tag = tables->tag,
 		.start = gather->start,
 		.end = gather->end,
-		/* Adding 0 orders it behind the entries' changes: a CPU that enters now either is seen here, or sees those. */
+		/*
+		 * Adding 0 orders it behind the entries' changes: a CPU that enters now either is
+		 * seen here, or sees those.
+		 */
 		.cpus = atomic_fetch_add_explicit(&tables->cpus, 0, memory_order_acq_rel),
 		.tables = gather->unlinked != NULL,
 	};

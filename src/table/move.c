@@ -2,10 +2,11 @@
 /*
  * Move: mremap's work on the tables.
  *
- * What stands in an entry is taken out at the old address and put in at the new one, every bit kept.  Where old and new are aligned alike, whole tables change their place by one entry.
+ * What stands in an entry is taken out at the old address and put in at the new one, every bit
+ * kept.  Where old and new are aligned alike, whole tables change their place by one entry.
  *
- * Markers move as runs: a stretch of equal ones, at whatever levels they stand, is taken out first and then put in again at the highest
- * entries that fit its new place.
+ * Markers move as runs: a stretch of equal ones, at whatever levels they stand, is taken out first
+ * and then put in again at the highest entries that fit its new place.
  */
 #include "table/cursor.h"
 
@@ -47,8 +48,9 @@ static unsigned descend(struct cursor *cursor, uint64_t shift)
 }
 
 /*
- * Each table of the source that is gone through reaches into at most two tables of its level at the destination; the paths to the ends of
- * the range and of each run of markers are bounded by the levels.  Cutting the source changes none of it.
+ * Each table of the source that is gone through reaches into at most two tables of its level at the
+ * destination; the paths to the ends of the range and of each run of markers are bounded by the
+ * levels.  Cutting the source changes none of it.
  */
 unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length)
 {

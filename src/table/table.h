@@ -131,20 +131,30 @@ void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, unsign
 void table_unguard(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
 
 /*
- * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, and with `unpopulated` leaves a marker on what is absent; the
- * cost is for that.  Leaves must not reach beyond the range.
+ * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, and with
+ * `unpopulated` leaves a marker on what is absent; the cost is for that.  Leaves must not reach
+ * beyond the range.
  */
 unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end);
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
 			 struct table_reserve *reserve, struct gather *gather);
-/* Takes the protection away; leaves get back what `allow` and their page permit.  Cut the edges first. */
+/*
+ * Takes the protection away; leaves get back what `allow` and their page permit.  Cut the edges
+ * first.
+ */
 void table_write_release(struct page_tables *tables, uint64_t start, uint64_t end,
 			 struct table_permissions allow, struct gather *gather);
 
-/* The same for memory that has never been registered at its place, after a fork or move: guard and poison markers forget it too. */
+/*
+ * The same for memory that has never been registered at its place, after a fork or move: guard and
+ * poison markers forget it too.
+ */
 void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct table_permissions allow, struct gather *gather);
-/* Protection that lay dormant is in force again: protected leaves that have become writable meanwhile lose that. */
+/*
+ * Protection that lay dormant is in force again: protected leaves that have become writable
+ * meanwhile lose that.
+ */
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct gather *gather);
 
@@ -206,18 +216,18 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		   const struct table_leaf *leaf, struct table_reserve *reserve,
 		   struct gather *gather);
 /*
- * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is exclusive or its frame has no other
- * holder, makes it exclusive, and for a write writable, young and dirty.  If it must be copied, takes a reference to its frame
- * for that time.
+ * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
+ * exclusive or its frame has no other holder, makes it exclusive, and for a write writable, young
+ * and dirty.  If it must be copied, takes a reference to its frame for that time.
  */
 enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write);
 
 /*
- * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page: without); else NULL.  Sets
- * dirty for a write, but not young: the process has not used the entry.  With `exclusive`, a page that is not this entry's alone
- * won't do (other than the zero page).
+ * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page:
+ * without); else NULL.  Sets dirty for a write, but not young: the process has not used the entry.
+ * With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
  */
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
 			      bool exclusive);

@@ -2,11 +2,13 @@
 /*
  * Write protection by userfaultfd.
  *
- * A protected page has a leaf with a bit and without write permission.  Where no page is, a marker says it instead, at the highest entry that
- * the range covers: protecting an empty terabyte takes a handful of entries.  Guard and poison markers say all there is to say
- * about their span, and are left alone.
+ * A protected page has a leaf with a bit and without write permission.  Where no page is, a marker
+ * says it instead, at the highest entry that the range covers: protecting an empty terabyte takes a
+ * handful of entries.  Guard and poison markers say all there is to say about their span, and are
+ * left alone.
  *
- * QUIRE_FAULT_NO_WP_FLUSH builds a core that forgets to flush what it protects, to show that tests/test_userfault_stress.c notices.
+ * QUIRE_FAULT_NO_WP_FLUSH builds a core that forgets to flush what it protects, to show that
+ * tests/test_userfault_stress.c notices.
  */
 #include "table/cursor.h"
 

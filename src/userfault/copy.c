@@ -2,8 +2,9 @@
 /*
  * COPY, ZEROPAGE, CONTINUE and POISON: putting something where nothing is, page by page.
  *
- * The destination must lie in one registered VMA.  A page that is there, or comes to be there, ends the call with -EEXIST; what was
- * done before stays, and then the error is -EAGAIN and the output field tells how far.  Waiters in what was done are woken.
+ * The destination must lie in one registered VMA.  A page that is there, or comes to be there, ends
+ * the call with -EEXIST; what was done before stays, and then the error is -EAGAIN and the output
+ * field tells how far.  Waiters in what was done are woken.
  */
 #include "userfault/userfault.h"
 
@@ -20,7 +21,10 @@ struct filling {
 	struct quire_space *source_space; /* NULL: `source` is a host pointer */
 };
 
-/* The VMA that the destination may be put in, which is made ready for pages even if it may not; lock for reading. */
+/*
+ * The VMA that the destination may be put in, which is made ready for pages even if it may not;
+ * lock for reading.
+ */
 static int find_destination(const struct filling *filling, struct vma **vma)
 {
 	*vma = vma_find(filling->space, filling->start);
@@ -43,7 +47,10 @@ static int check_destination(const struct filling *filling)
 	return error;
 }
 
-/* Installs a leaf over nothing, a page also over any marker.  leaf->frame is used up only on success. */
+/*
+ * Installs a leaf over nothing, a page also over any marker.  leaf->frame is used up only on
+ * success.
+ */
 static int install(struct filling *filling, uint64_t page, struct table_leaf *leaf)
 {
 	struct quire_space *space = filling->space;

@@ -2,8 +2,9 @@
 /*
  * What src/space asks of userfaultfd: reports of faults, and events.
  *
- * Events are told one after the other, each to one context, by the thread whose call caused them; it sleeps until a reader has taken the message, or
- * the context is closed, or a signal comes.  From the moment an event is prepared until it is read its context answers -EAGAIN to whoever
+ * Events are told one after the other, each to one context, by the thread whose call caused them;
+ * it sleeps until a reader has taken the message, or the context is closed, or a signal comes.
+ * From the moment an event is prepared until it is read its context answers -EAGAIN to whoever
  * would change memory (`changing`).
  */
 #include "userfault/userfault.h"
@@ -258,7 +259,8 @@ static bool resume(struct quire_machine *machine, int *error, uint64_t *value, v
 }
 
 /*
- * `announced` remembers where the thread has got to while its call is made again: what lies below is done, and what begins there has been told.
+ * `announced` remembers where the thread has got to while its call is made again: what lies below
+ * is done, and what begins there has been told.
  * Only what is left of that piece's VMA is done then; the rest is told again.
  */
 static enum removing announce_remove(struct quire_machine *machine, const struct vma *vma,

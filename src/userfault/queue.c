@@ -2,8 +2,8 @@
 /*
  * Threads that wait, in the order in which they came.
  *
- * A waker takes the thread out of its queue and clears `asleep`, after which the thread may run on, and be gone; the last thing it does is to wake
- * whoever sleeps at that address.
+ * A waker takes the thread out of its queue and clears `asleep`, after which the thread may run on,
+ * and be gone; the last thing it does is to wake whoever sleeps at that address.
  */
 #include "userfault/userfault.h"
 

@@ -2,9 +2,10 @@
 /*
  * REGISTER and UNREGISTER.
  *
- * A range is registered VMA by VMA; holes in it are fine, as long as it meets one VMA.  Registering again replaces the mode.  Protection that is
- * in the tables stays there dormant while the mode lacks WP, even when such memory is unregistered.  Unregistering what is registered for WP
- * drops it.
+ * A range is registered VMA by VMA; holes in it are fine, as long as it meets one VMA.  Registering
+ * again replaces the mode.  Protection that is in the tables stays there dormant while the mode
+ * lacks WP, even when such memory is unregistered. Unregistering what is registered for WP drops
+ * it.
  */
 #include "userfault/userfault.h"
 
@@ -36,7 +37,9 @@ static int check_range(const struct quire_userfault *context, struct quire_space
 	return 0;
 }
 
-/* Leaves that were written to while their protection lay dormant lose the write permission again. */
+/*
+ * Leaves that were written to while their protection lay dormant lose the write permission again.
+ */
 static void revive(struct quire_space *space, uint64_t start, uint64_t end)
 {
 	struct gather gather;
@@ -56,7 +59,9 @@ static void drop_protection(struct quire_space *space, const struct vma *vma, ui
 	gather_end(&gather);
 }
 
-/* The piece's registration becomes `userfault` with `flags`.  0 or what vma_change_prepare() says. */
+/*
+ * The piece's registration becomes `userfault` with `flags`.  0 or what vma_change_prepare() says.
+ */
 static int change_piece(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 			struct quire_userfault *userfault, uint64_t flags)
 {
@@ -70,7 +75,9 @@ static int change_piece(struct quire_space *space, struct vma *vma, uint64_t sta
 	};
 	int error;
 
-	/* Where all that is asked for is registered already, nothing changes, also if it is more. */
+	/*
+	 * Where all that is asked for is registered already, nothing changes, also if it is more.
+	 */
 	if (vma->userfault == userfault && (vma->flags & flags) == flags)
 		return 0;
 	error = vma_change_prepare(space, &change);

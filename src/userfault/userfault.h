@@ -2,13 +2,15 @@
 /*
  * userfaultfd contexts, as the files of src/userfault see them.
  *
- * A context belongs to one address space and is registered with some of its VMAs.  Threads wait in its queues:
+ * A context belongs to one address space and is registered with some of its VMAs.  Threads wait in
+ * its queues:
  *
  *	faults     a page fault whose message has not been read
  *	waiting    one whose message has
  *	events     an event that has not been read; reading it wakes the thread
  *
- * Locks: `queue` = machine->userfault_lock, a short lock, taken under everything but the frame and slab locks; `space` = the space's lock.
+ * Locks: `queue` = machine->userfault_lock, a short lock, taken under everything but the frame and
+ * slab locks; `space` = the space's lock.
  */
 #ifndef QUIRE_USERFAULT_USERFAULT_H
 #define QUIRE_USERFAULT_USERFAULT_H
@@ -75,7 +77,10 @@ extern const struct userfault_hooks userfault_hooks;
 
 /* --- the requests; arguments as in ioctl --- */
 
-/* What a request on memory needs: 0, -EAGAIN (an event is unread) or -ESRCH; then *space is the context's. */
+/*
+ * What a request on memory needs: 0, -EAGAIN (an event is unread) or -ESRCH; then *space is the
+ * context's.
+ */
 int context_enter(struct quire_userfault *context, struct quire_space **space);
 
 int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api);
@@ -90,10 +95,15 @@ int userfault_continue(struct quire_userfault *context, struct quire_uffdio_cont
 int userfault_poison(struct quire_userfault *context, struct quire_uffdio_poison *request);
 int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *request);
 
-/* Unregisters every VMA of the context; the space's lock is held for writing.  Allocates nothing. */
+/*
+ * Unregisters every VMA of the context; the space's lock is held for writing.  Allocates nothing.
+ */
 void unregister_all(struct quire_userfault *context, struct quire_space *space);
 
-/* Whether [start, start + length) is a range that a request may name: whole pages, not empty, inside the address space. */
+/*
+ * Whether [start, start + length) is a range that a request may name: whole pages, not empty,
+ * inside the address space.
+ */
 static inline bool range_valid(const struct quire_space *space, uint64_t start, uint64_t length)
 {
 	return page_aligned(start) && page_aligned(length) && length > 0 &&

@@ -2,7 +2,8 @@
 /*
  * WRITEPROTECT, set and clear.
  *
- * VMA by VMA: at the first one that is not registered for write protection the call stops with -ENOENT, and those before it stay changed; holes are passed
+ * VMA by VMA: at the first one that is not registered for write protection the call stops with
+ * -ENOENT, and those before it stay changed; holes are passed
  * over.  Any context of the space may do it, whoever registered the memory.
  */
 #include "userfault/userfault.h"

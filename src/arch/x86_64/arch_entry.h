@@ -3,8 +3,8 @@
  * x86_64: the entry format, 4 levels of 4K tables.
  *
  * A level is a number: entries of level 0 translate 4K, of level 1 2M, of level 2 1G, of level 3
- *512G.  Everything here is a pure function of a 64-bit entry and its level; reading and writing
- *entries in memory is src/table's business.
+ * 512G.  Everything here is a pure function of a 64-bit entry and its level; reading and writing
+ * entries in memory is src/table's business.
  *
  * What the hardware walks (P = 1):
  *
@@ -12,14 +12,14 @@
  *	 XD   0     sd   0     ex  frame number  so uw sp  0  PS D A 0 0 U W P
  *
  * with the software bits sd = saved dirty, ex = exclusive, so = soft-dirty, uw = userfaultfd write
- *protection, sp = special. A leaf that its VMA allows no access to keeps this layout with P = 0 and
- *bit 8 set, and is a leaf to everyone but the hardware.
+ * protection, sp = special. A leaf that its VMA allows no access to keeps this layout with P = 0
+ * and bit 8 set, and is a leaf to everyone but the hardware.
  *
  * What it does not (P = 0, bit 8 = 0): all zero is absent; otherwise bits 3..1 say what it is (1:
- *marker), and a marker's content stands in bits 15..12.
+ * marker), and a marker's content stands in bits 15..12.
  *
  * The encoding W = 0, D = 1 belongs to shadow stacks; so a leaf that loses write permission parks
- *its dirty bit in sd, and gets it back with the permission.
+ * its dirty bit in sd, and gets it back with the permission.
  */
 #ifndef QUIRE_ARCH_ENTRY_H
 #define QUIRE_ARCH_ENTRY_H
