@@ -134,33 +134,32 @@ missing_shootdown() { # DIRECTORY
 
 # Random operations, one test a seed.  The kernel works some things off in batches, which a script
 # cannot see coming (docs/differences.md); a difference of the library's comes again.
-random() { # FIRST-SEED LAST-SEED PROGRAM [OPTION...]
-	local seed status try log=$work/random first=$1 last=$2
-	shift 2
+random() { # SCRIPT FIRST-SEED LAST-SEED PROGRAM [OPTION...]
+	local seed status try log=$work/random script=tests/random/$1.lua first=$2 last=$3
+	shift 3
 	for seed in $(seq "$first" "$last"); do
 		for try in 1 2 3; do
-			timeout 120 "$@" tests/random/anonymous.lua -- "$seed" >"$log" 2>&1
+			timeout 120 "$@" "$script" -- "$seed" >"$log" 2>&1
 			status=$?
 			if [ $status -ne 3 ]; then break; fi
 			cp "$log" "$log.$try"
 		done
 		case $status in
 		0)
-			echo "ok - random operations, seed $seed"
+			echo "ok - $script, seed $seed"
 			if [ "$try" -gt 1 ]; then
 				echo "note: seed $seed differed, and did not when run again"
 				grep -aE '^  |differ' "$log.1" | sed 's/^/note:   /'
 			fi
 			;;
 		77)
-			echo "ok - random operations # SKIP $(tail -n 1 "$log")"
+			echo "ok - $script # SKIP $(tail -n 1 "$log")"
 			return
 			;;
 		*)
-			echo "not ok - random operations, seed $seed: status $status"
+			echo "not ok - $script, seed $seed: status $status"
 			sed 's/^/# /' "$log"
-			echo "# again: $* tests/random/anonymous.lua -- $seed"
-			echo "# what it needs: scripts/minimise.sh $seed"
+			echo "# again: $* $script -- $seed"
 			;;
 		esac
 	done
@@ -182,9 +181,12 @@ if have_scenarios build; then
 	section "scenarios, library against Linux" scenarios build/quire run --on both
 	section "scenarios, 40 of the allocations failing, one a run" \
 		scenarios build/quire run --fail-sweep 40
-	section "random operations, library against Linux" random 1 40 build/quire run --on both
+	section "random operations, library against Linux" \
+		random anonymous 1 40 build/quire run --on both
+	section "random operations with userfaultfd, library against Linux" \
+		random userfault 1 24 build/quire run --on both
 	section "random operations, 20 of the allocations failing, one a run" \
-		random 1 5 build/quire run --fail-sweep 20
+		random anonymous 1 5 build/quire run --fail-sweep 20
 fi
 
 if command -v clang >/dev/null; then
@@ -201,7 +203,9 @@ for sanitizer in asan-ubsan tsan; do
 		section "scenarios on the library, $sanitizer" \
 			scenarios build-$sanitizer/quire run --on quire
 		section "random operations on the library, $sanitizer" \
-			random 41 50 $fixed_layout build-$sanitizer/quire run --on quire
+			random anonymous 41 50 $fixed_layout build-$sanitizer/quire run --on quire
+		section "random operations with userfaultfd, $sanitizer" \
+			random userfault 41 50 $fixed_layout build-$sanitizer/quire run --on quire
 	fi
 done
 section "build without assertions" build release

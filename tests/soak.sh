@@ -19,7 +19,7 @@ seconds=${1:-3600}
 seed=${2:-$(date +%s)}
 SECONDS=0 # make passes on a variable of that name
 operations=300
-script=tests/random/anonymous.lua
+script=
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'seconds=0' INT TERM
@@ -58,7 +58,7 @@ compare() {
 		if [ "$try" -gt 1 ]; then noise=$((noise + 1)); fi
 		;;
 	77) skipped=$((skipped + 1)) ;;
-	*) failed "${command[@]}" "   (scripts/minimise.sh $seed)" ;;
+	*) failed "${command[@]}" ;;
 	esac
 }
 
@@ -75,7 +75,7 @@ sweep() { # PLACES COMMAND...
 
 units() {
 	local build name
-	export QUIRE_SEED=$seed
+	export QUIRE_SEED=$seed QUIRE_STRESS_SECONDS=60
 	for build in build build-asan-ubsan build-tsan; do
 		while read -r name && ! up; do
 			programs=$((programs + 1))
@@ -89,8 +89,10 @@ for scenario in scenarios/*.lua; do
 done
 until up; do
 	if [ $((rounds % 20)) -eq 0 ]; then units; fi
+	script=tests/random/anonymous.lua
+	if [ $((rounds % 2)) -eq 1 ]; then script=tests/random/userfault.lua; fi
 	compare
-	if [ $((rounds % 5)) -eq 0 ]; then sweep 0 build/quire "$script" -- "$seed" 100; fi
+	if [ $((rounds % 6)) -eq 0 ]; then sweep 0 build/quire "$script" -- "$seed" 100; fi
 	if [ $((rounds % 5)) -eq 1 ]; then
 		run $fixed_layout timeout 300 build-asan-ubsan/quire run "$script" -- "$seed" $operations ||
 			failed build-asan-ubsan/quire run "$script" -- "$seed" $operations
