@@ -102,11 +102,20 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 	return advise_pages(space, vma, start, end, advising->advice, gather);
 }
 
+/* Whether what was to be removed has been unmapped while the call waited: that ends it. */
+static bool told_of_nothing(struct quire_space *space)
+{
+	const struct userfault_hooks *hooks = space_hooks(space);
+	uint64_t told = hooks ? hooks->told(space->machine) : 0;
+
+	return told && !vma_holds(vma_find(space, told), told);
+}
+
 /* Lock held for writing. */
 static int advise_range(struct quire_space *space, struct advising *advising)
 {
 	struct gather gather;
-	int error = 0;
+	int error = told_of_nothing(space) ? -QUIRE_ENOMEM : 0;
 
 	gather_begin(&gather, &space->tables);
 	while (!error && advising->position < advising->end) {

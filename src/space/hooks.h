@@ -73,6 +73,8 @@ struct userfault_hooks {
 		REMOVE_WAIT
 	} (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t *start,
 		    uint64_t end);
+	/* Where the piece begins that the call has told of and waited for; 0: none. */
+	uint64_t (*told)(struct quire_machine *machine);
 	void (*removed)(struct quire_machine *machine);
 
 	/* The space is going. */

@@ -295,6 +295,13 @@ static enum removing announce_remove(struct quire_machine *machine, const struct
 	return REMOVE_WAIT;
 }
 
+static uint64_t removal_told(struct quire_machine *machine)
+{
+	const struct quire_thread *thread = current_thread(machine);
+
+	return thread ? thread->announced : 0;
+}
+
 static void removed(struct quire_machine *machine)
 {
 	struct quire_thread *thread = current_thread(machine);
@@ -329,6 +336,7 @@ const struct userfault_hooks userfault_hooks = {
 	.tell = tell,
 	.resume = resume,
 	.remove = announce_remove,
+	.told = removal_told,
 	.removed = removed,
 	.gone = space_gone,
 };
