@@ -25,6 +25,8 @@ enum state { EMPTY, GUARD, OWN };
 struct model_page {
 	enum state state;
 	bool writable;
+	bool exclusive;
+	bool protected; /* by userfaultfd, with or without a page */
 	struct frame *frame;
 };
 
@@ -138,7 +140,8 @@ static void install(struct world *world, uint64_t page)
 				  &gather));
 	gather_end(&gather);
 	assert_int_equal(reserve.count, 0);
-	world->page[page] = (struct model_page){OWN, true, leaf.frame};
+	world->page[page] = (struct model_page){
+		.state = OWN, .writable = true, .exclusive = true, .frame = leaf.frame};
 }
 
 static void operate_zap(struct world *world, uint64_t from, uint64_t to)
@@ -189,7 +192,46 @@ static void operate_protect(struct world *world, uint64_t from, uint64_t to, boo
 		      write ? read_write : read_only, &gather);
 	gather_end(&gather);
 	for (uint64_t i = from; i < to; i++)
-		world->page[i].writable = write && world->page[i].state == OWN;
+		world->page[i].writable = write && world->page[i].state == OWN &&
+					  world->page[i].exclusive && !world->page[i].protected;
+}
+
+static void operate_write_protect(struct world *world, uint64_t from, uint64_t to)
+{
+	struct table_reserve reserve = {0};
+	struct gather gather;
+
+	assert_int_equal(table_reserve(world->fixture.machine, &reserve,
+				       table_write_protect_cost(&world->tables, address_of(from),
+								address_of(to))),
+			 0);
+	gather_begin(&gather, &world->tables);
+	table_write_protect(&world->tables, address_of(from), address_of(to), true, &reserve,
+			    &gather);
+	gather_end(&gather);
+	table_unreserve(world->fixture.machine, &reserve);
+	for (uint64_t i = from; i < to; i++) {
+		world->page[i].protected |= world->page[i].state != GUARD;
+		world->page[i].writable = false;
+	}
+}
+
+static void operate_write_release(struct world *world, uint64_t from, uint64_t to)
+{
+	struct gather gather;
+
+	cut(world, address_of(from));
+	cut(world, address_of(to));
+	gather_begin(&gather, &world->tables);
+	table_write_release(&world->tables, address_of(from), address_of(to), read_write, &gather);
+	gather_end(&gather);
+	for (uint64_t i = from; i < to; i++) {
+		struct model_page *page = &world->page[i];
+
+		if (page->protected && page->state == OWN)
+			page->writable = page->exclusive;
+		page->protected = false;
+	}
 }
 
 static void operate_move(struct world *world, uint64_t from, uint64_t to, uint64_t pages)
@@ -231,7 +273,10 @@ static void expect_page(const struct table_run *run, uint64_t page, const struct
 						      [GUARD] = QUIRE_ENTRY_GUARD,
 						      [OWN] = QUIRE_ENTRY_LEAF};
 
-	assert_int_equal(run->kind, kinds[model->state]);
+	assert_int_equal(run->kind, model->state == EMPTY && model->protected
+					    ? QUIRE_ENTRY_MARKER
+					    : kinds[model->state]);
+	assert_int_equal(run->uffd_wp, model->protected);
 	if (model->state != OWN)
 		return;
 	assert_ptr_equal(run->frame + (address_of(page) - run->start) / PAGE_SIZE, model->frame);
@@ -269,7 +314,7 @@ static void operate_copy(struct world *world)
 	gather_end(&gather);
 	table_unreserve(world->fixture.machine, &reserve);
 	for (uint64_t i = 0; i < WINDOW_PAGES; i++) {
-		world->page[i].writable = false;
+		world->page[i].writable = world->page[i].exclusive = false;
 		if (world->page[i].state == OWN)
 			assert_int_equal(frame_mappings(world->page[i].frame), 2);
 	}
@@ -280,12 +325,12 @@ static void operate_copy(struct world *world)
 	for (uint64_t i = 0; i < WINDOW_PAGES; i++) {
 		struct table_snapshot snapshot;
 
-		if (world->page[i].state != OWN)
+		if (world->page[i].state != OWN || world->page[i].protected)
 			continue;
 		table_probe(&world->tables, address_of(i), &snapshot);
 		assert_int_equal(table_reuse(&world->tables, address_of(i), &snapshot, true),
 				 TABLE_REUSED);
-		world->page[i].writable = true;
+		world->page[i].writable = world->page[i].exclusive = true;
 	}
 }
 
@@ -305,7 +350,7 @@ static void operate_at_random(struct world *world)
 		if (from + pages > WINDOW_PAGES)
 			from = WINDOW_PAGES - pages;
 	}
-	switch (random_below(random, 8)) {
+	switch (random_below(random, 11)) {
 	case 0:
 		operate_zap(world, from, from + pages);
 		break;
@@ -323,6 +368,13 @@ static void operate_at_random(struct world *world)
 		operate_move(world, from, random_below(random, WINDOW_PAGES - pages + 1), pages);
 		break;
 	case 6:
+	case 7:
+		operate_write_protect(world, from, from + pages);
+		break;
+	case 8:
+		operate_write_release(world, from, from + pages);
+		break;
+	case 9:
 		if (random_below(random, 8) == 0)
 			operate_copy(world);
 		break;
