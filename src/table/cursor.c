@@ -57,7 +57,7 @@ bool cursor_begin(struct cursor *cursor, struct page_tables *tables, uint64_t st
 	quire_assert(page_aligned(start) && page_aligned(end) && start < end);
 	quire_assert(!gather || tables->written);
 	cursor->tables = tables;
-	cursor->start = cursor->address = start;
+	cursor->address = start;
 	cursor->end = end;
 	cursor->gather = gather;
 	stand_in(cursor, tables->root, ARCH_LEVELS - 1);

@@ -33,7 +33,7 @@
 
 struct cursor {
 	struct page_tables *tables;
-	uint64_t start, end;		 /* the range */
+	uint64_t end;			 /* of the range */
 	uint64_t address;		 /* where the entry begins, or the range inside it */
 	unsigned level;			 /* of the entry */
 	struct frame *table;		 /* that holds the entry; locked */
@@ -164,6 +164,9 @@ static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t le
 	return atomic_compare_exchange_strong_explicit(cursor->slot, was, leaf,
 						       memory_order_acq_rel, memory_order_acquire);
 }
+
+/* Write-protects the leaf at the cursor, which was `was` when last read (wp.c). */
+void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather);
 
 static inline struct frame *leaf_frame(struct page_tables *tables, entry_t leaf)
 {

@@ -33,36 +33,15 @@ static unsigned traits_of(entry_t entry, unsigned level)
 	return traits;
 }
 
-/* An entry that the range covers in part becomes a table on the way to the edge. */
+/* Either edge may cut a marker or what is absent. */
 static unsigned edge_cost(struct page_tables *tables, uint64_t address)
 {
-	struct cursor cursor;
-	unsigned cost = 0;
-
-	if (address >= table_address_end())
-		return 0;
-	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
-	if (!entry_is_leaf(cursor_entry(&cursor), cursor.level))
-		cost = levels_misaligned(address, cursor.level);
-	cursor_end(&cursor);
-	return cost;
+	return table_cut_cost(tables, address) + table_fill_cost(tables, address);
 }
 
 unsigned table_scan_cost(struct page_tables *tables, uint64_t start, uint64_t end, bool anywhere)
 {
 	return edge_cost(tables, start) + edge_cost(tables, end) + (anywhere ? ARCH_LEVELS - 1 : 0);
-}
-
-static void protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
-{
-	entry_t is;
-
-	quire_assert(cursor_whole(cursor));
-	do
-		is = entry_set_uffd_wp(entry_forbid_write(was), true);
-	while (!cursor_update(cursor, &was, is));
-	if (entry_writable(was))
-		gather_span(gather, cursor->address, cursor_reach(cursor));
 }
 
 /* Pushes the entry down to where it lies in the range. */
@@ -77,7 +56,7 @@ static void protect(struct cursor *cursor, entry_t entry, struct gather *gather)
 	unsigned marks = entry_is_marker(entry) ? entry_marks(entry) : 0;
 
 	if (entry_is_leaf(entry, cursor->level))
-		protect_leaf(cursor, entry, gather);
+		cursor_protect_leaf(cursor, entry, gather);
 	else
 		cursor_exchange(cursor, entry_make_marker(marks | MARK_UFFD_WP));
 }

@@ -103,6 +103,8 @@ bool table_root_range_valid(unsigned first, unsigned count, uint64_t highest);
  * start. */
 unsigned table_cut_cost(struct page_tables *tables, uint64_t address);
 void table_cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve);
+/* Tables on the way to `address`, where nothing stands that reaches over it. */
+unsigned table_fill_cost(struct page_tables *tables, uint64_t address);
 
 /* Makes every entry absent, and drops what it held.  Tables that become empty go. */
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);

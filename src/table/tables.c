@@ -90,10 +90,10 @@ void table_root_free(struct quire_machine *machine, struct frame *root)
 }
 
 /*
- * A marker that holds `address` other than at its start must become a table, and so must that
- * table's entry, down to the level that the address is aligned to.
+ * What ends the path to `address` must become a table if the address cuts it in two, and so must
+ * that table's entry, down to the level that the address is aligned to.
  */
-unsigned table_cut_cost(struct page_tables *tables, uint64_t address)
+static unsigned path_cost(struct page_tables *tables, uint64_t address, bool absent)
 {
 	struct cursor cursor;
 	unsigned cost = 0;
@@ -101,10 +101,20 @@ unsigned table_cut_cost(struct page_tables *tables, uint64_t address)
 	if (address >= table_address_end())
 		return 0;
 	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
-	if (!entry_is_absent(cursor_entry(&cursor)))
+	if (entry_is_absent(cursor_entry(&cursor)) == absent)
 		cost = levels_misaligned(address, cursor.level);
 	cursor_end(&cursor);
 	return cost;
+}
+
+unsigned table_cut_cost(struct page_tables *tables, uint64_t address)
+{
+	return path_cost(tables, address, false);
+}
+
+unsigned table_fill_cost(struct page_tables *tables, uint64_t address)
+{
+	return path_cost(tables, address, true);
 }
 
 void table_cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve)

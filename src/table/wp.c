@@ -12,30 +12,16 @@
  */
 #include "table/cursor.h"
 
-/* An absent entry that the range covers in part must become a table, on the way to either edge. */
-static unsigned edge_cost(struct page_tables *tables, uint64_t address)
-{
-	struct cursor cursor;
-	unsigned cost = 0;
-
-	if (address >= table_address_end())
-		return 0;
-	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
-	if (entry_is_absent(cursor_entry(&cursor)))
-		cost = levels_misaligned(address, cursor.level);
-	cursor_end(&cursor);
-	return cost;
-}
-
 unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end)
 {
-	return edge_cost(tables, start) + edge_cost(tables, end);
+	return table_fill_cost(tables, start) + table_fill_cost(tables, end);
 }
 
-static void protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
+void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
 {
 	entry_t is;
 
+	quire_assert(cursor_whole(cursor));
 	do
 		is = entry_set_uffd_wp(entry_forbid_write(was), true);
 	while (was != is && !cursor_update(cursor, &was, is));
@@ -57,8 +43,7 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 		entry_t entry = cursor_bottom(&cursor);
 
 		if (entry_is_leaf(entry, cursor.level)) {
-			quire_assert(cursor_whole(&cursor));
-			protect_leaf(&cursor, entry, gather);
+			cursor_protect_leaf(&cursor, entry, gather);
 		} else if (entry_is_absent(entry) && unpopulated) {
 			while (!cursor_whole(&cursor))
 				cursor_push_down(&cursor, reserve);
@@ -130,6 +115,6 @@ void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end
 		entry_t entry = cursor_bottom(&cursor);
 
 		if (entry_is_leaf(entry, cursor.level) && entry_uffd_wp(entry))
-			protect_leaf(&cursor, entry, gather);
+			cursor_protect_leaf(&cursor, entry, gather);
 	}
 }
