@@ -285,6 +285,7 @@ char *library_verify_range(struct process *process, uint64_t start, uint64_t end
 
 static const char *const stat_names[] = {
 	"frames",  "frames_free", "frames_table", "frames_slab", "frames_anon",
+	"frames_shmem", "frames_file", "frames_node",
 	"spaces",  "faults",	  "faults_zero",  "faults_copy", "faults_reuse",
 	"flushes", "allocations", "tlb_walks",	  "tlb_refused",
 };
@@ -305,7 +306,8 @@ unsigned library_stats(struct target *target, const char *const **names, const u
 	}
 	const uint64_t stats[STATS] = {
 		core.frames,	  core.frames_free,  core.frames_table, core.frames_slab,
-		core.frames_anon, core.spaces,	     core.faults,	core.faults_zero,
+		core.frames_anon, core.frames_shmem, core.frames_file,	core.frames_node,
+		core.spaces,	     core.faults,	core.faults_zero,
 		core.faults_copy, core.faults_reuse, core.flushes,	core.allocations,
 		cpus.walks,	  cpus.faults,
 	};

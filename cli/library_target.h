@@ -14,7 +14,7 @@
 #include "soft/soft.h"
 #include "target.h"
 
-#define LIBRARY_STATS_MAX 16
+#define LIBRARY_STATS_MAX 32
 
 struct thread {
 	struct process *process;

@@ -69,7 +69,7 @@ static void zap(struct page_tables *tables, uint64_t start, uint64_t end)
 	struct gather gather;
 
 	gather_begin(&gather, tables);
-	table_zap(tables, start, end, &gather);
+	table_zap(tables, start, end, ZAP_ALL, &gather);
 	gather_end(&gather);
 }
 
@@ -310,7 +310,7 @@ static void operate_copy(struct world *world)
 	assert_int_equal(
 		table_reserve(world->fixture.machine, &reserve, (unsigned)world->tables.frames), 0);
 	gather_begin(&gather, &world->tables);
-	table_copy(&world->tables, &world->child, WINDOW, WINDOW_END, &reserve, &gather);
+	table_copy(&world->tables, &world->child, WINDOW, WINDOW_END, false, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(world->fixture.machine, &reserve);
 	for (uint64_t i = 0; i < WINDOW_PAGES; i++) {

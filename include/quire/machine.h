@@ -32,7 +32,9 @@ struct quire_machine_config {
 
 	uint64_t commit_limit; /* bytes that one private writable mapping may have unless NORESERVE;
 				  0: all memory */
-	uint32_t max_maps;     /* VMAs an address space may have; 0: 65530, as on Linux */
+	bool no_fault_around; /* a read fault on an object maps its page alone, not its neighbours that
+				  are in memory too (Linux: fault_around_bytes) */
+	uint32_t max_maps;    /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
 	 * Called when no frame is free, with no lock held, at most 16 times for one unit of work;
@@ -66,6 +68,9 @@ struct quire_machine_counters {
 	uint64_t frames_table; /* page tables, roots included */
 	uint64_t frames_slab;  /* small objects of Quire's own */
 	uint64_t frames_anon;  /* anonymous memory */
+	uint64_t frames_shmem; /* shared memory */
+	uint64_t frames_file;  /* pages of other objects */
+	uint64_t frames_node;  /* what finds the pages of objects */
 	uint64_t spaces;
 	uint64_t faults;       /* quire_fault() calls that found something to do */
 	uint64_t faults_zero;  /* ... and mapped the zero page */

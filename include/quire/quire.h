@@ -7,6 +7,7 @@
 #include <quire/errno.h>
 #include <quire/fault.h>
 #include <quire/machine.h>
+#include <quire/object.h>
 #include <quire/report.h>
 #include <quire/scan.h>
 #include <quire/space.h>

@@ -73,8 +73,9 @@ struct quire_uffdio_register {
 	struct quire_uffdio_range range;
 	uint64_t mode, ioctls;
 };
-#define QUIRE_UFFDIO_MODE_DONTWAKE ((uint64_t)1 << 0) /* of COPY, ZEROPAGE, CONTINUE, POISON, MOVE */
-#define QUIRE_UFFDIO_COPY_MODE_WP  ((uint64_t)1 << 1)
+#define QUIRE_UFFDIO_MODE_DONTWAKE                                                                 \
+	((uint64_t)1 << 0) /* of COPY, ZEROPAGE, CONTINUE, POISON, MOVE */
+#define QUIRE_UFFDIO_COPY_MODE_WP ((uint64_t)1 << 1)
 struct quire_uffdio_copy {
 	uint64_t dst, src, len, mode;
 	int64_t copy;
@@ -84,6 +85,8 @@ struct quire_uffdio_zeropage {
 	uint64_t mode;
 	int64_t zeropage;
 };
+#define QUIRE_UFFDIO_CONTINUE_MODE_WP ((uint64_t)1 << 1)
+
 #define QUIRE_UFFDIO_WRITEPROTECT_MODE_WP	((uint64_t)1 << 0)
 #define QUIRE_UFFDIO_WRITEPROTECT_MODE_DONTWAKE ((uint64_t)1 << 1)
 struct quire_uffdio_writeprotect {
@@ -109,7 +112,7 @@ struct quire_uffdio_move {
 /* How a context is opened. */
 struct quire_userfault_config {
 	bool user_mode_only; /* UFFD_USER_MODE_ONLY: the kernel's own accesses fail with EFAULT instead */
-	bool no_fork_event;  /* the opener may not ask for EVENT_FORK (Linux: no CAP_SYS_PTRACE) */
+	bool no_fork_event; /* the opener may not ask for EVENT_FORK (Linux: no CAP_SYS_PTRACE) */
 };
 
 /*

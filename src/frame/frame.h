@@ -10,7 +10,7 @@
  *	holders = mappings << 32 | references
  *
  * mappings are the leaves that map it; references everything else that needs it to stay (the
- * operation that works on it, a pin, later a page cache or swap cache).  A frame goes back to the
+ * operation that works on it, a pin, a page cache).  A frame goes back to the
  * allocator when the word reaches 0.
  *
  * Locks: `machine` = machine->frames.lock, `table` = the descriptor's own lock, `atomic` = none
@@ -21,6 +21,13 @@
 
 #include "base/base.h"
 
+/*
+ * Internal error: no frame left.  Public functions turn it into -ENOMEM after the machine's reclaim
+ * hook has said that there is no use in trying again; the limits that Linux answers with ENOMEM are
+ * -QUIRE_ENOMEM from the start.
+ */
+#define NO_FRAMES 4096
+
 enum frame_kind {
 	FRAME_TAIL = 0, /* not the first of its block: says nothing */
 	FRAME_FREE,	/* first of a free block */
@@ -29,12 +36,15 @@ enum frame_kind {
 	FRAME_SLAB,
 	FRAME_TABLE,
 	FRAME_ANON,
+	FRAME_SHMEM, /* of a page cache: shared memory's */
+	FRAME_FILE,  /* ... any other object's */
+	FRAME_NODE,  /* of a page cache's tree */
 	FRAME_KINDS
 };
 
 enum frame_flag {
 	FRAME_LAZYFREE = 1, /* MADV_FREE was the last word on it, unless an entry is dirty again */
-	FRAME_DIRTY = 2,    /* written by the kernel, past the entries' dirty bits */
+	FRAME_DIRTY = 2,    /* written to by the kernel, or through an entry that is gone */
 };
 
 struct frame {
@@ -53,6 +63,9 @@ struct frame {
 			uint32_t level; /* of its entries */
 			bool locked;	/* table: for assertions */
 		} table;
+		struct {	       /* FRAME_NODE: its object's lock */
+			uint32_t live; /* slots that are not empty */
+		} node;
 	};
 	union {
 		struct {		 /* FRAME_SLAB: slabs.lock */
@@ -61,8 +74,10 @@ struct frame {
 			uint16_t used;	 /* objects in use */
 			uint16_t carved; /* objects that have ever been in use: the frame's first */
 		} slab;
-		struct {	       /* FRAME_ANON */
-			uint32_t seen; /* the checker's: leaves met */
+		struct {			 /* FRAME_ANON, FRAME_SHMEM, FRAME_FILE */
+			_Atomic uintptr_t owner; /* atomic: the object in whose cache it is, or 0 */
+			uint64_t index; /* there, in pages; constant while it has an owner */
+			uint32_t seen;	/* the checker's: leaves met */
 		} folio;
 	};
 };
@@ -170,6 +185,11 @@ static inline void frame_mark(struct frame *frame, enum frame_flag flag)
 static inline void frame_unmark(struct frame *frame, enum frame_flag flag)
 {
 	atomic_fetch_and_explicit(&frame->flags, (uint8_t)~flag, memory_order_relaxed);
+}
+/* Whether it is a page of a page cache, or was until it was removed there. */
+static inline bool frame_of_object(const struct frame *frame)
+{
+	return frame->kind == FRAME_SHMEM || frame->kind == FRAME_FILE;
 }
 /* Drops `what`; true when that was the last and the caller must free the frame. */
 static inline bool frame_drop(struct frame *frame, uint64_t what)

@@ -16,6 +16,8 @@
 #define MAX_FRAMES ((uint64_t)1 << 40) /* so that a physical address has 52 bits */
 #define MAX_MAPS   65530
 
+#define RECLAIM_TRIES 16
+
 static bool config_valid(const struct quire_machine_config *config)
 {
 	uint64_t frames = config->bytes >> PAGE_SHIFT;
@@ -56,6 +58,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->commit_limit =
 		(config->commit_limit ? config->commit_limit : config->bytes) >> PAGE_SHIFT;
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
+	machine->no_fault_around = config->no_fault_around;
 	list_init(&machine->spaces);
 	machine->next_tag = 1;
 	frames_init(machine, descriptors, memory, config->first_frame, frames, reserved);
@@ -100,6 +103,11 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
+bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
+{
+	return machine->reclaim && (*tries)++ < RECLAIM_TRIES && machine->reclaim(machine->host);
+}
+
 static uint64_t relaxed(_Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
@@ -114,6 +122,9 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 		.frames_table = relaxed(&frames->used[FRAME_TABLE]),
 		.frames_slab = relaxed(&frames->used[FRAME_SLAB]),
 		.frames_anon = relaxed(&frames->used[FRAME_ANON]),
+		.frames_shmem = relaxed(&frames->used[FRAME_SHMEM]),
+		.frames_file = relaxed(&frames->used[FRAME_FILE]),
+		.frames_node = relaxed(&frames->used[FRAME_NODE]),
 		.faults = relaxed(&machine->faults),
 		.faults_zero = relaxed(&machine->faults_zero),
 		.faults_copy = relaxed(&machine->faults_copy),

@@ -11,11 +11,18 @@
 
 struct userfault_hooks;
 
+/* The VMAs that may have pages of one object in their entries; see src/space/rmap.c. */
+struct rmap {
+	struct quire_lock lock;
+	struct list_link vmas; /* lock */
+};
+
 struct quire_machine {
 	void *host; /* constant, as are the next ones */
 	bool (*reclaim)(void *host);
 	uint64_t commit_limit; /* pages */
 	uint32_t max_maps;
+	bool no_fault_around;
 	struct frame *zero_page;
 
 	struct frames frames;
@@ -64,6 +71,19 @@ static inline void *frame_memory(const struct quire_machine *machine, const stru
 
 	return machine->frames.memory + (index << PAGE_SHIFT);
 }
+
+/* Drops one reference; the last holder's frees. */
+static inline void frame_put(struct quire_machine *machine, struct frame *frame)
+{
+	if (frame_drop(frame, FRAME_ONE_REFERENCE))
+		frame_free(machine, frame);
+}
+
+/*
+ * No frame was left, no lock is held: asks the machine's reclaim hook.  Whether to try again;
+ * *tries starts at 0.
+ */
+bool machine_reclaim(struct quire_machine *machine, unsigned *tries);
 
 static inline void machine_bump(_Atomic uint64_t *counter)
 {

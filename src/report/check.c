@@ -12,6 +12,7 @@
  */
 #include "space/hooks.h"
 #include "base/format.h"
+#include "object/object.h"
 #include "space/space.h"
 
 #define VIOLATIONS_MAX 16
@@ -20,8 +21,8 @@ struct check {
 	const struct quire_text *text;
 	struct quire_space *space; /* looked at now, or NULL */
 	unsigned violations;
-	uint64_t anon;	 /* leaves of this space that map a counted page */
-	uint64_t mapped; /* distinct frames mapped in the machine */
+	uint64_t resident[RESIDENT_KINDS]; /* pages that leaves of this space map */
+	uint64_t mapped;		   /* distinct anonymous frames mapped in the machine */
 };
 
 static void violation(void *context, const char *what, uint64_t address)
@@ -47,13 +48,50 @@ static void expect(struct check *check, bool condition, const char *what, uint64
 		violation(check, what, address);
 }
 
-static void check_page(struct check *check, const struct table_run *run, const struct frame *frame,
-		       uint64_t address)
+/* The object that the VMA maps has the page at its place. */
+static void check_cached(struct check *check, const struct vma *vma, const struct frame *frame,
+			 uint64_t address)
 {
-	expect(check, frame->kind == FRAME_ANON, "a leaf maps a frame that holds no page", address);
+	struct frame *found = NULL;
+
+	if (!vma->object) {
+		violation(check, "a page of an object where none is mapped", address);
+		return;
+	}
+	object_lock(vma->object);
+	found = cache_find(vma->object, vma_index(vma, address));
+	object_unlock(vma->object);
+	expect(check, found == frame, "a leaf maps a page that its object has not", address);
+	expect(check,
+	       frame->folio.owner == (uintptr_t)vma->object &&
+		       frame->folio.index == vma_index(vma, address),
+	       "a cached page knows another place", address);
+}
+
+static void check_page(struct check *check, const struct table_run *run, const struct vma *vma,
+		       const struct frame *frame, uint64_t address)
+{
+	expect(check, frame->kind == FRAME_ANON || frame_of_object(frame),
+	       "a leaf maps a frame that holds no page", address);
 	expect(check, frame_mappings(frame) > 0, "a mapped frame counts no mapping", address);
-	expect(check, !run->exclusive || frame_mappings(frame) == 1,
-	       "an exclusive page is mapped more than once", address);
+	expect(check, !run->exclusive || (frame_mappings(frame) == 1 && !frame_of_object(frame)),
+	       "an exclusive page is mapped more than once, or an object's", address);
+	if (frame_of_object(frame))
+		check_cached(check, vma, frame, address);
+	else
+		expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a private page",
+		       address);
+	switch (frame->kind) {
+	case FRAME_SHMEM:
+		check->resident[RESIDENT_SHMEM]++;
+		break;
+	case FRAME_FILE:
+		check->resident[RESIDENT_FILE]++;
+		break;
+	default:
+		check->resident[RESIDENT_ANON]++;
+		break;
+	}
 }
 
 static void check_leaf(struct check *check, const struct table_run *run, const struct vma *vma)
@@ -65,7 +103,8 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	       address);
 	expect(check, run->exec == allow.execute, "a leaf differs from its VMA in execute",
 	       address);
-	expect(check, !run->writable || (allow.write && run->exclusive),
+	expect(check,
+	       !run->writable || (allow.write && (run->exclusive || (vma->flags & VMA_SHARED))),
 	       "a writable leaf is not exclusive, or its VMA not writable", address);
 	expect(check,
 	       !run->special || run->number == frame_number(check->space->machine,
@@ -81,9 +120,8 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	if (!run->frame)
 		return;
 	for (; address < run->end; address += PAGE_SIZE)
-		check_page(check, run, run->frame + ((address - run->start) >> PAGE_SHIFT),
+		check_page(check, run, vma, run->frame + ((address - run->start) >> PAGE_SHIFT),
 			   address);
-	check->anon += (run->end - run->start) >> PAGE_SHIFT;
 }
 
 static void check_run(struct check *check, const struct table_run *run, const struct vma *vma)
@@ -139,12 +177,12 @@ static void check_space(struct check *check, struct quire_space *space)
 	unsigned before;
 
 	check->space = space;
-	check->anon = 0;
+	memset(check->resident, 0, sizeof(check->resident));
 	expect(check, vma_tree_valid(space), "the VMA tree or its counters are wrong", 0);
 	before = check->violations;
 	check_entries(check, 0, table_address_end());
-	if (check->violations == before)
-		expect(check, check->anon == space->tables.resident[RESIDENT_ANON],
+	for (unsigned kind = 0; check->violations == before && kind < RESIDENT_KINDS; kind++)
+		expect(check, check->resident[kind] == space->tables.resident[kind],
 		       "resident pages differ from the leaves", 0);
 	check->space = NULL;
 }
@@ -163,7 +201,8 @@ static void count_run(struct check *check, const struct table_run *run, const st
 	(void)vma;
 	if (run->frame)
 		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
-			check->mapped += run->frame[i].folio.seen++ == 0;
+			check->mapped +=
+				run->frame[i].folio.seen++ == 0 && !frame_of_object(run->frame + i);
 }
 
 static void compare_run(struct check *check, const struct table_run *run, const struct vma *vma)
@@ -208,7 +247,9 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	       "frames of pages that nothing maps are left over", 0);
 	expect(check,
 	       counters.frames == counters.frames_free + counters.frames_table +
-					  counters.frames_slab + counters.frames_anon,
+					  counters.frames_slab + counters.frames_anon +
+					  counters.frames_shmem + counters.frames_file +
+					  counters.frames_node,
 	       "frames used and free do not add up", 0);
 }
 

@@ -90,6 +90,8 @@ static void dump_vma(const struct vma *vma, const struct quire_text *text)
 	text_hex(text, vma->flags);
 	text_string(text, " index ");
 	text_hex(text, vma->index);
+	if (vma->object)
+		text_string(text, " object");
 	number(text, " anon ", vma->anon, vma->inherited ? " inherited\n" : "\n");
 }
 
@@ -100,6 +102,8 @@ static void dump_space(struct quire_space *space, bool frames, const struct quir
 	number(text, "", space->mapped * (PAGE_SIZE / 1024), "K mapped, ");
 	number(text, "", space->locked * (PAGE_SIZE / 1024), "K locked, ");
 	number(text, "", space->tables.resident[RESIDENT_ANON] * (PAGE_SIZE / 1024), "K anon, ");
+	number(text, "", space->tables.resident[RESIDENT_SHMEM] * (PAGE_SIZE / 1024), "K shmem, ");
+	number(text, "", space->tables.resident[RESIDENT_FILE] * (PAGE_SIZE / 1024), "K file, ");
 	number(text, "", space->tables.frames * (PAGE_SIZE / 1024), "K tables\n");
 	for (struct vma *vma = vma_first(space); vma; vma = vma_next(vma)) {
 		dump_vma(vma, text);
@@ -124,7 +128,10 @@ void quire_machine_dump(struct quire_machine *machine, bool frames, const struct
 	number(text, ", free ", counters.frames_free, "");
 	number(text, ", table ", counters.frames_table, "");
 	number(text, ", slab ", counters.frames_slab, "");
-	number(text, ", anon ", counters.frames_anon, "\n");
+	number(text, ", anon ", counters.frames_anon, "");
+	number(text, ", shmem ", counters.frames_shmem, "");
+	number(text, ", file ", counters.frames_file, "");
+	number(text, ", node ", counters.frames_node, "\n");
 	for (link = machine->spaces.next; link != &machine->spaces; link = link->next)
 		quire_space_dump(container_of(link, struct quire_space, link), frames, text);
 }

@@ -2,7 +2,15 @@
 /*
  * /proc/PID/pagemap and mincore(2).
  */
+#include "object/object.h"
 #include "space/space.h"
+
+static uint64_t frame_word(const struct frame *frame)
+{
+	uint64_t word = frame_of_object(frame) ? QUIRE_PAGEMAP_FILE : 0;
+
+	return frame_mappings(frame) == 1 ? word | QUIRE_PAGEMAP_EXCLUSIVE : word;
+}
 
 static uint64_t page_word(const struct table_run *run, uint64_t page)
 {
@@ -14,10 +22,9 @@ static uint64_t page_word(const struct table_run *run, uint64_t page)
 	case QUIRE_ENTRY_ABSENT:
 		return 0;
 	case QUIRE_ENTRY_LEAF:
-		if (run->frame &&
-		    frame_mappings(run->frame + ((page - run->start) >> PAGE_SHIFT)) == 1)
-			word |= QUIRE_PAGEMAP_EXCLUSIVE;
-		return word | QUIRE_PAGEMAP_PRESENT;
+		return word | QUIRE_PAGEMAP_PRESENT |
+		       (run->frame ? frame_word(run->frame + ((page - run->start) >> PAGE_SHIFT))
+				   : 0);
 	case QUIRE_ENTRY_GUARD:
 		word |= QUIRE_PAGEMAP_GUARD;
 		break;
@@ -48,17 +55,30 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 	return 0;
 }
 
-/* In core: what a load would find without I/O.  Memory that is not mapped yet is not, nor what a
- * marker stands for. */
-static void mincore_vma(struct quire_space *space, uint64_t start, uint64_t end,
-			unsigned char *pages)
+/* In core: what a load would find without I/O.  Of memory that is not mapped now that is what its
+ * object has in the cache. */
+static bool in_core(const struct vma *vma, const struct table_run *run, uint64_t page)
+{
+	struct frame *frame;
+
+	if (run->kind == QUIRE_ENTRY_LEAF)
+		return true;
+	if (!vma->object ||
+	    object_find_page(vma->object, vma_index(vma, page), &frame) != PAGE_FOUND)
+		return false;
+	frame_put(vma->object->machine, frame);
+	return true;
+}
+
+static void mincore_vma(struct quire_space *space, const struct vma *vma, uint64_t start,
+			uint64_t end, unsigned char *pages)
 {
 	struct table_run run;
 
 	for (uint64_t page = start; page < end;) {
 		table_run(&space->tables, page, end, false, &run);
 		for (; page < run.end; page += PAGE_SIZE)
-			*pages++ = run.kind == QUIRE_ENTRY_LEAF;
+			*pages++ = in_core(vma, &run, page);
 	}
 }
 
@@ -82,7 +102,7 @@ int quire_mincore(struct quire_space *space, uint64_t address, uint64_t length,
 			break;
 		}
 		stop = min_u64(end, vma->end);
-		mincore_vma(space, page, stop, pages + ((page - address) >> PAGE_SHIFT));
+		mincore_vma(space, vma, page, stop, pages + ((page - address) >> PAGE_SHIFT));
 		page = stop;
 	}
 	space_read_unlock(space);

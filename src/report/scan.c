@@ -54,6 +54,8 @@ static uint64_t categories_of(unsigned traits, uint64_t vma_flags)
 
 	if (traits ? !(traits & TRAIT_PROTECTED) : (vma_flags & VMA_UFFD_WP) != 0)
 		categories |= QUIRE_PAGE_IS_WRITTEN;
+	if (traits & TRAIT_FILE)
+		categories |= QUIRE_PAGE_IS_FILE;
 	if (traits & TRAIT_LEAF)
 		categories |= QUIRE_PAGE_IS_PRESENT;
 	if (traits & TRAIT_MARKER)
@@ -75,14 +77,12 @@ static bool matches(const struct quire_scan *argument, uint64_t categories)
 	return !argument->category_anyof_mask || (categories & argument->category_anyof_mask);
 }
 
-static uint64_t wanted_traits(const struct quire_scan *argument, uint64_t vma_flags)
+static void find_wanted(const struct quire_scan *argument, uint64_t vma_flags,
+			uint64_t wanted[TRAIT_SETS / 64])
 {
-	uint64_t wanted = 0;
-
 	for (unsigned traits = 0; traits < TRAIT_SETS; traits++)
 		if (matches(argument, categories_of(traits, vma_flags)))
-			wanted |= (uint64_t)1 << traits;
-	return wanted;
+			wanted[traits / 64] |= (uint64_t)1 << traits % 64;
 }
 
 /* --- regions --- */
@@ -143,13 +143,13 @@ static int scan_piece(struct scan *scan, uint64_t end)
 		.tables = &scan->space->tables,
 		.start = scan->position,
 		.end = end,
-		.wanted = wanted_traits(scan->argument, scan->vma_flags),
 		.take = report,
 		.context = scan,
 		.gather = protect ? &scan->gather : NULL,
 		.reserve = &reserve,
 	};
 
+	find_wanted(scan->argument, scan->vma_flags, walk.wanted);
 	if (protect) {
 		unsigned cost = table_scan_cost(walk.tables, walk.start, end,
 						scan->argument->max_pages != 0);

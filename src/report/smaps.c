@@ -21,7 +21,8 @@ static void add_page(struct sums *sums, const struct table_run *run, const struc
 	struct quire_smaps *smaps = sums->smaps;
 
 	smaps->rss += PAGE_SIZE;
-	smaps->anonymous += PAGE_SIZE;
+	if (!frame_of_object(frame))
+		smaps->anonymous += PAGE_SIZE;
 	sums->pss += share;
 	if (dirty)
 		sums->pss_dirty += share;

@@ -8,14 +8,14 @@ static const struct {
 	uint64_t flag;
 	char letters[3];
 } vm_flags[] = {
-	{VMA_READ, "rd"},	{VMA_WRITE, "wr"},     {VMA_EXEC, "ex"},
-	{VMA_SHARED, "sh"},	{VMA_MAYREAD, "mr"},   {VMA_MAYWRITE, "mw"},
-	{VMA_MAYEXEC, "me"},	{VMA_MAYSHARE, "ms"},  {VMA_UFFD_MISSING, "um"},
-	{VMA_GUARD, "gu"},	{VMA_UFFD_WP, "uw"},   {VMA_LOCKED, "lo"},
-	{VMA_SEQUENTIAL, "sr"}, {VMA_RANDOM, "rr"},    {VMA_DONTFORK, "dc"},
-	{VMA_ACCOUNT, "ac"},	{VMA_NORESERVE, "nr"}, {VMA_WIPEONFORK, "wf"},
-	{VMA_DONTDUMP, "dd"},	{VMA_HUGEPAGE, "hg"},  {VMA_NOHUGEPAGE, "nh"},
-	{VMA_MERGEABLE, "mg"},
+	{VMA_READ, "rd"},	{VMA_WRITE, "wr"},	{VMA_EXEC, "ex"},
+	{VMA_SHARED, "sh"},	{VMA_MAYREAD, "mr"},	{VMA_MAYWRITE, "mw"},
+	{VMA_MAYEXEC, "me"},	{VMA_MAYSHARE, "ms"},	{VMA_UFFD_MISSING, "um"},
+	{VMA_GUARD, "gu"},	{VMA_UFFD_WP, "uw"},	{VMA_LOCKED, "lo"},
+	{VMA_SEQUENTIAL, "sr"}, {VMA_RANDOM, "rr"},	{VMA_DONTFORK, "dc"},
+	{VMA_ACCOUNT, "ac"},	{VMA_NORESERVE, "nr"},	{VMA_WIPEONFORK, "wf"},
+	{VMA_DONTDUMP, "dd"},	{VMA_HUGEPAGE, "hg"},	{VMA_NOHUGEPAGE, "nh"},
+	{VMA_MERGEABLE, "mg"},	{VMA_UFFD_MINOR, "ui"},
 };
 #define VM_FLAGS (sizeof(vm_flags) / sizeof(vm_flags[0]))
 _Static_assert(VM_FLAGS * 3 <= sizeof(((struct quire_vma_report *)0)->flags),
@@ -47,7 +47,9 @@ int quire_vma(struct quire_space *space, uint64_t address, struct quire_vma_repo
 			.start = vma->start,
 			.end = vma->end,
 			.prot = (uint8_t)(vma->flags & VMA_ACCESS),
-			.shared = (vma->flags & VMA_SHARED) != 0,
+			.shared = (vma->flags & VMA_MAYSHARE) != 0,
+			.file = vma->object != NULL,
+			.offset = vma->object ? vma->index << PAGE_SHIFT : 0,
 		};
 		write_flags(vma->flags, report->flags);
 		error = 0;

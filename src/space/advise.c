@@ -30,11 +30,16 @@ static const struct flag_advice {
 	{QUIRE_MADV_KEEPONFORK, 0, VMA_WIPEONFORK},
 };
 
+/* Internal: a hole has been noted, and there is more to do. */
+#define PUNCH 4098
+
 struct advising {
 	uint64_t position, end; /* still to be done */
 	int advice;
 	const struct flag_advice *flags; /* or NULL */
-	bool hole;
+	bool hole, hole_ends;		 /* one was met; nothing is mapped from one on */
+	struct quire_object *object;	 /* to punch a hole into */
+	uint64_t hole_start, hole_length;
 	unsigned tries;
 };
 
@@ -89,6 +94,47 @@ static int change_flags(struct quire_space *space, struct vma *vma, uint64_t sta
 	return 0;
 }
 
+/* Whether advice about flags is for this memory. */
+static int check_flags(const struct vma *vma, int advice)
+{
+	bool private = !vma->object && !(vma->flags & VMA_SHARED);
+
+	return advice == QUIRE_MADV_WIPEONFORK && !private ? -QUIRE_EINVAL : 0;
+}
+
+/*
+ * MADV_REMOVE punches a hole into the object, for which the space's lock cannot be held: notes what
+ * and where, and ends this round with -PUNCH.
+ */
+static int note_hole(struct quire_space *space, struct advising *advising, const struct vma *vma,
+		     uint64_t start, uint64_t end)
+{
+	bool skip;
+	int error;
+
+	if ((vma->flags & VMA_LOCKED) || !vma->object)
+		return -QUIRE_EINVAL;
+	if ((vma->flags & (VMA_SHARED | VMA_MAYWRITE)) != (VMA_SHARED | VMA_MAYWRITE))
+		return -QUIRE_EACCES;
+	error = advise_announce(space, vma, &start, end, &skip);
+	if (error || skip)
+		return error;
+	advising->object = vma->object;
+	quire_object_get(advising->object);
+	advising->hole_start = vma_index(vma, start) << PAGE_SHIFT;
+	advising->hole_length = end - start;
+	return -PUNCH;
+}
+
+static int punch_noted(struct advising *advising)
+{
+	int error =
+		quire_object_punch(advising->object, advising->hole_start, advising->hole_length);
+
+	quire_object_put(advising->object);
+	return error;
+}
+
 /* Advises the next VMA of the range; *end is how far. */
 static int advise_piece(struct quire_space *space, struct advising *advising, struct vma *vma,
 			uint64_t end, struct gather *gather)
@@ -97,8 +143,13 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 
 	if (start > advising->position)
 		advising->hole = true;
-	if (advising->flags)
-		return change_flags(space, vma, start, end, advising->flags);
+	if (advising->advice == QUIRE_MADV_REMOVE)
+		return note_hole(space, advising, vma, start, end);
+	if (advising->flags) {
+		int error = check_flags(vma, advising->advice);
+
+		return error ? error : change_flags(space, vma, start, end, advising->flags);
+	}
 	return advise_pages(space, vma, start, end, advising->advice, gather);
 }
 
@@ -123,12 +174,12 @@ static int advise_range(struct quire_space *space, struct advising *advising)
 		uint64_t end = advising->end;
 
 		if (!vma || vma->start >= end) {
-			advising->hole = true;
+			advising->hole = advising->hole_ends = true;
 			break;
 		}
 		end = min_u64(end, vma->end);
 		error = advise_piece(space, advising, vma, end, &gather);
-		if (!error) {
+		if (!error || error == -PUNCH) {
 			advising->position = end;
 			advising->tries = 0;
 		}
@@ -144,6 +195,8 @@ static bool try_again(struct quire_space *space, struct advising *advising, int 
 {
 	if (error == -QUIRE_EINPROGRESS)
 		return space_hooks(space)->sleep(space->machine);
+	if (!error)
+		return advising->position < advising->end && !advising->hole_ends;
 	return error == -NO_FRAMES && space_reclaim(space, &advising->tries);
 }
 
@@ -161,6 +214,8 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		space_write_lock(space);
 		error = advise_range(space, &advising);
 		space_write_unlock(space);
+		if (error == -PUNCH)
+			error = punch_noted(&advising);
 	} while (try_again(space, &advising, error));
 	if (error == -QUIRE_EINPROGRESS)
 		return error;

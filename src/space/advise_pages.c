@@ -2,7 +2,8 @@
 /*
  * madvise: the advice that is about pages.
  *
- *	dontneed         the pages go, and read as zeros from then on; guard markers stay
+ *	dontneed         the pages go, and read as zeros, or as the object has them, from then on; guard
+ *	                 markers stay, and where an object is mapped also protection
  *	free             the same, but not before memory is short, and not if written to meanwhile
  *	cold, pageout    the pages grow old, or leave memory
  *	guard_install    the pages go, and every access faults with SEGV
@@ -17,10 +18,11 @@ static void zap_pages(struct quire_space *space, const struct vma *vma, uint64_t
 		      uint64_t end, struct gather *gather)
 {
 	struct page_tables *tables = &space->tables;
+	unsigned what = vma->object ? ZAP_KEEP_PROTECTION : ZAP_ALL;
 	struct table_run run;
 
 	if (!(vma->flags & VMA_GUARD)) {
-		table_zap(tables, start, end, gather);
+		table_zap(tables, start, end, what, gather);
 		return;
 	}
 	for (uint64_t page = start; page < end; page = run.end) {
@@ -28,24 +30,25 @@ static void zap_pages(struct quire_space *space, const struct vma *vma, uint64_t
 		if (run.kind != QUIRE_ENTRY_GUARD)
 			continue;
 		if (start < page)
-			table_zap(tables, start, page, gather);
+			table_zap(tables, start, page, what, gather);
 		start = run.end;
 	}
 	if (start < end)
-		table_zap(tables, start, end, gather);
+		table_zap(tables, start, end, what, gather);
 }
 
 static void install_guards(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 			   struct table_reserve *reserve, struct gather *gather)
 {
-	table_zap(&space->tables, start, end, gather);
+	table_zap(&space->tables, start, end, ZAP_ALL, gather);
 	/* So that the markers are copied by fork, as pages are. */
-	vma_prepare_anon(space, vma);
+	if (!(vma->flags & VMA_SHARED))
+		vma_prepare_anon(space, vma);
 	vma_set_flags(space, vma, vma->flags | VMA_GUARD);
 	table_mark(&space->tables, start, end, MARK_GUARD, reserve);
 }
 
-/* Whether the advice is for this memory; private anonymous memory is all there is. */
+/* Whether the advice is for this memory. */
 static int check(const struct vma *vma, int advice)
 {
 	switch (advice) {
@@ -55,8 +58,6 @@ static int check(const struct vma *vma, int advice)
 	case QUIRE_MADV_PAGEOUT:
 	case QUIRE_MADV_GUARD_INSTALL:
 		return vma->flags & VMA_LOCKED ? -QUIRE_EINVAL : 0;
-	case QUIRE_MADV_REMOVE: /* is for files */
-		return -QUIRE_EINVAL;
 	case QUIRE_MADV_COLLAPSE:
 		return -QUIRE_ENOSYS;
 	default:
@@ -108,14 +109,12 @@ static bool removes(int advice)
 	       advice == QUIRE_MADV_FREE;
 }
 
-/*
- * Whether userfaultfd lets the piece's pages go now: 0, or what the advice gives instead; *skip:
- * nothing is left to do.
- */
-static int announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
+int advise_announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
 		    bool *skip)
 {
 	*skip = false;
+	if (!space_hooks(space))
+		return 0;
 	switch (space_hooks(space)->remove(space->machine, vma, start, end)) {
 	case REMOVE_DONE:
 		*skip = true;
@@ -135,13 +134,16 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 
 	if (error || advice == QUIRE_MADV_WILLNEED)
 		return error;
-	if (space_hooks(space) && removes(advice)) {
+	if (removes(advice)) {
 		bool skip;
 
-		error = announce(space, vma, &start, end, &skip);
+		error = advise_announce(space, vma, &start, end, &skip);
 		if (error || skip)
 			return error;
 	}
+	/* Only now, as on Linux. */
+	if (advice == QUIRE_MADV_FREE && vma->object)
+		return -QUIRE_EINVAL;
 	error = reserve_tables(space, start, end, advice, &reserve);
 	if (error)
 		return error;

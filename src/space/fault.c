@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults on private anonymous memory.
+ * Page faults; here, on private memory.  fault_object.c has what is mapped from objects.
  *
  *	stands there           read, execute              write
  *	nothing                the zero page, read-only   a new page of zeros
@@ -29,41 +29,24 @@
  * entry has not changed; if it has, someone else has served it and the access is made again.  When
  * no frame is left it gives up its lock, asks the host to reclaim, and starts over.
  */
-#include "space/hooks.h"
+#include "space/fault.h"
 #include <quire/userfault.h>
-
-/* One fault on its way. */
-struct fault {
-	struct quire_space *space;
-	uint64_t address, page;
-	enum quire_access access;
-	bool unshare; /* see above */
-	bool kernel;  /* on the process's behalf */
-
-	struct vma *vma;
-	struct table_snapshot seen;
-	struct quire_fault_result result;
-};
-
-static void signal_fault(struct fault *fault, enum quire_outcome outcome, int code)
-{
-	fault->result = (struct quire_fault_result){.outcome = outcome, .code = code};
-}
-
-static bool writes(const struct fault *fault)
-{
-	return fault->access == QUIRE_WRITE;
-}
 
 static bool vma_allows(const struct fault *fault)
 {
 	uint64_t flags = fault->vma->flags;
 
-	if (writes(fault))
+	if (fault_writes(fault))
 		return flags & VMA_WRITE;
 	if (fault->access == QUIRE_EXECUTE && fault->seen.kind == TABLE_LEAF)
 		return flags & VMA_EXEC;
 	return flags & VMA_ACCESS;
+}
+
+/* Whether the page, which can be read, is to become the process's own all the same. */
+static bool unshares(const struct fault *fault)
+{
+	return fault->unshare && !(fault->seen.frame && frame_of_object(fault->seen.frame));
 }
 
 /* Whether the entry lets the access through already. */
@@ -71,19 +54,11 @@ static bool spurious(const struct fault *fault)
 {
 	const struct table_snapshot *seen = &fault->seen;
 
-	if (seen->kind != TABLE_LEAF || !seen->accessible || fault->unshare)
+	if (seen->kind != TABLE_LEAF || !seen->accessible || unshares(fault))
 		return false;
-	if (writes(fault))
+	if (fault_writes(fault))
 		return seen->writable;
 	return fault->access != QUIRE_EXECUTE || seen->executable;
-}
-
-/* What comes to stand in the entry's place is protected as the entry was. */
-static bool stays_protected(const struct fault *fault)
-{
-	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
-
-	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
 }
 
 static struct frame *new_page(struct quire_machine *machine, const struct frame *source)
@@ -106,18 +81,7 @@ static struct frame *new_page(struct quire_machine *machine, const struct frame 
 	return page;
 }
 
-/* The page was made for nothing: nobody has seen it. */
-static void drop_page(struct quire_machine *machine, struct frame *page)
-{
-	atomic_store_explicit(&page->holders, 0, memory_order_relaxed);
-	frame_free(machine, page);
-}
-
-/*
- * Puts `leaf` in the place of what was seen; whoever came first, the access can be made again.  0
- * or -NO_FRAMES; leaf->frame is used up either way.
- */
-static int install(struct fault *fault, const struct table_leaf *leaf)
+int fault_install(struct fault *fault, const struct table_leaf *leaf)
 {
 	struct quire_space *space = fault->space;
 	struct table_reserve reserve = {0};
@@ -126,7 +90,7 @@ static int install(struct fault *fault, const struct table_leaf *leaf)
 	int error = table_reserve(space->machine, &reserve, fault->seen.missing);
 
 	if (!error) {
-		if (leaf->frame)
+		if (leaf->frame && !frame_of_object(leaf->frame))
 			vma_prepare_anon(space, fault->vma);
 		gather_begin(&gather, &space->tables);
 		installed = table_install(&space->tables, fault->page, &fault->seen, leaf, &reserve,
@@ -134,8 +98,8 @@ static int install(struct fault *fault, const struct table_leaf *leaf)
 		gather_end(&gather);
 		table_unreserve(space->machine, &reserve);
 	}
-	if (!installed && leaf->frame)
-		drop_page(space->machine, leaf->frame);
+	if (!installed && leaf->frame && frame_drop(leaf->frame, FRAME_ONE_MAPPING))
+		frame_free(space->machine, leaf->frame);
 	return error;
 }
 
@@ -144,28 +108,27 @@ static int map_zero_page(struct fault *fault)
 	struct table_leaf leaf = {.allow = vma_permissions(fault->vma)};
 
 	leaf.allow.write = false;
-	leaf.uffd_wp = stays_protected(fault);
+	leaf.uffd_wp = fault_stays_protected(fault);
 	machine_bump(&fault->space->machine->faults_zero);
-	return install(fault, &leaf);
+	return fault_install(fault, &leaf);
 }
 
-/* A page of the VMA's own with the content of `source`, or zeros. */
-static int map_own_page(struct fault *fault, const struct frame *source)
+int fault_map_own_page(struct fault *fault, const struct frame *source)
 {
 	struct table_leaf leaf = {
 		.frame = new_page(fault->space->machine, source),
 		.allow = vma_permissions(fault->vma),
 		.exclusive = true,
-		.dirty = writes(fault),
-		.uffd_wp = stays_protected(fault),
+		.dirty = fault_writes(fault),
+		.uffd_wp = fault_stays_protected(fault),
 	};
 
 	if (!leaf.frame)
 		return -NO_FRAMES;
-	leaf.allow.write = writes(fault) && !leaf.uffd_wp;
+	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
 	if (source)
 		machine_bump(&fault->space->machine->faults_copy);
-	return install(fault, &leaf);
+	return fault_install(fault, &leaf);
 }
 
 /* The page that was seen becomes this space's own; for a write, also writable and dirty. */
@@ -175,14 +138,14 @@ static int own_page(struct fault *fault)
 	struct frame *source = fault->seen.frame;
 	int error = 0;
 
-	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen, writes(fault))) {
+	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen,
+			    fault_writes(fault))) {
 	case TABLE_REUSED:
 		machine_bump(&machine->faults_reuse);
 		break;
 	case TABLE_MUST_COPY:
-		error = map_own_page(fault, source);
-		if (frame_drop(source, FRAME_ONE_REFERENCE))
-			frame_free(machine, source);
+		error = fault_map_own_page(fault, source);
+		frame_put(machine, source);
 		break;
 	case TABLE_CHANGED:
 		break;
@@ -193,48 +156,56 @@ static int own_page(struct fault *fault)
 static int serve(struct fault *fault)
 {
 	machine_bump(&fault->space->machine->faults);
+	if (fault->vma->object && fault->seen.kind != TABLE_LEAF)
+		return fault_on_object(fault);
+	if (fault->vma->flags & VMA_SHARED)
+		return fault_write_shared(fault);
 	if (fault->seen.frame)
 		return own_page(fault);
-	if (writes(fault))
-		return map_own_page(fault, NULL);
+	if (fault_writes(fault))
+		return fault_map_own_page(fault, NULL);
 	return fault->seen.kind == TABLE_LEAF ? 0 : map_zero_page(fault);
 }
 
 /* --- userfaultfd --- */
 
-/* Whether the context must hear of it, and with which flags. */
+/* Whether the context must hear of it, and with which flags; where an object is mapped it depends on
+ * what that has (fault_object.c). */
 static bool reported(struct fault *fault, uint64_t *flags)
 {
 	uint64_t registered = fault->vma->flags;
 
-	*flags = writes(fault) ? QUIRE_UFFD_PAGEFAULT_FLAG_WRITE : 0;
+	*flags = 0;
 	if (fault->seen.kind != TABLE_LEAF)
-		return registered & VMA_UFFD_MISSING;
-	*flags |= QUIRE_UFFD_PAGEFAULT_FLAG_WP;
-	return writes(fault) && fault->seen.uffd_wp && (registered & VMA_UFFD_WP);
+		return (registered & VMA_UFFD_MISSING) && !fault->vma->object;
+	*flags = QUIRE_UFFD_PAGEFAULT_FLAG_WP;
+	return fault_writes(fault) && fault->seen.uffd_wp && (registered & VMA_UFFD_WP);
 }
 
 /*
  * The thread waits from here on.  Whoever resolves faults may have come between the look at the
  * entry and that; so it is looked at again.
  */
-static void report(struct fault *fault, uint64_t flags)
+void fault_report(struct fault *fault, uint64_t flags)
 {
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
 	struct table_snapshot now;
 	enum quire_outcome outcome;
 
 	/* As on Linux, which gets a page ready before it looks at the registration. */
-	if (writes(fault) && fault->seen.kind != TABLE_LEAF)
+	if (fault_writes(fault))
+		flags |= QUIRE_UFFD_PAGEFAULT_FLAG_WRITE;
+	if (fault_writes(fault) && fault->seen.kind != TABLE_LEAF &&
+	    !(fault->vma->flags & VMA_SHARED))
 		vma_prepare_anon(fault->space, fault->vma);
 	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags, fault->kernel);
-	signal_fault(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
+	fault_signal(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)
 		return;
 	table_probe(&fault->space->tables, fault->page, &now);
 	if (now.entry != fault->seen.entry || now.missing != fault->seen.missing) {
 		hooks->withdraw(fault->space->machine);
-		signal_fault(fault, QUIRE_DONE, 0);
+		fault_signal(fault, QUIRE_DONE, 0);
 	}
 }
 
@@ -248,7 +219,7 @@ static void release(struct fault *fault)
 static int serve_registered(struct fault *fault, uint64_t flags)
 {
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF) {
-		report(fault, flags);
+		fault_report(fault, flags);
 		return 0;
 	}
 	machine_bump(&fault->space->machine->faults);
@@ -264,31 +235,31 @@ static bool refused(struct fault *fault)
 	unsigned marks = fault->seen.kind == TABLE_MARKER ? fault->seen.marks : 0;
 
 	if (!vma_allows(fault))
-		signal_fault(fault, QUIRE_SEGV, QUIRE_SEGV_ACCERR);
+		fault_signal(fault, QUIRE_SEGV, QUIRE_SEGV_ACCERR);
 	else if (marks & MARK_GUARD)
-		signal_fault(fault, QUIRE_SEGV, QUIRE_SEGV_MAPERR);
+		fault_signal(fault, QUIRE_SEGV, QUIRE_SEGV_MAPERR);
 	else if (marks & MARK_POISON)
-		signal_fault(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+		fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
 	else
 		return false;
 	fault->result.poisoned = fault->result.outcome == QUIRE_BUS;
 	return true;
 }
 
-/* Lock for reading.  0: fault->result says; -NO_FRAMES: nothing was changed. */
+/* Lock for reading.  0: fault->result says; -NO_FRAMES, -FAULT_ERRAND: nothing was changed. */
 static int handle(struct fault *fault)
 {
 	uint64_t flags;
 
 	fault->vma = vma_find(fault->space, fault->address);
 	if (!vma_holds(fault->vma, fault->address)) {
-		signal_fault(fault, QUIRE_SEGV, QUIRE_SEGV_MAPERR);
+		fault_signal(fault, QUIRE_SEGV, QUIRE_SEGV_MAPERR);
 		return 0;
 	}
 	table_probe(&fault->space->tables, fault->page, &fault->seen);
 	if (refused(fault))
 		return 0;
-	signal_fault(fault, QUIRE_DONE, 0);
+	fault_signal(fault, QUIRE_DONE, 0);
 	if (spurious(fault))
 		return 0;
 	if (fault->vma->userfault && reported(fault, &flags))
@@ -302,7 +273,15 @@ static void settle(struct fault *fault)
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
 
 	if (fault->result.outcome == QUIRE_BLOCKED && hooks->sleep(fault->space->machine))
-		signal_fault(fault, QUIRE_DONE, 0);
+		fault_signal(fault, QUIRE_DONE, 0);
+}
+
+/* Whether the fault is to be handled again. */
+static bool again(struct fault *fault, int error, unsigned *tries)
+{
+	if (error == -FAULT_ERRAND)
+		return fault_run_errand(fault);
+	return error && space_reclaim(fault->space, tries);
 }
 
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
@@ -323,9 +302,10 @@ struct quire_fault_result space_fault(struct quire_space *space, uint64_t addres
 		space_read_lock(space);
 		error = handle(&fault);
 		space_read_unlock(space);
-	} while (error && space_reclaim(space, &tries));
-	if (error)
-		signal_fault(&fault, QUIRE_OUT_OF_MEMORY, 0);
+	} while (again(&fault, error, &tries));
+	fault_end_errand(&fault);
+	if (error == -NO_FRAMES)
+		fault_signal(&fault, QUIRE_OUT_OF_MEMORY, 0);
 	settle(&fault);
 	return fault.result;
 }

@@ -7,9 +7,9 @@
  * CPUs forget their write permissions in one flush.
  *
  * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds
- * no page but the zero page.
+ * no page of the process's own.
  */
-#include "space/hooks.h"
+#include "space/vma.h"
 
 static bool inherited(const struct vma *vma)
 {
@@ -45,6 +45,7 @@ static int inherit(struct forking *forking, struct vma *vma, const struct vma *p
 	vma->end = parent->end;
 	vma->index = parent->index;
 	vma->flags = parent->flags & ~VMA_LOCKED;
+	vma_set_object(vma, parent->object);
 	if (!(parent->flags & VMA_WIPEONFORK))
 		vma_inherit_anon(forking->child, vma, parent);
 	if (parent->userfault) {
@@ -89,7 +90,8 @@ static void copy_entries(struct forking *forking)
 		struct vma *vma = vma_find(forking->parent, copy->start);
 
 		if (worth_copying(vma, copy))
-			table_copy(from, to, vma->start, vma->end, &forking->tables, &gather);
+			table_copy(from, to, vma->start, vma->end, vma->flags & VMA_SHARED,
+				   &forking->tables, &gather);
 	}
 	gather_end(&gather);
 }

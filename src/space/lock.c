@@ -65,10 +65,10 @@ static int lock_vmas(struct quire_space *space, uint64_t start, uint64_t end, bo
 	return public_error(error);
 }
 
-/* The access that faults a page of `vma` in for good. */
+/* The access that faults a page of `vma` in for good: what is shared is never copied. */
 static enum quire_access strongest_access(const struct vma *vma)
 {
-	if (vma->flags & VMA_WRITE)
+	if ((vma->flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE)
 		return QUIRE_WRITE;
 	return QUIRE_READ;
 }

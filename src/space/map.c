@@ -10,17 +10,28 @@
 
 /* A mapping type of Linux that the public header does not offer. */
 #define MAP_DROPPABLE 0x08
+/* What MAP_SHARED_VALIDATE lets pass. */
+#define VALIDATED_FLAGS 0xfc1fff77
 
 struct mapping {
 	uint64_t address; /* asked for */
 	uint64_t length;
-	int flags; /* QUIRE_MAP_* */
+	int prot, flags;	     /* QUIRE_PROT_*, QUIRE_MAP_* */
+	struct quire_object *object; /* NULL: private anonymous memory */
+	uint64_t index;		     /* in the object: of the first page */
 	uint64_t vma_flags;
 	uint64_t result; /* where it came to be */
 	struct event_chain events;
 };
 
-static uint64_t flags_for(int prot, int flags)
+static bool is_shared(int flags)
+{
+	int type = flags & QUIRE_MAP_TYPE;
+
+	return type == QUIRE_MAP_SHARED || type == QUIRE_MAP_SHARED_VALIDATE;
+}
+
+static uint64_t flags_for(int prot, int flags, const struct quire_object *object)
 {
 	uint64_t result = VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC;
 
@@ -32,8 +43,13 @@ static uint64_t flags_for(int prot, int flags)
 		result |= VMA_EXEC;
 	if (flags & QUIRE_MAP_NORESERVE)
 		result |= VMA_NORESERVE;
-	else if (prot & QUIRE_PROT_WRITE)
+	else if ((prot & QUIRE_PROT_WRITE) && !is_shared(flags))
 		result |= VMA_ACCOUNT;
+	if (is_shared(flags))
+		result |= VMA_MAYSHARE | VMA_SHARED;
+	/* What cannot be written to through any mapping is as good as private. */
+	if (is_shared(flags) && object && object->operations->read_only)
+		result &= ~(VMA_SHARED | VMA_MAYWRITE);
 	if (flags & QUIRE_MAP_LOCKED)
 		result |= VMA_LOCKED;
 	if (flags & QUIRE_MAP_STACK)
@@ -41,20 +57,43 @@ static uint64_t flags_for(int prot, int flags)
 	return result;
 }
 
-/* Whether this kind of memory exists, and here. */
-static int check_kind(int flags)
+/* Whether an object can be mapped so. */
+static int check_object(const struct mapping *mapping, int prot)
 {
+	if ((mapping->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED_VALIDATE &&
+	    ((unsigned)mapping->flags & ~VALIDATED_FLAGS))
+		return -QUIRE_EOPNOTSUPP;
+	if (is_shared(mapping->flags) && (prot & QUIRE_PROT_WRITE) &&
+	    mapping->object->operations->read_only)
+		return -QUIRE_EACCES;
+	return mapping->flags & QUIRE_MAP_GROWSDOWN ? -QUIRE_EINVAL : 0;
+}
+
+/* Whether this kind of memory exists, and here. */
+static int check_kind(const struct mapping *mapping)
+{
+	int flags = mapping->flags;
+
 	switch (flags & QUIRE_MAP_TYPE) {
 	case QUIRE_MAP_PRIVATE:
 		break;
 	case QUIRE_MAP_SHARED:
+		if (flags & QUIRE_MAP_GROWSDOWN)
+			return -QUIRE_EINVAL;
+		break;
+	case QUIRE_MAP_SHARED_VALIDATE:
+		if (!mapping->object || (flags & QUIRE_MAP_ANONYMOUS))
+			return -QUIRE_EINVAL;
+		break;
 	case MAP_DROPPABLE:
 		return flags & QUIRE_MAP_GROWSDOWN ? -QUIRE_EINVAL : -QUIRE_ENOSYS;
 	default:
 		return -QUIRE_EINVAL;
 	}
-	if (!(flags & QUIRE_MAP_ANONYMOUS) || (flags & (QUIRE_MAP_GROWSDOWN | QUIRE_MAP_HUGETLB)))
+	if (flags & (QUIRE_MAP_GROWSDOWN | QUIRE_MAP_HUGETLB))
 		return -QUIRE_ENOSYS;
+	if (mapping->object && !(flags & QUIRE_MAP_ANONYMOUS))
+		return check_object(mapping, mapping->prot);
 	return 0;
 }
 
@@ -75,8 +114,13 @@ static int check_amount(const struct quire_space *space, const struct mapping *m
 {
 	uint64_t pages = mapping->length >> PAGE_SHIFT, there;
 
-	if (!(mapping->vma_flags & VMA_ACCOUNT))
-		return 0;
+	if (!(mapping->vma_flags & VMA_ACCOUNT)) {
+		/* Shared anonymous memory is accounted for with its object. */
+		bool counts = (mapping->flags & QUIRE_MAP_ANONYMOUS) && mapping->object &&
+			      !(mapping->flags & QUIRE_MAP_NORESERVE);
+
+		return counts && commit_refused(space, pages) ? -QUIRE_ENOMEM : 0;
+	}
 	there = accounted(space, mapping->result, mapping->result + mapping->length);
 	return commit_refused(space, pages - there) ? -QUIRE_ENOMEM : 0;
 }
@@ -90,7 +134,7 @@ static int check(struct quire_space *space, struct mapping *mapping)
 	error = place_mapping(space, mapping->address, mapping->length, mapping->flags,
 			      &mapping->result);
 	if (!error)
-		error = check_kind(mapping->flags);
+		error = check_kind(mapping);
 	if (!error)
 		error = check_amount(space, mapping);
 	return error;
@@ -106,7 +150,8 @@ static void commit(struct quire_space *space, const struct mapping *mapping,
 	gather_end(&gather);
 	vma->start = mapping->result;
 	vma->end = mapping->result + mapping->length;
-	vma->index = vma->start >> PAGE_SHIFT;
+	vma->index = mapping->object ? mapping->index : vma->start >> PAGE_SHIFT;
+	vma_set_object(vma, mapping->object);
 	vma->flags = mapping->vma_flags;
 	vma_link(space, vma);
 	vma_merge(space, vma);
@@ -159,31 +204,75 @@ static int map_and_reclaim(struct quire_space *space, struct mapping *mapping)
 	return public_error(error);
 }
 
+static int map_anywhere(struct quire_space *space, struct mapping *mapping, uint64_t *result)
+{
+	void *nothing;
+	int error;
+
+	if (mapping->length == 0)
+		return -QUIRE_ENOMEM;
+	if (!events_resume(space, &error, &mapping->result, &nothing)) {
+		error = map_and_reclaim(space, mapping);
+		error = events_tell(space, &mapping->events, error, mapping->result, NULL);
+	}
+	if (error)
+		return error;
+	*result = mapping->result;
+	/* That memory does not last is no error here: what is missing faults in when it is used. */
+	if (populates(mapping->flags))
+		populate_further(space, mapping->result, mapping->result + mapping->length);
+	return 0;
+}
+
+/* Shared anonymous memory is an object that nobody else knows. */
+static int map_shared_anonymous(struct quire_space *space, struct mapping *mapping,
+				uint64_t *result)
+{
+	int error = quire_shmem_create(space->machine, mapping->length, &mapping->object);
+
+	if (error)
+		return error == -QUIRE_EFBIG ? -QUIRE_EINVAL : error;
+	error = map_anywhere(space, mapping, result);
+	quire_object_put(mapping->object);
+	return error;
+}
+
 int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
 	       uint64_t *result)
 {
 	struct mapping mapping = {
 		.address = address,
 		.length = page_up(length),
+		.prot = prot,
 		.flags = flags,
-		.vma_flags = flags_for(prot, flags),
+		.vma_flags = flags_for(prot, flags, NULL),
 	};
-	void *nothing;
-	int error;
 
 	if (length == 0)
 		return -QUIRE_EINVAL;
-	if (mapping.length == 0)
-		return -QUIRE_ENOMEM;
-	if (!events_resume(space, &error, &mapping.result, &nothing)) {
-		error = map_and_reclaim(space, &mapping);
-		error = events_tell(space, &mapping.events, error, mapping.result, NULL);
-	}
-	if (error)
-		return error;
-	*result = mapping.result;
-	/* That memory does not last is no error here: what is missing faults in when it is used. */
-	if (populates(flags))
-		populate_further(space, mapping.result, mapping.result + mapping.length);
-	return 0;
+	if (!(flags & QUIRE_MAP_ANONYMOUS))
+		return -QUIRE_ENOSYS;
+	if ((flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED && mapping.length)
+		return map_shared_anonymous(space, &mapping, result);
+	return map_anywhere(space, &mapping, result);
+}
+
+int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t length, int prot,
+		      int flags, struct quire_object *object, uint64_t offset, uint64_t *result)
+{
+	struct mapping mapping = {
+		.address = address,
+		.length = page_up(length),
+		.prot = prot,
+		.flags = flags & ~QUIRE_MAP_ANONYMOUS,
+		.object = object,
+		.index = offset >> PAGE_SHIFT,
+		.vma_flags = flags_for(prot, flags, object),
+	};
+
+	if (!page_aligned(offset) || length == 0)
+		return -QUIRE_EINVAL;
+	if (mapping.length && offset + mapping.length < offset)
+		return -QUIRE_EOVERFLOW;
+	return map_anywhere(space, &mapping, result);
 }

@@ -6,7 +6,8 @@
  * their pages are numbered on from one to the other (`index`), and their anonymous pages have
  * compatible identities.
  *
- * The index of a page is its address when it was first mapped.  mremap takes it along once there
+ * The index of a page is its place in the object that is mapped; that of anonymous memory is its
+ * address when it was first mapped.  mremap takes it along once there
  * are anonymous pages, so a VMA that has been moved merges only with what it was split from.
  *
  * The identity (`anon`) says whose pages a VMA holds; it is what a page would find its way back by.
@@ -40,7 +41,8 @@ static uint64_t identity(const struct vma *vma)
  */
 static bool goes_on(const struct vma *vma, const struct vma *next, uint64_t whatever)
 {
-	return vma->end == next->start && vma->index + vma_pages(vma) == next->index &&
+	return vma->end == next->start && vma->object == next->object &&
+	       vma->index + vma_pages(vma) == next->index &&
 	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD)) == 0;
 }
 
@@ -129,6 +131,7 @@ static void take_after(struct vma *fresh, const struct vma *vma)
 	fresh->flags = vma->flags;
 	fresh->userfault = vma->userfault;
 	fresh->inherited = vma->inherited;
+	vma_set_object(fresh, vma->object);
 	atomic_store_explicit(&fresh->anon, identity(vma), memory_order_relaxed);
 }
 

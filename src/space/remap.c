@@ -154,8 +154,9 @@ static void describe(struct move *move, const struct vma *vma)
 	fresh->userfault = vma->userfault;
 	fresh->inherited = vma->inherited;
 	atomic_store_explicit(&fresh->anon, identity, memory_order_relaxed);
-	fresh->index = identity ? vma->index + ((move->from - vma->start) >> PAGE_SHIFT)
-				: move->to >> PAGE_SHIFT;
+	vma_set_object(fresh, vma->object);
+	fresh->index =
+		identity || vma->object ? vma_index(vma, move->from) : move->to >> PAGE_SHIFT;
 }
 
 /*
@@ -202,7 +203,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	removal_cut(space, &move->source);
 	table_cut(tables, end, &move->tables);
 	if (end < move->source.end)
-		table_zap(tables, end, move->source.end, &gather);
+		table_zap(tables, end, move->source.end, ZAP_ALL, &gather);
 	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
 	describe(move, vma);
 	/* Protection moves only where the registration does. */

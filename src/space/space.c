@@ -4,8 +4,6 @@
  */
 #include "space/hooks.h"
 
-#define RECLAIM_TRIES 16
-
 static bool bounds_valid(const struct quire_space *space)
 {
 	return page_aligned(space->lowest) && page_aligned(space->highest) &&
@@ -49,6 +47,7 @@ static struct quire_space *space_new(struct quire_machine *machine,
 		return NULL;
 	}
 	space->machine = space->tables.machine = machine;
+	space->users = 1;
 	space->tables.frames = (uint64_t)1 << space->tables.root->order;
 	space->lowest = bounds->lowest;
 	space->highest = bounds->highest;
@@ -80,7 +79,7 @@ int quire_space_create(struct quire_machine *machine, const struct quire_space_c
 				   config->root_entry_count);
 		if (*space)
 			return 0;
-	} while (space_reclaim(&bounds, &tries));
+	} while (machine_reclaim(machine, &tries));
 	return -QUIRE_ENOMEM;
 }
 
@@ -97,7 +96,6 @@ struct quire_space *space_new_like(struct quire_space *like)
 void quire_space_destroy(struct quire_space *space)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
-	struct quire_machine *machine = space->machine;
 	struct gather gather;
 
 	quire_assert(atomic_load(&space->tables.cpus) == 0);
@@ -105,20 +103,22 @@ void quire_space_destroy(struct quire_space *space)
 		hooks->gone(space);
 	space_write_lock(space);
 	gather_begin(&gather, &space->tables);
-	table_zap(&space->tables, 0, table_address_end(), &gather);
+	table_zap(&space->tables, 0, table_address_end(), ZAP_ALL, &gather);
 	gather_end(&gather);
 	vma_free_all(space);
 	space_write_unlock(space);
 	unlink_space(space);
-	table_root_free(machine, space->tables.root);
-	slab_free(machine, space);
+	space_put(space);
 }
 
-bool space_reclaim(struct quire_space *space, unsigned *tries)
+void space_put(struct quire_space *space)
 {
 	struct quire_machine *machine = space->machine;
 
-	return machine->reclaim && (*tries)++ < RECLAIM_TRIES && machine->reclaim(machine->host);
+	if (atomic_fetch_sub_explicit(&space->users, 1, memory_order_acq_rel) > 1)
+		return;
+	table_root_free(machine, space->tables.root);
+	slab_free(machine, space);
 }
 
 uint64_t quire_space_root(const struct quire_space *space)

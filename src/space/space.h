@@ -13,6 +13,7 @@
 
 #include "base/tree.h"
 #include "frame/machine.h"
+#include "object/object.h"
 #include "table/table.h"
 #include <quire/fault.h>
 #include <quire/space.h>
@@ -40,6 +41,7 @@
 #define VMA_HUGEPAGE	 ((uint64_t)1 << 29) /* hg */
 #define VMA_NOHUGEPAGE	 ((uint64_t)1 << 30) /* nh */
 #define VMA_MERGEABLE	 ((uint64_t)1 << 31) /* mg */
+#define VMA_UFFD_MINOR	 ((uint64_t)1 << 41) /* ui */
 
 /* What the userfaultfd context of a registered VMA has negotiated; not shown. */
 #define VMA_UFFD_UNPOPULATED ((uint64_t)1 << 60) /* protecting leaves markers where no page is */
@@ -47,8 +49,15 @@
 #define VMA_UFFD_SIGBUS	     ((uint64_t)1 << 62) /* a fault is a BUS */
 
 #define VMA_UFFD                                                                                   \
-	(VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | VMA_UFFD_SIGBUS)
+	(VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR | VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | \
+	 VMA_UFFD_SIGBUS)
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
+
+/* A VMA's place in an rmap. */
+struct rmap_link {
+	struct list_link link;
+	struct quire_space *space; /* NULL: a walker's bookmark */
+};
 
 struct vma {
 	struct tree_node node; /* lock */
@@ -56,17 +65,20 @@ struct vma {
 	uint64_t gap;	      /* lock: bytes between this VMA and the one before it (or `lowest`) */
 	uint64_t largest_gap; /* lock: the largest `gap` in this node's subtree */
 	uint64_t flags;	      /* lock: VMA_* */
-	uint64_t index;	      /* lock: page index of `start`: address / page size where it was first
-				 mapped */
+	uint64_t index;	      /* lock: page index of `start`: in its object; of anonymous memory,
+				 address / page size where it was first mapped */
 	_Atomic uint64_t anon; /* atomic: identity of its anonymous pages; 0 until the first one.
 				  See merge.c */
 	struct quire_userfault *userfault; /* lock: registered with it, or NULL */
 	bool inherited;			   /* lock: has pages of a forebear too (fork) */
+	struct quire_object *object;	   /* constant once linked: what it maps, or NULL */
+	struct rmap_link mapping;	   /* object->rmap.lock; see rmap.c */
 };
 
 struct quire_space {
 	struct quire_machine *machine;	     /* constant */
 	struct list_link link;		     /* machine->spaces_lock */
+	_Atomic uint64_t users;		     /* atomic: the host, and walkers of an rmap */
 	uint64_t lowest, highest, mmap_base; /* constant: addresses */
 
 	struct quire_rwlock lock;
@@ -111,11 +123,30 @@ static inline bool space_holds(const struct quire_space *space, uint64_t address
 /* An empty space with the bounds of `like`'s configuration, linked into the machine; NULL: no
  * frames.  For fork. */
 struct quire_space *space_new_like(struct quire_space *like);
+static inline bool space_reclaim(struct quire_space *space, unsigned *tries)
+{
+	return machine_reclaim(space->machine, tries);
+}
+
+/* Drops one user of the space; the last one frees it. */
+void space_put(struct quire_space *space);
+
+/* --- rmap.c --- */
+
+/* The VMA begins or ends to map its object. */
+void rmap_link_vma(struct quire_space *space, struct vma *vma);
+void rmap_unlink_vma(struct vma *vma);
+/* Moves the bounds of a linked VMA; its pages keep their index. */
+void rmap_resize_vma(struct vma *vma, uint64_t start, uint64_t end);
 /*
- * No frame was left, no lock is held: asks the machine's reclaim hook.  Whether to try again;
- * *tries starts at 0.
+ * Calls `visit` for each piece of a VMA that maps pages [first, end) of the object, with its space's
+ * lock held for writing; no lock is held between.  Pieces that come to be while the walk lasts are
+ * visited too, or belong to a space's call that began after it.
  */
-bool space_reclaim(struct quire_space *space, unsigned *tries);
+void rmap_walk(struct quire_object *object, uint64_t first, uint64_t end,
+	       void (*visit)(struct quire_space *space, struct vma *vma, uint64_t start,
+			     uint64_t stop, void *context),
+	       void *context);
 
 /* --- vma.c: the tree.  Lookups need the lock for reading at least. --- */
 
@@ -156,7 +187,19 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 		.access = (vma->flags & VMA_ACCESS) != 0,
 		.write = (vma->flags & VMA_WRITE) != 0,
 		.execute = (vma->flags & VMA_EXEC) != 0,
+		.shared = (vma->flags & VMA_SHARED) && !vma->object->operations->make_writable,
 	};
+}
+
+/* The index of the page at `address`, which the VMA holds. */
+static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
+{
+	return vma->index + ((address - vma->start) >> PAGE_SHIFT);
+}
+/* What the VMA's pages lose when they are unmapped for good or for a while. */
+static inline unsigned vma_zap(const struct vma *vma)
+{
+	return vma->object ? ZAP_KEEP_PROTECTION : ZAP_ALL;
 }
 
 /* --- fault.c --- */

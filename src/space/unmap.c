@@ -83,7 +83,7 @@ void removal_detach(struct quire_space *space, struct removal *removal)
 void removal_commit(struct quire_space *space, struct removal *removal, struct gather *gather)
 {
 	removal_cut(space, removal);
-	table_zap(&space->tables, removal->start, removal->end, gather);
+	table_zap(&space->tables, removal->start, removal->end, ZAP_ALL, gather);
 	removal_detach(space, removal);
 }
 

@@ -59,6 +59,8 @@ struct vma *vma_new(struct quire_space *space)
 
 void vma_free(struct quire_space *space, struct vma *vma)
 {
+	if (vma->object)
+		quire_object_put(vma->object);
 	slab_free(space->machine, vma);
 }
 
@@ -91,6 +93,8 @@ void vma_link(struct quire_space *space, struct vma *vma)
 	space->vma_count++;
 	count_pages(space, vma->flags, vma_pages(vma));
 	gap_changed(space, vma);
+	if (vma->object)
+		rmap_link_vma(space, vma);
 }
 
 void vma_unlink(struct quire_space *space, struct vma *vma)
@@ -98,6 +102,8 @@ void vma_unlink(struct quire_space *space, struct vma *vma)
 	struct vma *next = vma_next(vma);
 
 	assert_written(space);
+	if (vma->object)
+		rmap_unlink_vma(vma);
 	tree_remove(&space->vmas, &vma->node);
 	space->vma_count--;
 	count_pages(space, vma->flags, -vma_pages(vma));
@@ -110,9 +116,13 @@ void vma_resize(struct quire_space *space, struct vma *vma, uint64_t start, uint
 
 	assert_written(space);
 	quire_assert(start < end && end <= space->highest);
-	vma->index += (start >> PAGE_SHIFT) - (vma->start >> PAGE_SHIFT);
-	vma->start = start;
-	vma->end = end;
+	if (vma->object) {
+		rmap_resize_vma(vma, start, end);
+	} else {
+		vma->index += (start >> PAGE_SHIFT) - (vma->start >> PAGE_SHIFT);
+		vma->start = start;
+		vma->end = end;
+	}
 	count_pages(space, vma->flags, vma_pages(vma) - before);
 	gap_changed(space, vma);
 }

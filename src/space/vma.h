@@ -20,6 +20,13 @@ void vma_unlink(struct quire_space *space, struct vma *vma);
 /* Moves a VMA's bounds, over addresses where nothing is mapped; its pages keep their index. */
 void vma_resize(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end);
 void vma_set_flags(struct quire_space *space, struct vma *vma, uint64_t flags);
+/* What a VMA that is not linked yet maps, or NULL; it is one more user of it. */
+static inline void vma_set_object(struct vma *vma, struct quire_object *object)
+{
+	vma->object = object;
+	if (object)
+		quire_object_get(object);
+}
 
 static inline uint64_t vma_pages(const struct vma *vma)
 {
@@ -131,6 +138,12 @@ void populate_further(struct quire_space *space, uint64_t start, uint64_t end);
  */
 int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		 int advice, struct gather *gather);
+/*
+ * Whether userfaultfd lets the pages of [*start, end) go now: 0, or what the advice gives instead;
+ * *skip: nothing is left to do.
+ */
+int advise_announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
+		    bool *skip);
 
 /* --- limits --- */
 

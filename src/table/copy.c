@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copy: fork's work on the tables of one private VMA.
+ * Copy: fork's work on the tables of one VMA.
  *
- * Every page becomes shared by two entries, so neither may stay writable or exclusive; the next
- * write to either copies.  The child's entry starts old, keeps dirty (the content differs from what
+ * In a private one every page becomes shared by two entries, so neither may stay writable or
+ * exclusive; the next write to either copies.  The child's entry starts old, keeps dirty (the content differs from what
  * any backing store has), and repeats everything else.
  *
  *	parent   W X D A   ──▶   - - D A
  *	child    absent    ──▶   - - D -
+ *
+ * In a shared one the entries are alike, but for what the child has not done yet.
  */
 #include "table/cursor.h"
 
@@ -22,6 +24,14 @@ static entry_t share(struct cursor *parent)
 	if (entry_writable(was))
 		gather_span(parent->gather, parent->address, cursor_reach(parent));
 	return is;
+}
+
+/* The child's leaf. */
+static entry_t copied(struct cursor *parent, bool shared)
+{
+	if (shared)
+		return entry_set_young(entry_set_dirty(cursor_entry(parent), false), false);
+	return entry_set_young(share(parent), false);
 }
 
 /* Moves the child's cursor to the entry for `address` at `level`, building the tables on the way.
@@ -44,10 +54,10 @@ static void follow(struct cursor *child, struct page_tables *tables, uint64_t ad
 }
 
 void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
-		struct table_reserve *reserve, struct gather *gather)
+		bool shared, struct table_reserve *reserve, struct gather *gather)
 {
 	struct cursor from, to = {.table = NULL};
-	int64_t anon = 0;
+	int64_t resident[RESIDENT_KINDS] = {0};
 
 	for (bool more = cursor_begin(&from, parent, start, end, gather); more;
 	     more = cursor_next(&from)) {
@@ -57,10 +67,10 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 			continue;
 		quire_assert(cursor_whole(&from));
 		if (entry_is_leaf(entry, from.level)) {
-			entry = entry_set_young(share(&from), false);
+			entry = copied(&from, shared);
 			if (!entry_special(entry)) {
 				frame_hold(leaf_frame(parent, entry), FRAME_ONE_MAPPING);
-				anon++;
+				resident[frame_resident(leaf_frame(parent, entry))]++;
 			}
 		}
 		follow(&to, child, from.address, from.level, reserve);
@@ -68,5 +78,5 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 	}
 	if (to.table)
 		cursor_end(&to);
-	tables_resident(child, RESIDENT_ANON, anon);
+	tables_resident_all(child, resident);
 }

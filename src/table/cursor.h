@@ -172,11 +172,38 @@ static inline struct frame *leaf_frame(struct page_tables *tables, entry_t leaf)
 {
 	return frame_at(tables->machine, entry_frame(leaf));
 }
+/* As what a mapped frame counts. */
+static inline enum table_resident frame_resident(const struct frame *frame)
+{
+	switch (frame->kind) {
+	case FRAME_SHMEM:
+		return RESIDENT_SHMEM;
+	case FRAME_FILE:
+		return RESIDENT_FILE;
+	default:
+		return RESIDENT_ANON;
+	}
+}
 /* `pages` more (or, negative, fewer) pages of `kind` are mapped. */
 static inline void tables_resident(struct page_tables *tables, enum table_resident kind,
 				   int64_t pages)
 {
-	atomic_fetch_add_explicit(&tables->resident[kind], (uint64_t)pages, memory_order_relaxed);
+	if (pages)
+		atomic_fetch_add_explicit(&tables->resident[kind], (uint64_t)pages,
+					  memory_order_relaxed);
+}
+/* The same for what an operation has counted by kind. */
+static inline void tables_resident_all(struct page_tables *tables,
+				       const int64_t pages[RESIDENT_KINDS])
+{
+	for (unsigned kind = 0; kind < RESIDENT_KINDS; kind++)
+		tables_resident(tables, kind, pages[kind]);
+}
+/* A leaf of `frame` has gone from its entry: a page of an object remembers that it was written to. */
+static inline void keep_dirty(struct frame *frame, entry_t leaf)
+{
+	if (entry_dirty(leaf) && frame_of_object(frame))
+		frame_mark(frame, FRAME_DIRTY);
 }
 
 #endif

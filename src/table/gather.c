@@ -4,8 +4,9 @@
  *
  * A frame whose last holder was the entry is chained through its own descriptor, so that any number
  * of them needs no memory.  A frame that others hold too can't be chained (two gathers might want
- * to at once); its mapping is turned into a reference and put in a small array, and when that is
- * full the gather flushes early.
+ * to at once); its mapping is turned into a reference and put in a small array, then in batches,
+ * which are frames full of such pointers.  When there are enough of them, or no frame can be had for
+ * another, the gather flushes early.
  */
 #include "table/cursor.h"
 
@@ -17,6 +18,8 @@ void gather_begin(struct gather *gather, struct page_tables *tables)
 	gather->exclusive = NULL;
 	gather->unlinked = NULL;
 	gather->shared_count = 0;
+	gather->batches = NULL;
+	gather->batch_count = gather->batch_used = 0;
 }
 
 void gather_span(struct gather *gather, uint64_t start, uint64_t end)
@@ -50,14 +53,63 @@ void gather_flush(struct gather *gather)
 	quire_port_flush(tables->machine->host, &flush);
 }
 
+#define BATCH_SIZE (PAGE_SIZE / sizeof(struct frame *))
+
+static struct frame **batch_slots(const struct gather *gather, const struct frame *batch)
+{
+	return (struct frame **)frame_memory(gather->tables->machine, batch);
+}
+
+static void release_all(struct gather *gather, struct frame **frames, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		frame_put(gather->tables->machine, frames[i]);
+}
+
 static void release_shared(struct gather *gather)
 {
-	struct quire_machine *machine = gather->tables->machine;
+	unsigned used = gather->batch_used;
 
-	for (unsigned i = 0; i < gather->shared_count; i++)
-		if (frame_drop(gather->shared[i], FRAME_ONE_REFERENCE))
-			frame_free(machine, gather->shared[i]);
-	gather->shared_count = 0;
+	release_all(gather, gather->shared, gather->shared_count);
+	for (struct frame *batch = gather->batches; batch; batch = batch->next) {
+		release_all(gather, batch_slots(gather, batch), used);
+		used = BATCH_SIZE;
+	}
+	frame_free_chain(gather->tables->machine, gather->batches);
+	gather->batches = NULL;
+	gather->shared_count = gather->batch_count = gather->batch_used = 0;
+}
+
+/* Whether there is a slot free in the last batch. */
+static bool batch_room(struct gather *gather)
+{
+	struct frame *batch;
+
+	if (gather->batches && gather->batch_used < BATCH_SIZE)
+		return true;
+	if (gather->batch_count == GATHER_BATCHES)
+		return false;
+	batch = frame_alloc_uncounted(gather->tables->machine);
+	if (!batch)
+		return false;
+	batch->next = gather->batches;
+	gather->batches = batch;
+	gather->batch_count++;
+	gather->batch_used = 0;
+	return true;
+}
+
+/* Keeps a frame that is held by one reference until the flush. */
+static void keep_shared(struct gather *gather, struct frame *frame)
+{
+	if (gather->shared_count == GATHER_SHARED && !batch_room(gather)) {
+		gather_flush(gather);
+		release_shared(gather);
+	}
+	if (gather->shared_count < GATHER_SHARED)
+		gather->shared[gather->shared_count++] = frame;
+	else
+		batch_slots(gather, gather->batches)[gather->batch_used++] = frame;
 }
 
 /* Frames on the exclusive chain have one reference each, the gather's. */
@@ -78,11 +130,7 @@ void gather_frame(struct gather *gather, struct frame *frame)
 		return;
 	}
 	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	gather->shared[gather->shared_count++] = frame;
-	if (gather->shared_count == GATHER_SHARED) {
-		gather_flush(gather);
-		release_shared(gather);
-	}
+	keep_shared(gather, frame);
 }
 
 void gather_end(struct gather *gather)

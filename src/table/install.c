@@ -56,6 +56,7 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 static void retire(struct cursor *cursor, struct gather *gather)
 {
 	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
+	struct frame *frame;
 
 	if (!entry_is_leaf(entry, cursor->level))
 		return;
@@ -63,8 +64,17 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	gather_flush(gather);
 	if (entry_special(entry))
 		return;
-	gather_frame(gather, leaf_frame(cursor->tables, entry));
-	tables_resident(cursor->tables, RESIDENT_ANON, -1);
+	frame = leaf_frame(cursor->tables, entry);
+	keep_dirty(frame, entry);
+	tables_resident(cursor->tables, frame_resident(frame), -1);
+	gather_frame(gather, frame);
+}
+
+/* Whether the page has been taken from its object: the fault must ask again what stands there. */
+static bool gone(const struct frame *frame)
+{
+	return frame && frame_of_object(frame) &&
+	       atomic_load_explicit(&frame->folio.owner, memory_order_acquire) == 0;
 }
 
 bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
@@ -77,13 +87,14 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	while (cursor.level > 0 && entry_same(cursor_entry(&cursor), snapshot->entry))
 		cursor_push_down(&cursor, reserve);
-	same = cursor.level == 0 && entry_same(cursor_entry(&cursor), snapshot->entry);
+	same = cursor.level == 0 && entry_same(cursor_entry(&cursor), snapshot->entry) &&
+	       !gone(leaf->frame);
 	if (same) {
 		if (!entry_is_absent(snapshot->entry))
 			retire(&cursor, gather);
 		cursor_exchange(&cursor, make_leaf(tables, leaf));
 		if (leaf->frame)
-			tables_resident(tables, RESIDENT_ANON, 1);
+			tables_resident(tables, frame_resident(leaf->frame), 1);
 	}
 	cursor_end(&cursor);
 	return same;
@@ -129,6 +140,24 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 	return answer;
 }
 
+/* A leaf of a shared mapping can be written to from now on. */
+void table_write_shared(struct page_tables *tables, uint64_t page,
+			const struct table_snapshot *snapshot)
+{
+	struct cursor cursor;
+	entry_t was, is;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	was = cursor_entry(&cursor);
+	do {
+		if (!entry_same(was, snapshot->entry))
+			break;
+		is = entry_set_permissions(was, true, true, entry_executable(was));
+		is = entry_set_young(entry_set_dirty(is, true), true);
+	} while (!cursor_update(&cursor, &was, is));
+	cursor_end(&cursor);
+}
+
 static bool permits(const struct cursor *cursor, entry_t entry, enum quire_access access,
 		    bool exclusive)
 {
@@ -136,7 +165,8 @@ static bool permits(const struct cursor *cursor, entry_t entry, enum quire_acces
 		return false;
 	if (access == QUIRE_WRITE)
 		return entry_writable(entry);
-	return !exclusive || entry_exclusive(entry) || entry_special(entry);
+	return !exclusive || entry_exclusive(entry) || entry_special(entry) ||
+	       frame_of_object(leaf_frame(cursor->tables, entry));
 }
 
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,

@@ -3,7 +3,7 @@
  * Protect: the leaves of a range get the permissions of their VMA.
  *
  * A leaf becomes writable at once only where a write fault would have had nothing to do: its page
- * is this entry's own (exclusive) and not write-protected by userfaultfd.  The hardware may set
+ * is this entry's own (exclusive) or a shared mapping's, and not write-protected by userfaultfd.  The hardware may set
  * accessed and dirty while the entry changes; a changed entry is put in its place only if it was
  * made from what stands there, so neither bit is lost.
  */
@@ -18,7 +18,7 @@ static bool tightens(entry_t was, entry_t is)
 
 static entry_t permitted(entry_t leaf, struct table_permissions allow)
 {
-	bool write = allow.write && entry_exclusive(leaf) && !entry_uffd_wp(leaf);
+	bool write = allow.write && (allow.shared || entry_exclusive(leaf)) && !entry_uffd_wp(leaf);
 
 	return entry_set_permissions(leaf, allow.access, write, allow.execute);
 }

@@ -62,7 +62,8 @@ void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool si
 	while (!single && (more = cursor_next(&cursor))) {
 		expected = successor(entry, level);
 		entry = cursor_bottom(&cursor);
-		if (entry != expected || cursor.level != level)
+		if (entry != expected || cursor.level != level ||
+		    (run->frame && leaf_frame(tables, entry)->kind != run->frame->kind))
 			break;
 		run->end = cursor_reach(&cursor);
 	}

@@ -16,7 +16,7 @@
 #include "table/scan.h"
 #include "table/cursor.h"
 
-static unsigned traits_of(entry_t entry, unsigned level)
+static unsigned traits_of(struct page_tables *tables, entry_t entry, unsigned level)
 {
 	unsigned traits = 0;
 
@@ -25,6 +25,8 @@ static unsigned traits_of(entry_t entry, unsigned level)
 		traits |= entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0;
 		traits |= entry_special(entry) ? TRAIT_ZERO : 0;
 		traits |= level > 0 ? TRAIT_HUGE : 0;
+		if (!entry_special(entry) && frame_of_object(leaf_frame(tables, entry)))
+			traits |= TRAIT_FILE;
 	} else if (entry_is_marker(entry)) {
 		traits = TRAIT_MARKER;
 		traits |= entry_marks(entry) & MARK_UFFD_WP ? TRAIT_PROTECTED : 0;
@@ -80,11 +82,11 @@ uint64_t table_scan(const struct table_scan *scan)
 	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
 	     more; more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		unsigned traits = traits_of(entry, cursor.level);
+		unsigned traits = traits_of(scan->tables, entry, cursor.level);
 		bool change = scan->gather && !(traits & TRAIT_PROTECTED);
 		uint64_t start = cursor.address, reach, taken;
 
-		if (!(scan->wanted >> traits & 1))
+		if (!(scan->wanted[traits / 64] >> traits % 64 & 1))
 			continue;
 		if (change)
 			fit(&cursor, scan->reserve);

@@ -15,11 +15,12 @@ enum table_trait {
 	TRAIT_ZERO = 8,	     /* the zero page */
 	TRAIT_HUGE = 16,     /* a leaf above level 0 */
 	TRAIT_GUARD = 32,
+	TRAIT_FILE = 64, /* a page of an object */
 };
-#define TRAIT_SETS 64
+#define TRAIT_SETS 128
 
 /*
- * `wanted` has bit n where entries of the set of traits n are of interest.  Each of them, in order,
+ * `wanted` has bit n % 64 of word n / 64 where entries of the set of traits n are of interest.  Each of them, in order,
  * is offered to take(): how much of [start, end) it takes, up to an address in between; the scan
  * ends where not all is taken.  take() is called with a table locked.
  *
@@ -30,7 +31,7 @@ enum table_trait {
 struct table_scan {
 	struct page_tables *tables;
 	uint64_t start, end;
-	uint64_t wanted;
+	uint64_t wanted[TRAIT_SETS / 64];
 	uint64_t (*take)(void *context, unsigned traits, uint64_t start, uint64_t end);
 	void *context;
 	struct gather *gather; /* NULL: only looks */

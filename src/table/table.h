@@ -40,18 +40,12 @@ struct page_tables {
 	bool written; /* the space's lock is held for writing (for assertions) */
 };
 
-/*
- * Internal error: no frame left.  Public functions turn it into -ENOMEM after the machine's reclaim
- * hook has said that there is no use in trying again; the limits that Linux answers with ENOMEM are
- * -QUIRE_ENOMEM from the start.
- */
-#define NO_FRAMES 4096
-
 /* What a VMA lets its leaves allow. */
 struct table_permissions {
 	bool access; /* any at all */
 	bool write;
 	bool execute;
+	bool shared; /* pages of objects may be written to where they stand */
 };
 
 /* Tables prepared for a unit of work: zeroed frames. */
@@ -68,14 +62,18 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
  * What an operation has taken out of the tables and must not be reused before one flush: frames,
  * tables, and the span that any CPU may still translate.  Lives on the operation's stack.
  */
-#define GATHER_SHARED 24
+#define GATHER_SHARED  24
+#define GATHER_BATCHES 16
 struct gather {
 	struct page_tables *tables;
-	uint64_t start, end;		     /* span to flush; empty: start >= end */
-	struct frame *exclusive;	     /* frames that no one else holds */
-	struct frame *unlinked;		     /* tables */
-	struct frame *shared[GATHER_SHARED]; /* frames that others hold too: one reference each */
+	uint64_t start, end;	 /* span to flush; empty: start >= end */
+	struct frame *exclusive; /* frames that no one else holds */
+	struct frame *unlinked;	 /* tables */
+	/* frames that others hold too, one reference each: in the array, and when it is full in batches */
+	struct frame *shared[GATHER_SHARED];
 	unsigned shared_count;
+	struct frame *batches; /* frames full of pointers, the last one first */
+	unsigned batch_count, batch_used;
 };
 void gather_begin(struct gather *gather, struct page_tables *tables);
 /* Adds [start, end) to the span. */
@@ -106,11 +104,23 @@ void table_cut(struct page_tables *tables, uint64_t address, struct table_reserv
 /* Tables on the way to `address`, where nothing stands that reaches over it. */
 unsigned table_fill_cost(struct page_tables *tables, uint64_t address);
 
-/* Makes every entry absent, and drops what it held.  Tables that become empty go. */
-void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
+/*
+ * Makes entries absent, and drops what they held.  Tables that become empty go.
+ * ZAP_KEEP_PROTECTION: what was protected becomes, or stays, a marker.
+ * ZAP_FILE: only what belongs to objects; private pages stay.
+ * ZAP_KEEP_MARKS: what is a marker stays one.
+ */
+enum table_zap {
+	ZAP_ALL = 0,
+	ZAP_KEEP_PROTECTION = 1,
+	ZAP_FILE = 2,
+	ZAP_KEEP_MARKS = 4,
+};
+void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned what,
+	       struct gather *gather);
 
 /* Gives every leaf these permissions; write only where the leaf may have it without a fault
- * (exclusive, not uffd-wp). */
+ * (exclusive or shared, not uffd-wp). */
 void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		   struct table_permissions allow, struct gather *gather);
 
@@ -178,12 +188,12 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 		struct table_reserve *reserve, struct gather *gather);
 
 /*
- * fork: copies the entries of one private VMA from `parent` to the same addresses of `child`, which
- * are absent.  Writable and exclusive leaves lose both in the parent.  The child is seen by no one
- * else yet; the parent's lock is held for writing.
+ * fork: copies the entries of one VMA from `parent` to the same addresses of `child`, which are
+ * absent.  In a private one writable and exclusive leaves lose both in the parent.  The child is
+ * seen by no one else yet; the parent's lock is held for writing.
  */
 void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
-		struct table_reserve *reserve, struct gather *gather);
+		bool shared, struct table_reserve *reserve, struct gather *gather);
 
 /*
  * Faults.  The space's lock is held for reading.
@@ -202,7 +212,8 @@ struct table_snapshot {
 };
 void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot);
 
-/* What table_install() puts in the place of the snapshot. */
+/* What table_install() puts in the place of the snapshot; a page of an object only as long as it is
+ * in the object's cache. */
 struct table_leaf {
 	struct frame *frame; /* one mapping of it becomes the entry's; NULL: the zero page */
 	struct table_permissions allow;
@@ -221,10 +232,13 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
  * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
  * exclusive or its frame has no other holder, makes it exclusive, and for a write writable, young
  * and dirty.  If it must be copied, takes a reference to its frame for that time.
+ * table_write_shared(): the same for a shared mapping, where there is nothing to copy.
  */
 enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write);
+void table_write_shared(struct page_tables *tables, uint64_t page,
+			const struct table_snapshot *snapshot);
 
 /*
  * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page:

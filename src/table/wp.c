@@ -52,14 +52,15 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 	}
 }
 
-/* Write permission returns where no fault would have anything to do: to the entry's own page. */
+/* Write permission returns where no fault would have anything to do: to the entry's own page, or one
+ * of a shared mapping. */
 static void release_leaf(struct cursor *cursor, entry_t was, struct table_permissions allow)
 {
 	entry_t is;
 
 	do {
 		is = entry_set_uffd_wp(was, false);
-		if (allow.write && entry_exclusive(is))
+		if (allow.write && (allow.shared || entry_exclusive(is)))
 			is = entry_set_permissions(is, allow.access, true, entry_executable(is));
 	} while (!cursor_update(cursor, &was, is));
 }

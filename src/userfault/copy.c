@@ -8,11 +8,13 @@
  */
 #include "userfault/userfault.h"
 
+#define ANY_MARK (~0u)
+
 struct filling {
 	struct quire_userfault *context;
 	struct quire_space *space;
 	uint64_t start, end; /* of the destination */
-	bool wp;	     /* COPY: what is put in is write-protected */
+	bool wp;	     /* COPY, CONTINUE: what is put in is write-protected */
 
 	/* Puts one page in; 0, -NO_FRAMES, or the error. */
 	int (*fill)(struct filling *filling, uint64_t page);
@@ -30,10 +32,13 @@ static int find_destination(const struct filling *filling, struct vma **vma)
 	*vma = vma_find(filling->space, filling->start);
 	if (!vma_holds(*vma, filling->start))
 		return -QUIRE_ENOENT;
-	vma_prepare_anon(filling->space, *vma);
+	if (!((*vma)->flags & VMA_SHARED))
+		vma_prepare_anon(filling->space, *vma);
 	if ((*vma)->end < filling->end || !(*vma)->userfault)
 		return -QUIRE_ENOENT;
-	return filling->wp && !((*vma)->flags & VMA_UFFD_WP) ? -QUIRE_EINVAL : 0;
+	if (filling->wp && !((*vma)->flags & VMA_UFFD_WP))
+		return -QUIRE_EINVAL;
+	return (*vma)->object && (*vma)->object->kind != FRAME_SHMEM ? -QUIRE_EINVAL : 0;
 }
 
 static int check_destination(const struct filling *filling)
@@ -47,35 +52,123 @@ static int check_destination(const struct filling *filling)
 	return error;
 }
 
-/*
- * Installs a leaf over nothing, a page also over any marker.  leaf->frame is used up only on
- * success.
- */
-static int install(struct filling *filling, uint64_t page, struct table_leaf *leaf)
+/* -EFAULT where the object that is mapped ends before the page. */
+static int check_end(const struct vma *vma, uint64_t page)
+{
+	if (!vma->object)
+		return 0;
+	return vma_index(vma, page) << PAGE_SHIFT < quire_object_size(vma->object) ? 0
+										   : -QUIRE_EFAULT;
+}
+
+/* What of an entry a page may be put in the place of. */
+static bool stands_aside(const struct table_snapshot *snapshot, unsigned marks)
+{
+	if (snapshot->kind == TABLE_MARKER)
+		return (snapshot->marks & ~marks) == 0;
+	return snapshot->kind == TABLE_ABSENT;
+}
+
+/* Installs a leaf in the place of nothing, or of a marker with `marks` at most.  Takes over the
+ * mapping that leaf->frame brings on success only. */
+static int install(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
+		   struct table_leaf *leaf)
 {
 	struct quire_space *space = filling->space;
 	struct table_reserve reserve = {0};
 	struct table_snapshot snapshot;
 	struct gather gather;
-	struct vma *vma;
-	int error = find_destination(filling, &vma);
+	int error;
 
-	if (error)
-		return error;
 	table_probe(&space->tables, page, &snapshot);
-	if (snapshot.kind != TABLE_ABSENT && !(snapshot.kind == TABLE_MARKER && leaf->frame))
+	if (!stands_aside(&snapshot, marks))
 		return -QUIRE_EEXIST;
 	error = table_reserve(space->machine, &reserve, snapshot.missing);
 	if (error)
 		return error;
 	leaf->allow = vma_permissions(vma);
-	if (!leaf->frame || leaf->uffd_wp)
+	if (leaf->uffd_wp || !(leaf->exclusive || leaf->allow.shared))
 		leaf->allow.write = false;
 	gather_begin(&gather, &space->tables);
 	if (!table_install(&space->tables, page, &snapshot, leaf, &reserve, &gather))
 		error = -QUIRE_EEXIST;
 	gather_end(&gather);
 	table_unreserve(space->machine, &reserve);
+	return error;
+}
+
+/* A page of the VMA's object, to which the caller has a reference. */
+static int install_cached(struct filling *filling, const struct vma *vma, uint64_t page,
+			  unsigned marks, struct frame *frame)
+{
+	struct table_leaf leaf = {.frame = frame, .dirty = true, .uffd_wp = filling->wp};
+	int error;
+
+	frame_hold(frame, FRAME_ONE_MAPPING);
+	error = install(filling, vma, page, marks, &leaf);
+	if (error)
+		frame_exchange(frame, FRAME_ONE_MAPPING, 0);
+	return error;
+}
+
+/*
+ * Makes *frame, which holds the content, a page of the object, and maps it.  If someone has found it
+ * there before it could be mapped, it stays there.
+ */
+static int add_cached(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
+		      struct frame **frame)
+{
+	uint64_t index = vma_index(vma, page);
+	int error = object_add_page(vma->object, index, *frame);
+
+	if (error)
+		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
+	frame_mark(*frame, FRAME_DIRTY);
+	error = install_cached(filling, vma, page, marks, *frame);
+	if (error && object_take_back(vma->object, index, *frame))
+		return error;
+	frame_put(filling->space->machine, *frame);
+	*frame = NULL;
+	return error;
+}
+
+/* Makes it a page of the process's own, and maps it. */
+static int add_own(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
+		   struct frame **frame)
+{
+	struct table_leaf leaf = {
+		.frame = *frame,
+		.exclusive = true,
+		.dirty = true,
+		.uffd_wp = filling->wp,
+	};
+	struct quire_machine *machine = filling->space->machine;
+	int error = check_end(vma, page);
+
+	if (error)
+		return error;
+	frame_set_kind(machine, *frame, FRAME_ANON);
+	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_MAPPING, memory_order_relaxed);
+	error = install(filling, vma, page, marks, &leaf);
+	if (error)
+		atomic_store_explicit(&(*frame)->holders, 0, memory_order_relaxed);
+	else
+		*frame = NULL;
+	return error;
+}
+
+/* The page goes where the VMA has its pages; *frame becomes NULL when it is used up. */
+static int add_page(struct filling *filling, uint64_t page, unsigned marks, struct frame **frame)
+{
+	struct vma *vma;
+	int error;
+
+	space_read_lock(filling->space);
+	error = find_destination(filling, &vma);
+	if (!error)
+		error = vma->flags & VMA_SHARED ? add_cached(filling, vma, page, marks, frame)
+						: add_own(filling, vma, page, marks, frame);
+	space_read_unlock(filling->space);
 	return error;
 }
 
@@ -96,39 +189,53 @@ static int read_source(const struct filling *filling, uint64_t offset, unsigned 
 static int fill_copy(struct filling *filling, uint64_t page)
 {
 	struct quire_machine *machine = filling->space->machine;
-	struct table_leaf leaf = {.exclusive = true, .dirty = true, .uffd_wp = filling->wp};
+	struct frame *frame = frame_alloc(machine, 0);
 	int error;
 
-	leaf.frame = frame_alloc(machine, 0);
-	if (!leaf.frame)
+	if (!frame)
 		return -NO_FRAMES;
-	error = read_source(filling, page - filling->start, frame_memory(machine, leaf.frame));
-	if (!error) {
-		frame_set_kind(machine, leaf.frame, FRAME_ANON);
-		atomic_store_explicit(&leaf.frame->holders, FRAME_ONE_MAPPING,
-				      memory_order_relaxed);
-		space_read_lock(filling->space);
-		error = install(filling, page, &leaf);
-		space_read_unlock(filling->space);
-	}
-	if (error) {
-		atomic_store_explicit(&leaf.frame->holders, 0, memory_order_relaxed);
-		frame_free(machine, leaf.frame);
-	}
+	error = read_source(filling, page - filling->start, frame_memory(machine, frame));
+	if (!error)
+		error = add_page(filling, page, ANY_MARK, &frame);
+	if (frame)
+		frame_free(machine, frame);
 	return error;
 }
 
 /* --- ZEROPAGE and POISON --- */
 
+/* Shared memory has no zero page: it gets a page of zeros. */
+static int fill_shared_zeros(struct filling *filling, uint64_t page)
+{
+	struct quire_machine *machine = filling->space->machine;
+	struct frame *frame = frame_alloc_zeroed(machine);
+	int error;
+
+	if (!frame)
+		return -NO_FRAMES;
+	error = add_page(filling, page, MARK_UFFD_WP, &frame);
+	if (frame)
+		frame_free(machine, frame);
+	return error;
+}
+
 static int fill_zeropage(struct filling *filling, uint64_t page)
 {
 	struct table_leaf leaf = {0};
+	bool shared = false;
+	struct vma *vma;
 	int error;
 
 	space_read_lock(filling->space);
-	error = install(filling, page, &leaf);
+	error = find_destination(filling, &vma);
+	if (!error)
+		shared = vma->flags & VMA_SHARED;
+	if (!error && !shared)
+		error = check_end(vma, page);
+	if (!error && !shared)
+		error = install(filling, vma, page, 0, &leaf);
 	space_read_unlock(filling->space);
-	return error;
+	return shared ? fill_shared_zeros(filling, page) : error;
 }
 
 /* A marker is put in with the space's lock for writing. */
@@ -143,6 +250,8 @@ static int fill_poison(struct filling *filling, uint64_t page)
 
 	space_write_lock(filling->space);
 	error = find_destination(filling, &vma);
+	if (!error)
+		error = check_end(vma, page);
 	table_probe(tables, page, &snapshot);
 	if (!error && snapshot.kind != TABLE_ABSENT)
 		error = -QUIRE_EEXIST;
@@ -225,13 +334,14 @@ int userfault_copy(struct quire_userfault *context, struct quire_uffdio_copy *re
 }
 
 static int fill_plain(struct quire_userfault *context, const struct quire_uffdio_range *range,
-		      uint64_t mode, int64_t *output,
+		      uint64_t mode, bool wp, int64_t *output,
 		      int (*fill)(struct filling *filling, uint64_t page))
 {
 	struct filling filling = {
 		.context = context,
 		.start = range->start,
 		.end = range->start + range->len,
+		.wp = wp,
 		.fill = fill,
 	};
 	int error = enter(&filling, output);
@@ -246,27 +356,56 @@ static int fill_plain(struct quire_userfault *context, const struct quire_uffdio
 
 int userfault_zeropage(struct quire_userfault *context, struct quire_uffdio_zeropage *request)
 {
-	return fill_plain(context, &request->range, request->mode, &request->zeropage,
+	return fill_plain(context, &request->range, request->mode, false, &request->zeropage,
 			  fill_zeropage);
 }
 
 int userfault_poison(struct quire_userfault *context, struct quire_uffdio_poison *request)
 {
-	return fill_plain(context, &request->range, request->mode, &request->updated, fill_poison);
+	return fill_plain(context, &request->range, request->mode, false, &request->updated,
+			  fill_poison);
 }
 
-/* CONTINUE maps what the page cache has; anonymous memory has none. */
+/* --- CONTINUE --- */
+
+/* The page that the object has; in a private mapping it can only be read. */
+static int continue_page(struct filling *filling, const struct vma *vma, uint64_t page)
+{
+	struct frame *frame;
+	int error;
+
+	if (!vma->object)
+		return -QUIRE_EINVAL;
+	switch (object_find_page(vma->object, vma_index(vma, page), &frame)) {
+	case PAGE_BEYOND:
+		return -QUIRE_EINVAL;
+	case PAGE_ABSENT:
+		return -QUIRE_EFAULT;
+	case PAGE_FOUND:
+		break;
+	}
+	error = install_cached(filling, vma, page, ANY_MARK, frame);
+	frame_put(filling->space->machine, frame);
+	return error;
+}
+
 static int fill_continue(struct filling *filling, uint64_t page)
 {
-	(void)filling;
-	(void)page;
-	return -QUIRE_EINVAL;
+	struct vma *vma;
+	int error;
+
+	space_read_lock(filling->space);
+	error = find_destination(filling, &vma);
+	if (!error)
+		error = continue_page(filling, vma, page);
+	space_read_unlock(filling->space);
+	return error;
 }
 
 int userfault_continue(struct quire_userfault *context, struct quire_uffdio_continue *request)
 {
-	const uint64_t wp = (uint64_t)1 << 1;
+	const uint64_t wp = QUIRE_UFFDIO_CONTINUE_MODE_WP;
 
-	return fill_plain(context, &request->range, request->mode & ~wp, &request->mapped,
-			  fill_continue);
+	return fill_plain(context, &request->range, request->mode & ~wp, request->mode & wp,
+			  &request->mapped, fill_continue);
 }

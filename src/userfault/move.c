@@ -25,7 +25,7 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 	vma_prepare_anon(moving->space, *target);
 	if (!vma_holds(source, moving->from))
 		return -QUIRE_ENOENT;
-	if (source->end - moving->from < moving->length ||
+	if (source->object || (*target)->object || source->end - moving->from < moving->length ||
 	    (*target)->end - moving->to < moving->length ||
 	    (*target)->userfault != moving->context || !(source->flags & VMA_WRITE) ||
 	    ((source->flags ^ (*target)->flags) & alike))

@@ -9,8 +9,9 @@
  */
 #include "userfault/userfault.h"
 
-#define RANGE_IOCTLS ((uint64_t)0x13c) /* WAKE, COPY, ZEROPAGE, MOVE, POISON */
-#define WP_IOCTL     ((uint64_t)1 << 6)
+#define RANGE_IOCTLS   ((uint64_t)0x13c) /* WAKE, COPY, ZEROPAGE, MOVE, POISON */
+#define WP_IOCTL       ((uint64_t)1 << 6)
+#define CONTINUE_IOCTL ((uint64_t)1 << 7)
 
 static uint64_t vma_flags_for(const struct quire_userfault *context, uint64_t mode)
 {
@@ -20,20 +21,62 @@ static uint64_t vma_flags_for(const struct quire_userfault *context, uint64_t mo
 		flags |= VMA_UFFD_MISSING;
 	if (mode & QUIRE_UFFDIO_REGISTER_MODE_WP)
 		flags |= VMA_UFFD_WP;
+	if (mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR)
+		flags |= VMA_UFFD_MINOR;
 	return flags;
 }
 
-/* Whether the range meets a VMA, and none of another context's (`foreign` is the error for one). */
-static int check_range(const struct quire_userfault *context, struct quire_space *space,
-		       uint64_t start, uint64_t end, int foreign)
+/*
+ * Whether userfaultfd can serve the memory of `vma` in these modes (of VMA_UFFD): shared memory in
+ * all, anonymous memory in all but MINOR, pages of other objects only for asynchronous protection.
+ */
+static bool can_register(const struct vma *vma, uint64_t flags)
+{
+	const uint64_t modes = VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR;
+
+	if (!vma->object)
+		return !(flags & VMA_UFFD_MINOR);
+	if (vma->object->kind == FRAME_SHMEM)
+		return true;
+	return (flags & VMA_UFFD_ASYNC) && (flags & modes) == VMA_UFFD_WP;
+}
+
+/* What an object's shared mapping can never do is nothing to report. */
+static bool never_written(const struct vma *vma)
+{
+	return (vma->flags & (VMA_MAYSHARE | VMA_MAYWRITE)) == VMA_MAYSHARE;
+}
+
+/* Whether the range meets a VMA, and none that refuses. */
+static int check_register(const struct quire_userfault *context, struct quire_space *space,
+			  uint64_t start, uint64_t end, uint64_t flags)
 {
 	const struct vma *vma = vma_find(space, start);
 
 	if (!vma || vma->start >= end)
 		return -QUIRE_EINVAL;
-	for (; vma && vma->start < end; vma = vma_next(vma))
+	for (; vma && vma->start < end; vma = vma_next(vma)) {
+		if (!can_register(vma, flags))
+			return -QUIRE_EINVAL;
+		if (never_written(vma))
+			return -QUIRE_EPERM;
 		if (vma->userfault && vma->userfault != context)
-			return foreign;
+			return -QUIRE_EBUSY;
+	}
+	return 0;
+}
+
+static int check_unregister(const struct quire_userfault *context, struct quire_space *space,
+			    uint64_t start, uint64_t end)
+{
+	const struct vma *vma = vma_find(space, start);
+	uint64_t flags = context_vma_flags(context) | VMA_UFFD_WP;
+
+	if (!vma || vma->start >= end)
+		return -QUIRE_EINVAL;
+	for (; vma && vma->start < end; vma = vma_next(vma))
+		if ((vma->userfault && vma->userfault != context) || !can_register(vma, flags))
+			return -QUIRE_EINVAL;
 	return 0;
 }
 
@@ -111,14 +154,14 @@ static int register_range(struct quire_userfault *context, struct quire_space *s
 
 int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request)
 {
-	const uint64_t modes = QUIRE_UFFDIO_REGISTER_MODE_MISSING | QUIRE_UFFDIO_REGISTER_MODE_WP;
+	const uint64_t modes = QUIRE_UFFDIO_REGISTER_MODE_MISSING | QUIRE_UFFDIO_REGISTER_MODE_WP |
+			       QUIRE_UFFDIO_REGISTER_MODE_MINOR;
 	struct quire_space *space = context_space(context);
 	uint64_t position = request->range.start, end = position + request->range.len;
 	uint64_t flags = vma_flags_for(context, request->mode);
 	unsigned tries = 0;
 	int error;
 
-	/* MINOR is for memory that has a page cache. */
 	if (!request->mode || (request->mode & ~modes))
 		return -QUIRE_EINVAL;
 	if (!space)
@@ -127,13 +170,14 @@ int userfault_register(struct quire_userfault *context, struct quire_uffdio_regi
 		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
-		error = check_range(context, space, request->range.start, end, -QUIRE_EBUSY);
+		error = check_register(context, space, request->range.start, end, flags);
 		if (!error)
 			error = register_range(context, space, &position, end, flags);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
 	if (!error)
-		request->ioctls = RANGE_IOCTLS | (flags & VMA_UFFD_WP ? WP_IOCTL : 0);
+		request->ioctls = RANGE_IOCTLS | (flags & VMA_UFFD_WP ? WP_IOCTL : 0) |
+				  (flags & VMA_UFFD_MINOR ? CONTINUE_IOCTL : 0);
 	return public_error(error);
 }
 
@@ -177,7 +221,7 @@ int userfault_unregister(struct quire_userfault *context, const struct quire_uff
 		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
-		error = check_range(context, space, range->start, end, -QUIRE_EINVAL);
+		error = check_unregister(context, space, range->start, end);
 		if (!error)
 			error = unregister_range(context, space, &position, end);
 		space_write_unlock(space);

@@ -12,7 +12,8 @@ static int protect_piece(struct quire_space *space, const struct vma *vma, uint6
 			 uint64_t end)
 {
 	struct page_tables *tables = &space->tables;
-	bool unpopulated = vma->flags & VMA_UFFD_UNPOPULATED;
+	/* Where an object is mapped, the page may be there without being mapped. */
+	bool unpopulated = vma->object || (vma->flags & VMA_UFFD_UNPOPULATED);
 	struct table_reserve reserve = {0};
 	struct gather gather;
 	unsigned cost = unpopulated ? table_write_protect_cost(tables, start, end) : 0;

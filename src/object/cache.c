@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page cache of an object: from an index to a frame.
+ *
+ * A radix tree of nodes that are frames: 512 slots each, as in a page table.  A tree of height h
+ * holds the indexes below 512^h; it grows at the root when a larger one comes, and a node that has
+ * become empty is freed.  So an object of 2M takes one node, whatever its pages.
+ *
+ *	height 2        [ . | . |   | ...  ]            root: node of nodes
+ *	                  |   |
+ *	height 1      [f|f| ...] [ |f| ...]             f: a frame of the cache
+ */
+#include "object/object.h"
+
+#define NODE_BITS  9
+#define NODE_SLOTS (1u << NODE_BITS)
+#define HEIGHT_MAX 6 /* QUIRE_OBJECT_MAX has 51 bits of pages */
+
+/* A slot holds a node or a page, or NULL. */
+static struct frame **slots_of(const struct quire_object *object, const struct frame *node)
+{
+	return (struct frame **)frame_memory(object->machine, node);
+}
+
+static unsigned slot_index(uint64_t index, unsigned height)
+{
+	return (unsigned)(index >> (NODE_BITS * (height - 1))) & (NODE_SLOTS - 1);
+}
+
+/* How many indexes a tree of this height holds. */
+static uint64_t capacity(unsigned height)
+{
+	return (uint64_t)1 << (NODE_BITS * height);
+}
+
+struct frame *cache_find(const struct quire_object *object, uint64_t index)
+{
+	struct frame *node = object->root;
+
+	if (object->height == 0 || index >= capacity(object->height))
+		return NULL;
+	for (unsigned height = object->height; node && height > 0; height--)
+		node = slots_of(object, node)[slot_index(index, height)];
+	return node;
+}
+
+/* The first page from *index on below `node`, whose slots span what `height` says. */
+static struct frame *next_below(const struct quire_object *object, struct frame *node,
+				unsigned height, uint64_t *index, uint64_t end)
+{
+	while (*index < end) {
+		struct frame *below = slots_of(object, node)[slot_index(*index, height)];
+		uint64_t span = capacity(height - 1);
+
+		if (below && height == 1)
+			return below;
+		if (below) {
+			node = below;
+			height--;
+			continue;
+		}
+		*index = (*index & ~(span - 1)) + span;
+		if (slot_index(*index, height) == 0)
+			break; /* behind this node */
+	}
+	return NULL;
+}
+
+struct frame *cache_next(const struct quire_object *object, uint64_t *index, uint64_t end)
+{
+	struct frame *found = NULL;
+
+	if (object->height == 0)
+		return NULL;
+	end = min_u64(end, capacity(object->height));
+	/* Each step from the root finds a page, or passes over the rest of a node. */
+	while (!found && *index < end)
+		found = next_below(object, object->root, object->height, index, end);
+	return found;
+}
+
+static struct frame *new_node(struct quire_object *object)
+{
+	struct frame *node = frame_alloc_zeroed(object->machine);
+
+	if (!node)
+		return NULL;
+	frame_set_kind(object->machine, node, FRAME_NODE);
+	node->node.live = 0;
+	return node;
+}
+
+/* A higher root, until the tree holds `index`. */
+static int grow(struct quire_object *object, uint64_t index)
+{
+	while (object->height == 0 || index >= capacity(object->height)) {
+		struct frame *root = new_node(object);
+
+		if (!root)
+			return -NO_FRAMES;
+		if (object->root) {
+			slots_of(object, root)[0] = object->root;
+			root->node.live = 1;
+		}
+		object->root = root;
+		object->height++;
+		quire_assert(object->height <= HEIGHT_MAX);
+	}
+	return 0;
+}
+
+/* The nodes from the root down to the one that has the slot for `index`, by height. */
+static void find_path(const struct quire_object *object, uint64_t index, struct frame **path)
+{
+	struct frame *node = object->root;
+
+	for (unsigned height = object->height; height > 0; height--) {
+		path[height] = node;
+		if (node)
+			node = slots_of(object, node)[slot_index(index, height)];
+	}
+}
+
+static void free_node(struct quire_object *object, struct frame *node)
+{
+	frame_free(object->machine, node);
+}
+
+/* Takes out the nodes above `index` that hold nothing. */
+static void prune(struct quire_object *object, uint64_t index)
+{
+	struct frame *path[HEIGHT_MAX + 1];
+	unsigned top = object->height;
+
+	find_path(object, index, path);
+	for (unsigned height = 1; height <= top; height++) {
+		if (!path[height])
+			continue;
+		if (path[height]->node.live)
+			return;
+		free_node(object, path[height]);
+		if (height == top) {
+			object->root = NULL;
+			object->height = 0;
+			return;
+		}
+		slots_of(object, path[height + 1])[slot_index(index, height + 1)] = NULL;
+		path[height + 1]->node.live--;
+	}
+}
+
+int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame)
+{
+	struct frame *node;
+	int error = grow(object, index);
+
+	node = object->root;
+	for (unsigned height = object->height; !error && height > 1; height--) {
+		struct frame **slot = &slots_of(object, node)[slot_index(index, height)];
+
+		if (!*slot) {
+			*slot = new_node(object);
+			node->node.live += *slot != NULL;
+		}
+		if (!*slot)
+			error = -NO_FRAMES;
+		else
+			node = *slot;
+	}
+	if (error) {
+		prune(object, index);
+		return error;
+	}
+	quire_assert(!slots_of(object, node)[slot_index(index, 1)]);
+	slots_of(object, node)[slot_index(index, 1)] = frame;
+	node->node.live++;
+	object->pages++;
+	frame->folio.index = index;
+	atomic_store_explicit(&frame->folio.owner, (uintptr_t)object, memory_order_release);
+	return 0;
+}
+
+struct frame *cache_remove(struct quire_object *object, uint64_t index)
+{
+	struct frame *path[HEIGHT_MAX + 1], **slot, *frame;
+
+	find_path(object, index, path);
+	slot = &slots_of(object, path[1])[slot_index(index, 1)];
+	frame = *slot;
+	quire_assert(frame);
+	atomic_store_explicit(&frame->folio.owner, 0, memory_order_release);
+	*slot = NULL;
+	path[1]->node.live--;
+	object->pages--;
+	if (!path[1]->node.live)
+		prune(object, index);
+	return frame;
+}

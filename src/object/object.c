@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and ending objects; shared memory, the kind of object that Quire brings.
+ */
+#include "object/object.h"
+
+static const struct quire_object_operations shmem_operations;
+
+static struct quire_object *object_new(struct quire_machine *machine, uint64_t size,
+				       const struct quire_object_operations *operations,
+				       void *context)
+{
+	struct quire_object *object = slab_alloc(machine, sizeof(*object));
+
+	if (!object)
+		return NULL;
+	object->machine = machine;
+	object->operations = operations;
+	object->context = context;
+	object->kind = operations == &shmem_operations ? FRAME_SHMEM : FRAME_FILE;
+	object->users = 1;
+	object->size = size;
+	list_init(&object->rmap.vmas);
+	return object;
+}
+
+int quire_object_create(struct quire_machine *machine, uint64_t size,
+			const struct quire_object_operations *operations, void *context,
+			struct quire_object **object)
+{
+	unsigned tries = 0;
+
+	if (size > QUIRE_OBJECT_MAX)
+		return -QUIRE_EFBIG;
+	do {
+		*object = object_new(machine, size, operations, context);
+		if (*object)
+			return 0;
+	} while (machine_reclaim(machine, &tries));
+	return -QUIRE_ENOMEM;
+}
+
+int quire_shmem_create(struct quire_machine *machine, uint64_t size, struct quire_object **object)
+{
+	return quire_object_create(machine, size, &shmem_operations, NULL, object);
+}
+
+void quire_object_get(struct quire_object *object)
+{
+	atomic_fetch_add_explicit(&object->users, 1, memory_order_relaxed);
+}
+
+void quire_object_put(struct quire_object *object)
+{
+	if (atomic_fetch_sub_explicit(&object->users, 1, memory_order_acq_rel) > 1)
+		return;
+	quire_assert(list_empty(&object->rmap.vmas));
+	object_drop_pages(object, 0, UINT64_MAX);
+	if (object->operations->release)
+		object->operations->release(object->context);
+	slab_free(object->machine, object);
+}
+
+uint64_t quire_object_size(struct quire_object *object)
+{
+	uint64_t size;
+
+	object_lock(object);
+	size = object->size;
+	object_unlock(object);
+	return size;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory objects and their page cache, as the files above see them.
+ *
+ * A page of the cache is a frame that the cache holds one reference to.  It knows its object and
+ * its index (frame->folio), as long as it is in the cache: whoever removes it clears the owner
+ * first.  So one who holds a frame can tell, under the lock that removal takes last, whether it is
+ * still what the object has at that place.
+ *
+ * Locks: `lock` = object->lock, short, taken under a space's lock, before frames.lock; `rmap` =
+ * object->rmap.lock, short.
+ */
+#ifndef QUIRE_OBJECT_OBJECT_H
+#define QUIRE_OBJECT_OBJECT_H
+
+#include "frame/machine.h"
+#include <quire/object.h>
+
+struct quire_object {
+	struct quire_machine *machine; /* constant, as are the next three */
+	const struct quire_object_operations *operations;
+	void *context;
+	enum frame_kind kind;	/* of its pages: FRAME_SHMEM, or FRAME_FILE */
+	_Atomic uint64_t users; /* atomic */
+
+	struct quire_lock lock;
+	uint64_t size;	    /* lock: bytes */
+	struct frame *root; /* lock: the cache's tree, or NULL: see cache.c */
+	unsigned height;    /* lock: levels of nodes */
+	uint64_t pages;	    /* lock: in the cache */
+
+	struct rmap rmap; /* the VMAs that map it */
+};
+
+static inline void object_lock(struct quire_object *object)
+{
+	machine_lock(object->machine, &object->lock);
+}
+static inline void object_unlock(struct quire_object *object)
+{
+	machine_unlock(object->machine, &object->lock);
+}
+
+/* --- cache.c; object->lock is held --- */
+
+/* The page at `index`, or NULL. */
+struct frame *cache_find(const struct quire_object *object, uint64_t index);
+/* The first page from `index` on, and before `end`; *index: where.  NULL: none. */
+struct frame *cache_next(const struct quire_object *object, uint64_t *index, uint64_t end);
+/* Puts in a page where there is none; takes over one reference.  0 or -NO_FRAMES. */
+int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame);
+/* Takes the page at `index` out: its reference is the caller's. */
+struct frame *cache_remove(struct quire_object *object, uint64_t index);
+
+/* --- page.c --- */
+
+enum object_page {
+	PAGE_FOUND,  /* *frame, with a reference */
+	PAGE_ABSENT, /* it would have to be made */
+	PAGE_BEYOND, /* the object ends before it */
+};
+/* What there is at `index`.  Takes the lock. */
+enum object_page object_find_page(struct quire_object *object, uint64_t index,
+				  struct frame **frame);
+/*
+ * The same, making the page if it is absent: *frame, with a reference.  `beyond`: also behind the
+ * object's end.  Where it may sleep (object_sleeps()), no lock is held.
+ * 0, -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says
+ */
+int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
+		     struct frame **frame);
+/*
+ * Puts a page that the caller has made (zero holders, FRAME_HELD) where none is: 0, with a reference
+ * for the caller; -NO_FRAMES, -QUIRE_EEXIST, -QUIRE_EFBIG: the page is untouched.
+ */
+int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame);
+/*
+ * Undoes it if nobody has found the page meanwhile: it is the caller's alone again, with no holders.
+ * Whether it did.
+ */
+bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame);
+/* Whether making a page may sleep. */
+static inline bool object_sleeps(const struct quire_object *object)
+{
+	return object->operations->read_page;
+}
+/* Whether the frame is (still) in an object's cache. */
+static inline bool frame_cached(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire) != 0;
+}
+/* Takes every page of [start, end), in pages, out of the cache. */
+void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end);
+/* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */
+int object_clear_bytes(struct quire_object *object, uint64_t offset, uint64_t bytes);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One page fault on its way through fault.c and, where an object is mapped, fault_object.c.
+ */
+#ifndef QUIRE_SPACE_FAULT_H
+#define QUIRE_SPACE_FAULT_H
+
+#include "space/hooks.h"
+
+struct fault {
+	struct quire_space *space;
+	uint64_t address, page;
+	enum quire_access access;
+	bool unshare; /* see fault.c */
+	bool kernel;  /* on the process's behalf */
+
+	struct vma *vma;
+	struct table_snapshot seen;
+	struct quire_fault_result result;
+
+	/*
+	 * What must be done with no lock held before the fault is handled again: made of page
+	 * `index` of `object`, which the fault is a user of then.
+	 */
+	struct quire_object *object; /* NULL: nothing */
+	uint64_t index;
+	enum fault_errand {
+		ERRAND_MAKE,	 /* it is to be read; `made` has a reference to it then */
+		ERRAND_WRITABLE, /* the object is to be asked whether it may be written to */
+	} errand;
+	struct frame *made;
+	bool may_write;
+};
+
+/* Internal: the fault is to run its errand and begin again. */
+#define FAULT_ERRAND 4097
+
+static inline bool fault_writes(const struct fault *fault)
+{
+	return fault->access == QUIRE_WRITE;
+}
+static inline void fault_signal(struct fault *fault, enum quire_outcome outcome, int code)
+{
+	fault->result = (struct quire_fault_result){.outcome = outcome, .code = code};
+}
+/* What comes to stand in the entry's place is protected as the entry was. */
+static inline bool fault_stays_protected(const struct fault *fault)
+{
+	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
+
+	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
+}
+
+/* --- fault.c --- */
+
+/*
+ * Puts `leaf` in the place of what was seen; whoever came first, the access can be made again.  0
+ * or -NO_FRAMES; leaf->frame is used up either way.
+ */
+int fault_install(struct fault *fault, const struct table_leaf *leaf);
+/* A page of the VMA's own with the content of `source`, or zeros. */
+int fault_map_own_page(struct fault *fault, const struct frame *source);
+/* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE. */
+void fault_report(struct fault *fault, uint64_t flags);
+
+/* --- fault_object.c --- */
+
+/* Where no leaf stands in a VMA that maps an object.  0, -NO_FRAMES, -FAULT_ERRAND. */
+int fault_on_object(struct fault *fault);
+/* A write to a page that a shared mapping may only read so far. */
+int fault_write_shared(struct fault *fault);
+/* Runs the errand, and tells whether the fault is to begin again; else the result says why not. */
+bool fault_run_errand(struct fault *fault);
+/* Lets go of what an errand has brought. */
+void fault_end_errand(struct fault *fault);
+
+#endif

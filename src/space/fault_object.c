@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults where an object is mapped.
+ *
+ *	stands there        read                           write, shared             write, private
+ *	nothing             the page, and its neighbours   the page, writable        a copy of the page
+ *	a mark that protects  the page, protected          the page, protected       the page, protected
+ *	the page            spurious                       gets its permission       a copy (fault.c)
+ *	beyond the object   BUS                            BUS                       BUS
+ *
+ * userfaultfd hears of a page that the object does not have (missing), or that it has and the
+ * mapping has not (minor).  A write to what a mark protects finds the page protected when it is made
+ * again, and is reported then.
+ *
+ * A page that must be read first, or made writable by its object, is an errand: the fault lets go of
+ * its lock, has it done, and begins again.  A page that an errand has brought is not news, so no
+ * minor fault is reported of it.
+ */
+#include "space/fault.h"
+#include <quire/userfault.h>
+
+/* Neighbours are mapped in stretches of at most so many pages, aligned alike where they can be. */
+#define AROUND_PAGES 16
+
+static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
+{
+	if (!fault->object) {
+		fault->object = fault->vma->object;
+		quire_object_get(fault->object);
+	}
+	fault->errand = errand;
+	fault->index = index;
+	return -FAULT_ERRAND;
+}
+
+static void drop_made(struct fault *fault)
+{
+	if (fault->made)
+		frame_put(fault->space->machine, fault->made);
+	fault->made = NULL;
+}
+
+void fault_end_errand(struct fault *fault)
+{
+	drop_made(fault);
+	if (fault->object)
+		quire_object_put(fault->object);
+	fault->object = NULL;
+	fault->may_write = false;
+}
+
+bool fault_run_errand(struct fault *fault)
+{
+	const struct quire_object_operations *operations = fault->object->operations;
+	unsigned tries = 0;
+	int error;
+
+	if (fault->errand == ERRAND_WRITABLE) {
+		error = operations->make_writable(fault->object->context, fault->index);
+		fault->may_write = !error;
+	} else {
+		drop_made(fault);
+		do
+			error = object_make_page(fault->object, fault->index, false, &fault->made);
+		while (error == -NO_FRAMES && space_reclaim(fault->space, &tries));
+	}
+	if (!error)
+		return true;
+	fault_signal(fault, error == -NO_FRAMES ? QUIRE_OUT_OF_MEMORY : QUIRE_BUS,
+		     error == -NO_FRAMES ? 0 : QUIRE_BUS_ADRERR);
+	return false;
+}
+
+/* Whether an errand has been run for this page of this object. */
+static bool errand_done(const struct fault *fault, uint64_t index)
+{
+	return fault->object == fault->vma->object && fault->index == index;
+}
+
+static bool shared(const struct fault *fault)
+{
+	return fault->vma->flags & VMA_SHARED;
+}
+
+/* Whether what a write installs may be written to at once; or an errand is to ask. */
+static bool must_ask(const struct fault *fault, uint64_t index)
+{
+	return shared(fault) && fault_writes(fault) && !fault_stays_protected(fault) &&
+	       fault->vma->object->operations->make_writable &&
+	       !(fault->may_write && errand_done(fault, index));
+}
+
+/* The page itself comes to stand there; takes over a reference to it. */
+static int map_page(struct fault *fault, struct frame *frame)
+{
+	struct table_leaf leaf = {
+		.frame = frame,
+		.allow = vma_permissions(fault->vma),
+		.uffd_wp = fault_stays_protected(fault),
+	};
+	bool write = leaf.allow.write && !leaf.uffd_wp && shared(fault);
+
+	leaf.allow.write = write && (leaf.allow.shared || fault_writes(fault));
+	leaf.dirty = leaf.allow.write && fault_writes(fault);
+	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	return fault_install(fault, &leaf);
+}
+
+/* --- around the page that a read wanted --- */
+
+/* Maps the page at `address` too, if it is in the cache and the table for it is there. */
+static void map_neighbour(struct fault *fault, uint64_t address)
+{
+	struct fault neighbour = *fault;
+	struct frame *frame;
+
+	neighbour.page = address;
+	table_probe(&fault->space->tables, address, &neighbour.seen);
+	if (neighbour.seen.kind != TABLE_ABSENT || neighbour.seen.missing)
+		return;
+	if (object_find_page(fault->vma->object, vma_index(fault->vma, address), &frame) ==
+	    PAGE_FOUND)
+		map_page(&neighbour, frame);
+}
+
+/* What lies around `page` in its table: from where it is aligned, or the VMA begins. */
+static void map_around(struct fault *fault)
+{
+	const struct vma *vma = fault->vma;
+	uint64_t around = AROUND_PAGES << PAGE_SHIFT, table = table_span(1);
+	uint64_t start, end;
+
+	if (fault_writes(fault) || (vma->flags & (VMA_UFFD_WP | VMA_UFFD_MINOR)) ||
+	    fault->space->machine->no_fault_around)
+		return;
+	start = max_u64(fault->page & ~(around - 1), vma->start);
+	end = min_u64(min_u64(start + around, vma->end), (fault->page & ~(table - 1)) + table);
+	for (uint64_t page = start; page < end; page += PAGE_SIZE)
+		if (page != fault->page)
+			map_neighbour(fault, page);
+}
+
+/* --- the page --- */
+
+/* The object has the page: takes over a reference to it. */
+static int serve_found(struct fault *fault, struct frame *frame)
+{
+	struct quire_machine *machine = fault->space->machine;
+	int error;
+
+	if (shared(fault) || !fault_writes(fault) || fault_stays_protected(fault)) {
+		error = map_page(fault, frame);
+		if (!error)
+			map_around(fault);
+		return error;
+	}
+	error = fault_map_own_page(fault, frame);
+	frame_put(machine, frame);
+	return error;
+}
+
+/* Makes the page that the object has not, here if that needs no sleep. */
+static int serve_absent(struct fault *fault, uint64_t index)
+{
+	struct quire_object *object = fault->vma->object;
+	struct frame *frame;
+	int error;
+
+	if (object_sleeps(object))
+		return send(fault, ERRAND_MAKE, index);
+	error = object_make_page(object, index, false, &frame);
+	return error ? error : serve_found(fault, frame);
+}
+
+static void beyond(struct fault *fault)
+{
+	fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+}
+
+int fault_on_object(struct fault *fault)
+{
+	uint64_t index = vma_index(fault->vma, fault->page), registered = fault->vma->flags;
+	struct frame *frame;
+	enum object_page answer;
+	int error;
+
+	answer = object_find_page(fault->vma->object, index, &frame);
+	if (answer == PAGE_BEYOND) {
+		beyond(fault);
+		return 0;
+	}
+	if (answer == PAGE_ABSENT && (registered & VMA_UFFD_MISSING)) {
+		fault_report(fault, 0);
+		return 0;
+	}
+	if (answer == PAGE_FOUND && (registered & VMA_UFFD_MINOR) &&
+	    !(frame == fault->made && errand_done(fault, index))) {
+		frame_put(fault->space->machine, frame);
+		fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
+		return 0;
+	}
+	if (must_ask(fault, index)) {
+		if (answer == PAGE_FOUND)
+			frame_put(fault->space->machine, frame);
+		return send(fault, ERRAND_WRITABLE, index);
+	}
+	error = answer == PAGE_FOUND ? serve_found(fault, frame) : serve_absent(fault, index);
+	if (error != -QUIRE_EFBIG)
+		return error;
+	beyond(fault); /* it was cut off this moment */
+	return 0;
+}
+
+int fault_write_shared(struct fault *fault)
+{
+	uint64_t index = vma_index(fault->vma, fault->page);
+
+	if (must_ask(fault, index))
+		return send(fault, ERRAND_WRITABLE, index);
+	table_write_shared(&fault->space->tables, fault->page, &fault->seen);
+	return 0;
+}

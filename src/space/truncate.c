@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking pages from an object that may be mapped: truncate and hole punch.
+ *
+ *	1. every mapping of the range lets go of its pages
+ *	2. the pages leave the cache
+ *	3. every mapping lets go once more, of what faults have brought back before 2
+ *
+ * A fault that found a page before 2 looks at its owner when it installs it, under the lock of the
+ * table: so it comes too late, or 3 finds what it has done.  Protection stays in the tables all the
+ * while, as a mark: at no moment can a protected page be written to.
+ */
+#include "space/space.h"
+
+/* A walk's passing: what goes. */
+static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
+		      void *context)
+{
+	unsigned what = *(unsigned *)context;
+	struct gather gather;
+
+	(void)vma;
+	gather_begin(&gather, &space->tables);
+	table_zap(&space->tables, start, stop, what, &gather);
+	gather_end(&gather);
+}
+
+/* Pages [first, end) go; private: their private copies too. */
+static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, bool private)
+{
+	unsigned what = ZAP_KEEP_PROTECTION | ZAP_KEEP_MARKS | (private ? 0 : ZAP_FILE);
+
+	if (first >= end)
+		return;
+	rmap_walk(object, first, end, zap_piece, &what);
+	object_drop_pages(object, first, end);
+	rmap_walk(object, first, end, zap_piece, &what);
+}
+
+/* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */
+static int clear(struct quire_object *object, uint64_t start, uint64_t end)
+{
+	unsigned tries = 0;
+	int error;
+
+	if (start >= end)
+		return 0;
+	do
+		error = object_clear_bytes(object, start, end - start);
+	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
+	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
+}
+
+int quire_object_truncate(struct quire_object *object, uint64_t size)
+{
+	uint64_t before;
+	int error;
+
+	if (object->operations->read_only)
+		return -QUIRE_EACCES;
+	if (size > QUIRE_OBJECT_MAX)
+		return -QUIRE_EFBIG;
+	/* What lies behind the end in the last page must be zeros when the object grows again. */
+	before = quire_object_size(object);
+	error = size < before ? clear(object, size, min_u64(page_up(size), before)) : 0;
+	if (error)
+		return error;
+	object_lock(object);
+	object->size = size;
+	object_unlock(object);
+	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, true);
+	return clear(object, size, size < before ? page_up(size) : size);
+}
+
+int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length, first = page_up(offset), last = page_down(end);
+	int error;
+
+	if (length == 0)
+		return -QUIRE_EINVAL;
+	if (length > QUIRE_OBJECT_MAX || offset > QUIRE_OBJECT_MAX - length)
+		return -QUIRE_EFBIG;
+	if (object->operations->read_only)
+		return -QUIRE_EACCES;
+	if (first > last) /* inside one page */
+		return clear(object, offset, end);
+	error = clear(object, offset, first);
+	if (!error)
+		error = clear(object, last, end);
+	if (!error)
+		remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, false);
+	return error;
+}
