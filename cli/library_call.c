@@ -127,6 +127,9 @@ static void make_call(struct thread *thread, struct call *call)
 	case CALL_FORK:
 		call_fork(thread->process, call);
 		break;
+	case CALL_PIN:
+		answer(call, -QUIRE_ENOSYS);
+		break;
 	}
 }
 

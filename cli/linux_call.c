@@ -35,6 +35,7 @@ static const char *const names[] = {
 	[CALL_MUNLOCK] = "munlock",
 	[CALL_FORK] = "fork",
 	[CALL_COPY] = "copy",
+	[CALL_PIN] = "pin",
 };
 
 const char *call_text(const struct call *call)
@@ -106,7 +107,7 @@ static void check(const struct process *process, const struct call *call)
 			check_bytes(process, call, call->address, call->length);
 		break;
 	case CALL_MMAP:
-		if ((call->flags & MAP_FIXED) && (call->flags & MAP_ANONYMOUS) &&
+		if ((call->flags & MAP_FIXED) && (call->file || (call->flags & MAP_ANONYMOUS)) &&
 		    (call->flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE)
 			check_pages(process, call, call->address, call->length);
 		break;
@@ -154,24 +155,34 @@ static void set_transfer(struct thread *thread, uint64_t number, const struct ca
 					   thread_address(thread, &slot->vector[1]), 1, 0});
 }
 
-/* Returns false if there is no room for a child. */
-static bool set_fork(struct thread *thread)
+/* Returns an error if there is no room for a child. */
+static int set_fork(struct thread *thread)
 {
 	struct process *child = process_new(thread->process->target);
 	struct agent_slot *slots = thread->process->target->slots;
 
 	if (!child)
-		return false;
+		return EAGAIN;
 	child->group = thread->process->group;
 	child->own_start = thread->process->own_start;
 	child->own_end = thread->process->own_end;
 	thread->child = child;
 	set_access(thread->slot, AGENT_FORK, (uint64_t)(child->server.slot - slots),
 		   (uint64_t)(child->threads->slot - slots));
-	return true;
+	return 0;
 }
 
-static bool set_request(struct thread *thread, const struct call *call)
+static void set_mmap(struct thread *thread, const struct call *call)
+{
+	thread->lent_file = call->file ? memfd_lend(call->file, &thread->process->server) : -1;
+	slot_set_system_call(thread->slot, SYS_mmap,
+			     (uint64_t[6]){call->address, call->length, (uint64_t)call->prot,
+					   (uint64_t)call->flags, (uint64_t)thread->lent_file,
+					   call->offset});
+}
+
+/* Returns an error if it can't even be asked for. */
+static int set_request(struct thread *thread, const struct call *call)
 {
 	struct agent_slot *slot = thread->slot;
 	const uint64_t address = call->address, length = call->length;
@@ -179,59 +190,59 @@ static bool set_request(struct thread *thread, const struct call *call)
 	switch (call->kind) {
 	case CALL_READ:
 		set_access(slot, AGENT_LOAD, address, length);
-		return true;
+		return 0;
 	case CALL_WRITE:
 		memcpy(slot->data, call->data, length);
 		set_access(slot, AGENT_STORE, address, length);
-		return true;
+		return 0;
 	case CALL_TOUCH_READ:
 		set_access(slot, AGENT_LOAD, address, 1);
-		return true;
+		return 0;
 	case CALL_TOUCH_WRITE:
 		set_access(slot, AGENT_TOUCH, address, 1);
-		return true;
+		return 0;
 	case CALL_TOUCH_EXECUTE:
 		set_access(slot, AGENT_EXECUTE, address, 1);
-		return true;
+		return 0;
 	case CALL_SYSCALL_READ:
 		set_transfer(thread, SYS_process_vm_readv, call);
-		return true;
+		return 0;
 	case CALL_SYSCALL_WRITE:
 		memcpy(slot->data, call->data, length);
 		set_transfer(thread, SYS_process_vm_writev, call);
-		return true;
+		return 0;
 	case CALL_MMAP:
-		slot_set_system_call(slot, SYS_mmap,
-				     (uint64_t[6]){address, length, (uint64_t)call->prot,
-						   (uint64_t)call->flags, (uint64_t)-1, 0});
-		return true;
+		set_mmap(thread, call);
+		return 0;
 	case CALL_MUNMAP:
 		slot_set_system_call(slot, SYS_munmap, (uint64_t[6]){address, length});
-		return true;
+		return 0;
 	case CALL_MPROTECT:
 		slot_set_system_call(slot, SYS_mprotect,
 				     (uint64_t[6]){address, length, (uint64_t)call->prot});
-		return true;
+		return 0;
 	case CALL_MREMAP:
 		slot_set_system_call(slot, SYS_mremap,
 				     (uint64_t[6]){address, length, call->new_length,
 						   (uint64_t)call->flags, call->new_address});
-		return true;
+		return 0;
 	case CALL_MADVISE:
 		slot_set_system_call(slot, SYS_madvise,
 				     (uint64_t[6]){address, length, (uint64_t)call->advice});
-		return true;
+		return 0;
 	case CALL_MLOCK:
 		slot_set_system_call(slot, SYS_mlock, (uint64_t[6]){address, length});
-		return true;
+		return 0;
 	case CALL_MUNLOCK:
 		slot_set_system_call(slot, SYS_munlock, (uint64_t[6]){address, length});
-		return true;
+		return 0;
 	case CALL_FORK:
 		return set_fork(thread);
 	case CALL_COPY:
 		userfault_set_copy(thread, call);
-		return true;
+		return 0;
+	case CALL_PIN:
+		return pin_set(thread, call);
 	}
 	target_fail("linux: unknown call %d", (int)call->kind);
 }
@@ -322,6 +333,15 @@ static void finish(struct thread *thread, struct call *call)
 		finish_system_call(thread->slot, call);
 		userfault_finish_copy(thread, call);
 		break;
+	case CALL_MMAP:
+		finish_system_call(thread->slot, call);
+		if (call->file)
+			thread_close_file(&thread->process->server, thread->lent_file);
+		break;
+	case CALL_PIN:
+		finish_system_call(thread->slot, call);
+		pin_finish(thread, call);
+		break;
 	default:
 		finish_system_call(thread->slot, call);
 		break;
@@ -352,11 +372,14 @@ int call_signal(struct thread *thread)
 
 void call_run(struct thread *thread, struct call *call)
 {
+	int error;
+
 	if (thread->pending || !thread->slot)
 		target_fail("linux: %s on a thread that can't", call_text(call));
 	check(thread->process, call);
-	if (!set_request(thread, call)) {
-		fail_call(call, EAGAIN);
+	error = set_request(thread, call);
+	if (error) {
+		fail_call(call, error);
 		return;
 	}
 	thread->pending = call;

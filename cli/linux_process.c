@@ -95,6 +95,7 @@ void process_free(struct process *process)
 	struct process **link = &process->target->processes;
 
 	free_slots(process);
+	pin_free_all(process);
 	while (*link != process)
 		link = &(*link)->next;
 	*link = process->next;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the files of the controller's side of the linux target (target_linux.c, linux_process.c,
- * linux_call.c, linux_observe.c, linux_file.c, linux_userfault.c).
+ * linux_call.c, linux_observe.c, linux_file.c, linux_userfault.c, linux_memfd.c, linux_swap.c,
+ * linux_pin.c).
  *
  * The controller has one thread.
  */
@@ -19,16 +20,17 @@ struct thread {
 	struct thread *next;
 	struct call *pending;
 	struct process *child; /* of the pending fork */
-	int lent_file;	       /* of the pending copy: the agent's number of the userfaultfd */
+	int lent_file;	       /* the agent's number of one that the pending call uses */
 };
 
 struct process {
 	struct target *target;
 	struct process *next;
-	pid_t pid;		     /* 0: not started, or ended */
-	pid_t group;		     /* process group: its oldest ancestor's pid */
-	struct thread server;	     /* the script does not see it */
-	struct thread *threads;	     /* the script's; the first one last */
+	pid_t pid;		/* 0: not started, or ended */
+	pid_t group;		/* process group: its oldest ancestor's pid */
+	struct thread server;	/* the script does not see it */
+	struct thread *threads; /* the script's; the first one last */
+	struct pin *pins;
 	uint64_t own_start, own_end; /* what the agent needs below WINDOW_TOP */
 };
 
@@ -42,6 +44,8 @@ struct target {
 	struct process *processes;
 	struct process *spare; /* the next one to hand out, or NULL */
 	struct userfault *userfaults;
+	struct file *files;
+	struct swap *swap; /* NULL: none */
 };
 
 /* linux_process.c */
@@ -115,6 +119,36 @@ void userfault_adopt(struct process *child, const struct process *parent);
 /* CALL_COPY */
 void userfault_set_copy(struct thread *thread, const struct call *call);
 void userfault_finish_copy(struct thread *thread, struct call *call);
+
+/* linux_memfd.c */
+
+struct file *memfd_open(struct target *target, uint64_t size);
+void memfd_close(struct file *file);
+void memfd_close_all(struct target *target);
+int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t length, size_t *done);
+int memfd_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done);
+int memfd_truncate(struct file *file, uint64_t size);
+int memfd_punch(struct file *file, uint64_t offset, uint64_t length);
+int memfd_allocate(struct file *file, uint64_t offset, uint64_t length);
+int memfd_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
+/* Gives the agent a copy of the open file; returns its number there. */
+int memfd_lend(const struct file *file, struct thread *server);
+
+/* linux_pin.c */
+
+/* CALL_PIN.  Returns 0, or why it can't even be asked for. */
+int pin_set(struct thread *thread, const struct call *call);
+void pin_finish(struct thread *thread, struct call *call);
+void pin_release(struct pin *pin);
+void pin_free_all(struct process *process);
+
+/* linux_swap.c */
+
+/* Arranges what the setup says.  Returns why not, or NULL. */
+const char *swap_set_up(struct target *target, const struct target_setup *setup);
+int swap_off(struct target *target);
+/* Everything is back as it was. */
+void swap_close(struct target *target);
 
 /* Does [start, end) touch what the agent itself needs? */
 static inline bool is_own(const struct process *process, uint64_t start, uint64_t end)

@@ -131,13 +131,18 @@ void script_seal(lua_State *L, const char *what)
 	lua_setmetatable(L, -2);
 }
 
-void script_lacks(lua_State *L)
+void script_lacks_what(lua_State *L, const char *what)
 {
 	struct script *script = script_of(L);
 
 	script_finish(script, STATUS_SKIPPED,
-		      transcript_printf(script->transcript, "the %s target has no %s()",
-					script->ops->name, script_function(L)));
+		      transcript_printf(script->transcript, "the %s target has no %s",
+					script->ops->name, what));
+}
+
+void script_lacks(lua_State *L)
+{
+	script_lacks_what(L, lua_pushfstring(L, "%s()", script_function(L)));
 }
 
 struct target *script_target(lua_State *L)
@@ -156,7 +161,7 @@ static int quire_setup(lua_State *L)
 {
 	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
 					    "thp",    "shmem_thp", NULL};
-	static const char *const later[] = {"swap", "hugetlb", "thp", "shmem_thp"};
+	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
 
@@ -172,6 +177,13 @@ static int quire_setup(lua_State *L)
 	if (cpus > 1024)
 		script_error(L, "cpus is out of range");
 	script->setup.cpus = (unsigned)cpus;
+	if (field_given(L, 1, "swap")) {
+		script->setup.has_swap = true;
+		script->setup.swap = argument_size(L, -1, "swap");
+		lua_pop(L, 1);
+		if (script->setup.swap && !script->ops->swapoff)
+			script_lacks_what(L, "swap");
+	}
 	record_end(L, record_begin(L, ENTRY_CALL, "quire", 1, NULL), 0, NULL);
 	script_target(L);
 	return 0;
@@ -224,6 +236,28 @@ static int quire_stats(lua_State *L)
 	return record_end(L, entry, 1, NULL);
 }
 
+static int quire_swapoff(lua_State *L)
+{
+	struct script *script = script_of(L);
+	struct entry *entry;
+	int error, results = 1;
+
+	argument_count(L, 0, 0, 0);
+	if (!script->ops->swapoff)
+		script_lacks(L);
+	script_target(L);
+	entry = record_begin(L, ENTRY_CALL, "quire", 1, NULL);
+	do {
+		inject_arm(script);
+		error = script->ops->swapoff(script->target);
+	} while (inject_again(script, error));
+	if (error)
+		results = script_push_error(L, error);
+	else
+		lua_pushboolean(L, true);
+	return record_end(L, entry, results, NULL);
+}
+
 static int quire_verify(lua_State *L)
 {
 	struct script *script = script_of(L);
@@ -266,11 +300,11 @@ static const struct binding quire_bindings[] = {
 	{"verify", quire_verify},
 	{"say", quire_say},
 	{"process", script_new_process},
-	{"shmem", NULL},
+	{"shmem", script_shmem},
 	{"hugetlb", NULL},
 	{"device", NULL},
 	{"userfaultfd_raw", script_userfaultfd_raw},
-	{"swapoff", NULL},
+	{"swapoff", quire_swapoff},
 	{NULL, NULL},
 };
 
@@ -319,6 +353,8 @@ static int run(lua_State *L)
 	open_quire(L);
 	script_open_processes(L);
 	script_open_userfaults(L);
+	script_open_files(L);
+	script_open_pins(L);
 	script_open_checks(L);
 	if (!script->options->print) {
 		lua_pushcfunction(L, print_nothing);

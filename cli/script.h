@@ -55,8 +55,8 @@ struct script {
 	struct trace trace;
 	bool verify;
 	uint64_t fail_in; /* the allocation from now on that is to fail; 0: none */
-	unsigned processes, mappings, userfaults; /* made so far: their numbers */
-	struct script_thread *threads;		  /* the newest first */
+	unsigned processes, mappings, userfaults, files, pins; /* made so far: their numbers */
+	struct script_thread *threads;			       /* the newest first */
 };
 
 /* What mmap or mremap returned.  A transcript writes addresses relative to these. */
@@ -100,6 +100,16 @@ struct script_userfault {
 	char name[16];
 };
 
+struct script_file {
+	struct file *file; /* NULL: closed */
+	char name[16];
+};
+
+struct script_pin {
+	struct pin *pin; /* NULL: released */
+	char name[16];
+};
+
 /* Runs the script in this process, to its end. */
 _Noreturn void script_run(const struct script_options *options, struct transcript *transcript);
 /* Ends it early, or on time.  The reason may be NULL. */
@@ -110,6 +120,8 @@ struct script *script_of(lua_State *L);
 struct target *script_target(lua_State *L);
 /* Skips the script: the target does not have what the binding that runs asks for. */
 _Noreturn void script_lacks(lua_State *L);
+/* The same for a part of it. */
+_Noreturn void script_lacks_what(lua_State *L, const char *what);
 
 struct binding {
 	const char *name;	/* "eq", or "check.eq" to be called so in messages */
@@ -181,6 +193,9 @@ int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
 			   unsigned long request, void *argument, size_t size);
 int inject_scan(struct script *script, struct script_process *process, struct pm_scan_arg *argument,
 		size_t *regions);
+/* Around one that is done over when it fails, and changes nothing but what it will do then. */
+void inject_arm(struct script *script);
+bool inject_again(struct script *script, int error);
 
 /* script_userfault.c */
 void script_open_userfaults(lua_State *L);
@@ -190,6 +205,23 @@ int script_userfaultfd_raw(lua_State *L);
 struct script_userfault *to_userfault(lua_State *L, int index);
 /* The one at `index`, which must be open. */
 struct script_userfault *argument_userfault(lua_State *L, int index);
+
+/* script_file.c */
+void script_open_files(lua_State *L);
+int script_shmem(lua_State *L);
+/* NULL: something else. */
+struct script_file *to_file(lua_State *L, int index);
+/* The one that `what` at `index` is to be, which must be open. */
+struct script_file *argument_file(lua_State *L, int index, const char *what);
+
+/* script_pin.c */
+void script_open_pins(lua_State *L);
+int script_pin(lua_State *L);
+int script_migrate(lua_State *L);
+/* NULL: something else. */
+struct script_pin *to_pin(lua_State *L, int index);
+/* Pushes a new one. */
+void script_push_pin(lua_State *L, struct pin *pin);
 
 /* script_resolve.c: the requests on ranges of memory */
 extern const struct binding resolve_bindings[];

@@ -146,6 +146,9 @@ static int push_done(lua_State *L, struct script_process *process, const struct 
 	case CALL_FORK:
 		*child = push_child(L, process, call);
 		return 1;
+	case CALL_PIN:
+		script_push_pin(L, call->pin);
+		return 1;
 	default:
 		lua_pushboolean(L, true);
 		return 1;

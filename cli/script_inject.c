@@ -20,7 +20,7 @@ static bool injecting(const struct script *script)
 	return script->fail_in || script->options->count_allocations;
 }
 
-static void arm(struct script *script)
+void inject_arm(struct script *script)
 {
 	bool unused;
 
@@ -28,7 +28,7 @@ static void arm(struct script *script)
 		script->ops->fail_nth(script->target, script->fail_in, &unused);
 }
 
-/* Whether the allocation failed since arm(), which it does only once.  Keeps errno. */
+/* Whether the allocation failed since inject_arm(), which it does only once.  Keeps errno. */
 static bool fired(struct script *script)
 {
 	int error = errno;
@@ -47,6 +47,11 @@ static bool fired(struct script *script)
 	}
 	errno = error;
 	return fired;
+}
+
+bool inject_again(struct script *script, int error)
+{
+	return fired(script) && error == ENOMEM;
 }
 
 static uint64_t in_pages(uint64_t bytes)
@@ -233,7 +238,7 @@ void inject_call(lua_State *L, struct script_thread *thread)
 		before = dump(script);
 	/* What several VMAs have moved before one fails can't be moved again. */
 	if (call.kind != CALL_MREMAP || !moves_several(script, thread, &call))
-		arm(script);
+		inject_arm(script);
 	script->ops->call(thread->thread, &thread->call);
 	hit = fired(script);
 	if (hit && ran_out(&thread->call)) {
@@ -259,7 +264,7 @@ int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
 	int error;
 
 	memcpy(again, argument, size);
-	arm(script);
+	inject_arm(script);
 	error = ops->userfault_ioctl(userfault, request, argument);
 	if (!fired(script))
 		return error;
@@ -281,7 +286,7 @@ struct userfault *inject_userfaultfd(struct script *script, struct script_proces
 {
 	struct userfault *userfault;
 
-	arm(script);
+	inject_arm(script);
 	userfault = script->ops->userfaultfd(process->process, flags);
 	if (fired(script) && !userfault && errno == ENOMEM)
 		userfault = script->ops->userfaultfd(process->process, flags);
@@ -294,7 +299,7 @@ int inject_scan(struct script *script, struct script_process *process, struct pm
 	struct pm_scan_arg again = *argument;
 	int error;
 
-	arm(script);
+	inject_arm(script);
 	error = script->ops->scan(process->process, argument, regions);
 	if (fired(script) && error == ENOMEM) {
 		*argument = again;
@@ -307,7 +312,7 @@ void inject_result(struct script *script, struct script_thread *thread)
 {
 	struct call call = thread->call;
 
-	arm(script);
+	inject_arm(script);
 	script->ops->result(thread->thread, &thread->call);
 	if (fired(script) && ran_out(&thread->call)) {
 		thread->call = call;
@@ -319,7 +324,7 @@ struct process *script_make_process(struct script *script)
 {
 	struct process *process;
 
-	arm(script);
+	inject_arm(script);
 	process = script->ops->process(script->target);
 	if (fired(script) && !process && errno == ENOMEM)
 		process = script->ops->process(script->target);
@@ -330,7 +335,7 @@ struct thread *script_make_thread(struct script *script, struct script_process *
 {
 	struct thread *thread;
 
-	arm(script);
+	inject_arm(script);
 	thread = script->ops->thread(process->process);
 	if (fired(script) && !thread && errno == ENOMEM)
 		thread = script->ops->thread(process->process);

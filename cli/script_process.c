@@ -62,6 +62,10 @@ const char *script_subject(lua_State *L)
 {
 	if (to_userfault(L, 1))
 		return to_userfault(L, 1)->name;
+	if (to_file(L, 1))
+		return to_file(L, 1)->name;
+	if (to_pin(L, 1))
+		return to_pin(L, 1)->name;
 	return to_process(L, 1) ? to_process(L, 1)->name : to_thread(L, 1)->name;
 }
 
@@ -274,6 +278,24 @@ static int fixed_flag(lua_State *L, int table)
 	return flag;
 }
 
+/* What is mapped: file and offset, shared or private. */
+static void set_object(lua_State *L, int table, struct call *call)
+{
+	bool shared = field_boolean(L, table, "shared");
+	bool has_file = field_given(L, table, "file");
+
+	call->flags |= shared ? MAP_SHARED : MAP_PRIVATE;
+	call->offset = field_size(L, table, "offset");
+	if (has_file) {
+		call->file = argument_file(L, -1, "file")->file;
+		lua_pop(L, 1);
+	} else {
+		call->flags |= MAP_ANONYMOUS;
+	}
+	if ((shared || has_file) && !script_of(L)->ops->file_shmem)
+		script_lacks_what(L, "shared memory");
+}
+
 static void field_required(lua_State *L, int table, const char *name)
 {
 	if (!field_given(L, table, name))
@@ -287,16 +309,13 @@ static int thread_mmap(lua_State *L)
 					    "offset",	 "address",  "fixed",  "hugetlb",
 					    "noreserve", "populate", NULL};
 	struct script_thread *thread = argument_thread(L, 1);
-	struct call call = {.kind = CALL_MMAP, .flags = MAP_PRIVATE | MAP_ANONYMOUS};
+	struct call call = {.kind = CALL_MMAP};
 
 	argument_count(L, 1, 1, 1);
 	argument_table(L, 2, "the argument");
 	fields_known(L, 2, names);
-	field_not_built(L, 2, "shared");
-	field_not_built(L, 2, "file");
 	field_not_built(L, 2, "hugetlb");
-	if (field_size(L, 2, "offset"))
-		script_not_built(L, "offset");
+	set_object(L, 2, &call);
 	field_required(L, 2, "length");
 	field_required(L, 2, "prot");
 	call.address = field_address(L, 2, "address");
@@ -441,6 +460,7 @@ static const struct binding thread_bindings[] = {
 	{"mlock", thread_mlock},
 	{"munlock", thread_munlock},
 	{"fork", thread_fork},
+	{"pin", script_pin},
 	{"result", thread_result},
 	{"signal", thread_signal},
 	{NULL, NULL},
@@ -452,8 +472,7 @@ static const struct binding process_bindings[] = {
 	{"thread_result", thread_result},
 	{"userfaultfd", script_userfaultfd},
 	{"scan", script_scan},
-	{"pin", NULL},
-	{"migrate", NULL},
+	{"migrate", script_migrate},
 	{"notifications", NULL},
 	{NULL, NULL},
 };

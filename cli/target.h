@@ -31,6 +31,8 @@
 struct target_setup {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
+	bool has_swap; /* as `swap` says; false: as the machine has it */
+	uint64_t swap; /* bytes of swap, used before any other; 0: there is none at all */
 };
 
 enum call_kind {
@@ -42,7 +44,8 @@ enum call_kind {
 	CALL_TOUCH_EXECUTE, /* an instruction fetch at address */
 	CALL_SYSCALL_READ,  /* the kernel reads address, length for the process → data, done */
 	CALL_SYSCALL_WRITE, /* the kernel writes data to address, length → done */
-	CALL_MMAP,	    /* address (hint), length, prot, flags (MAP_*) → value: address */
+	CALL_MMAP,	    /* address (hint), length, prot, flags (MAP_*), file, offset → value:
+			       address */
 	CALL_MUNMAP,	    /* address, length */
 	CALL_MPROTECT,	    /* address, length, prot */
 	CALL_MREMAP,  /* address, length (old), new_length, flags (MREMAP_*), new_address → value:
@@ -52,6 +55,9 @@ enum call_kind {
 	CALL_MUNLOCK, /* address, length */
 	CALL_FORK,    /* → child */
 	CALL_COPY,    /* UFFDIO_COPY by the thread, from its own memory: userfault, copy → copy */
+	CALL_PIN, /* address, length → pin.  A long-term pin of pages to be written: faults them in
+			 for writing, so it can sleep.  EFAULT: not all of them can be, or no
+			 length; then none is pinned */
 };
 
 enum call_status {
@@ -66,6 +72,8 @@ struct target;
 struct process; /* of the target's own shape */
 struct thread;
 struct userfault; /* an open userfaultfd */
+struct file;	  /* memory that can be mapped */
+struct pin;	  /* of pages of a process */
 
 /* One thing a thread does.  The numbers of prot, flags and advice are Linux's (x86_64). */
 struct call {
@@ -77,6 +85,8 @@ struct call {
 	int prot;
 	int flags;
 	int advice;
+	struct file *file;   /* of a mapping; NULL: none, and MAP_ANONYMOUS is not implied */
+	uint64_t offset;     /* bytes into it */
 	unsigned char *data; /* the caller's buffer, length bytes: in for writes, out for reads;
 				stays valid until finished */
 	struct userfault *userfault;
@@ -89,6 +99,7 @@ struct call {
 	uint64_t value;
 	uint64_t done; /* bytes moved, for transfers, failed ones included */
 	struct process *child;
+	struct pin *pin;
 };
 
 /* One line of maps. */
@@ -149,7 +160,7 @@ struct target_message {
  * Every function returns 0 or a positive errno from the target, unless it says otherwise; text is
  * malloc'ed for the caller. A function pointer that is NULL: the target does not have it, and the
  * script that asks is skipped (77); where it is to have it one day (signal, userfault*, scan), the
- * script ends with "not built yet".
+ * script ends with "not built yet".  A target without file_shmem has no shared memory either.
  */
 struct target_ops {
 	const char *name; /* "quire", "linux" */
@@ -207,6 +218,49 @@ struct target_ops {
 	/* The last reference: waiters are woken.  What is still open at the target's close() is
 	 * closed then. */
 	void (*userfault_close)(struct userfault *userfault);
+
+	/*
+	 * Files of memory that live outside of processes; any process maps one by CALL_MMAP, and
+	 * mappings outlive file_close().  None of these sleeps in a userfault.  Offsets, sizes and
+	 * lengths are bytes and need not be aligned; those that do not fit off_t are EINVAL.
+	 * ENOMEM and ENOSPC: there is no memory left.
+	 */
+	/* A new file of holes, all of it shmem, as memfd_create(2) and ftruncate(2) make it; NULL:
+	 * errno says why. */
+	struct file *(*file_shmem)(struct target *target, uint64_t size);
+	/* The name of the file, as it were; what is still open at the target's close() is closed
+	 * then. */
+	void (*file_close)(struct file *file);
+	/* pwrite(2), until all is written: it grows the file as needed.  *done also on errors. */
+	int (*file_write)(struct file *file, uint64_t offset, const void *bytes, size_t length,
+			  size_t *done);
+	/* pread(2): *done is less than length where the file ends.  Holes read as zeros, and stay
+	 * holes. */
+	int (*file_read)(struct file *file, uint64_t offset, void *bytes, size_t length,
+			 size_t *done);
+	/* ftruncate(2). */
+	int (*file_truncate)(struct file *file, uint64_t size);
+	/* fallocate(2), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE.  No length is EINVAL. */
+	int (*file_punch)(struct file *file, uint64_t offset, uint64_t length);
+	/* fallocate(2) without flags: no holes are left there, and the file grows as needed.  No
+	 * length is EINVAL. */
+	int (*file_allocate)(struct file *file, uint64_t offset, uint64_t length);
+	/* How many of the pages that [offset, offset + length) touches are in the page cache;
+	 * those in swap are not. */
+	int (*file_resident)(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
+
+	/* swapoff(2) of the swap that setup asked for, which brings every page in it back.  EINVAL:
+	 * there is none, or none any more.  Like `signal`, a target without it has no swap. */
+	int (*swapoff)(struct target *target);
+
+	/* Ends a pin (CALL_PIN), and the handle.  A pin also ends with its process, its handle does
+	 * not. */
+	void (*unpin)(struct pin *pin);
+	/*
+	 * Moves what [address, address + length) maps to other frames: *pages is how many moved.
+	 * Pages that are pinned stay, and so may others that are busy; nothing is faulted in.
+	 */
+	int (*migrate)(struct process *process, uint64_t address, uint64_t length, uint64_t *pages);
 
 	/* Observations: they work while threads sleep. */
 	int (*pagemap)(struct process *process, uint64_t address, uint64_t pages,

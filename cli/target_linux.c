@@ -8,6 +8,8 @@
  *	linux_observe.c	pagemap, mincore, smaps and what is made of it
  *	linux_userfault.c	userfaultfd
  *	linux_file.c	passes files between controller and agents
+ *	linux_memfd.c	file memory
+ *	linux_pin.c	long-term pins
  *	linux_agent.c, linux_arena.c, linux_access.c	the agent: threads, address space, accesses
  *
  * The agents end with the target's close(), and with the controller however it ends: see
@@ -90,6 +92,7 @@ static void linux_close(struct target *target)
 {
 	end_agents(target);
 	userfault_close_all(target);
+	memfd_close_all(target);
 	if (target->slots)
 		munmap(target->slots, MAILBOX_SIZE);
 	close(target->mailbox);
@@ -171,6 +174,15 @@ const struct target_ops target_linux = {
 	.userfault_read = userfault_read,
 	.userfault_poll = userfault_poll,
 	.userfault_close = userfault_close,
+	.file_shmem = memfd_open,
+	.file_close = memfd_close,
+	.file_write = memfd_write,
+	.file_read = memfd_read,
+	.file_truncate = memfd_truncate,
+	.file_punch = memfd_punch,
+	.file_allocate = memfd_allocate,
+	.file_resident = memfd_resident,
+	.unpin = pin_release,
 	.pagemap = observe_pagemap,
 	.mincore = observe_mincore,
 	.smaps = observe_smaps,

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File memory on the linux target: memfds of the controller.
+ *
+ * The controller reads, writes and sizes a file itself, so that no process's page tables see it.
+ * An agent that maps the file is lent a copy of it for that call.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "linux_target.h"
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+struct file {
+	struct target *target;
+	int file;
+	struct file *next;
+};
+
+/* cachestat(2): the kernel's names, which not every C library has. */
+struct cachestat_range {
+	uint64_t off, len;
+};
+
+struct cachestat {
+	uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+
+struct file *memfd_open(struct target *target, uint64_t size)
+{
+	struct file *file = calloc(1, sizeof(*file));
+	int error;
+
+	if (!file)
+		target_fail("out of memory");
+	file->file = memfd_create("quire-shmem", MFD_CLOEXEC);
+	if (file->file < 0 || ftruncate(file->file, (off_t)size)) {
+		error = errno;
+		close(file->file);
+		free(file);
+		errno = error;
+		return NULL;
+	}
+	file->target = target;
+	file->next = target->files;
+	target->files = file;
+	return file;
+}
+
+void memfd_close(struct file *file)
+{
+	struct file **link = &file->target->files;
+
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+	close(file->file);
+	free(file);
+}
+
+void memfd_close_all(struct target *target)
+{
+	while (target->files)
+		memfd_close(target->files);
+}
+
+int memfd_lend(const struct file *file, struct thread *server)
+{
+	return thread_give_file(server, file->file);
+}
+
+int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t length, size_t *done)
+{
+	ssize_t n = 1;
+
+	for (*done = 0; *done < length && n > 0; *done += n > 0 ? (size_t)n : 0)
+		n = pwrite(file->file, (const char *)bytes + *done, length - *done,
+			   (off_t)(offset + *done));
+	return n < 0 ? errno : 0;
+}
+
+int memfd_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done)
+{
+	ssize_t n = 1;
+
+	for (*done = 0; *done < length && n > 0; *done += n > 0 ? (size_t)n : 0)
+		n = pread(file->file, (char *)bytes + *done, length - *done,
+			  (off_t)(offset + *done));
+	return n < 0 ? errno : 0;
+}
+
+int memfd_truncate(struct file *file, uint64_t size)
+{
+	return ftruncate(file->file, (off_t)size) ? errno : 0;
+}
+
+int memfd_punch(struct file *file, uint64_t offset, uint64_t length)
+{
+	return fallocate(file->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)length)
+		       ? errno
+		       : 0;
+}
+
+int memfd_allocate(struct file *file, uint64_t offset, uint64_t length)
+{
+	return fallocate(file->file, 0, (off_t)offset, (off_t)length) ? errno : 0;
+}
+
+int memfd_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages)
+{
+	struct cachestat_range range = {.off = offset, .len = length};
+	struct cachestat state;
+
+	*pages = 0;
+	if ((int64_t)offset < 0 || (int64_t)length < 0 || (int64_t)(offset + length) < 0)
+		return EINVAL;
+	if (!length) /* which cachestat takes for "up to the end" */
+		return 0;
+	if (syscall(SYS_cachestat, file->file, &range, &state, 0))
+		return errno;
+	*pages = state.nr_cache;
+	return 0;
+}
