@@ -72,6 +72,16 @@ static void call_transfer(struct quire_space *space, struct call *call)
 	call->done = done;
 }
 
+static int call_mmap(struct quire_space *space, struct call *call)
+{
+	if (call->file && !(call->flags & QUIRE_MAP_ANONYMOUS))
+		return quire_mmap_object(space, call->address, call->length, call->prot,
+					 call->flags, library_file_object(call->file), call->offset,
+					 &call->value);
+	return quire_mmap(space, call->address, call->length, call->prot, call->flags,
+			  &call->value);
+}
+
 static void call_fork(struct process *process, struct call *call)
 {
 	struct quire_space *child;
@@ -99,8 +109,7 @@ static void make_call(struct thread *thread, struct call *call)
 		call_transfer(space, call);
 		break;
 	case CALL_MMAP:
-		answer(call,
-		       quire_mmap(space, address, length, call->prot, call->flags, &call->value));
+		answer(call, call_mmap(space, call));
 		break;
 	case CALL_MUNMAP:
 		answer(call, quire_munmap(space, address, length));

@@ -35,6 +35,7 @@ struct target {
 	struct soft_machine *machine;
 	struct process *processes;
 	struct userfault *userfaults;	  /* open ones */
+	struct file *files;		  /* open ones */
 	unsigned threads;		  /* made so far: the next one's CPU */
 	struct quire_space_config config; /* of spaces that are not forked */
 	uint64_t stats[LIBRARY_STATS_MAX];
@@ -64,6 +65,19 @@ int library_userfault_copy(struct thread *thread, struct call *call);
 void library_run_woken(struct target *target);
 /* Nobody knows the thread any more. */
 void library_thread_end(struct thread *thread);
+
+/* library_file.c: as in struct target_ops */
+
+struct file *library_file_shmem(struct target *target, uint64_t size);
+void library_file_close(struct file *file);
+int library_file_write(struct file *file, uint64_t offset, const void *bytes, size_t length,
+		       size_t *done);
+int library_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done);
+int library_file_truncate(struct file *file, uint64_t size);
+int library_file_punch(struct file *file, uint64_t offset, uint64_t length);
+int library_file_allocate(struct file *file, uint64_t offset, uint64_t length);
+int library_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
+struct quire_object *library_file_object(struct file *file);
 
 /* library_scan.c: as in struct target_ops */
 

@@ -156,6 +156,8 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
+	while (target->files)
+		library_file_close(target->files);
 	while (target->userfaults)
 		library_userfault_close(target->userfaults);
 	while ((process = target->processes)) {
@@ -206,6 +208,14 @@ const struct target_ops target_quire = {
 	.smaps = library_smaps,
 	.maps = library_maps,
 	.rss = library_rss,
+	.file_shmem = library_file_shmem,
+	.file_close = library_file_close,
+	.file_write = library_file_write,
+	.file_read = library_file_read,
+	.file_truncate = library_file_truncate,
+	.file_punch = library_file_punch,
+	.file_allocate = library_file_allocate,
+	.file_resident = library_file_resident,
 	.scan = library_scan,
 	.entry = library_entry,
 	.tables = library_tables,

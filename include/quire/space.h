@@ -124,7 +124,7 @@ void quire_space_enter(struct quire_space *space, unsigned cpu);
 void quire_space_leave(struct quire_space *space, unsigned cpu);
 
 /*
- * mmap(2) for anonymous private memory.  address: hint, or the place with FIXED or FIXED_NOREPLACE.
+ * mmap(2) for anonymous memory, private or shared; <quire/object.h> has what maps an object.  address: hint, or the place with FIXED or FIXED_NOREPLACE.
  * length: bytes, rounded up to pages.  flags: QUIRE_MAP_*; what Linux ignores is ignored.
  * *result: the address.  The whole call succeeds or changes nothing.  (mmap(2), BEHAVIOUR A1)
  *   -EINVAL  length 0, no mapping type or an unknown one, FIXED with an unaligned address
@@ -132,7 +132,8 @@ void quire_space_leave(struct quire_space *space, unsigned cpu);
  *            end; too many VMAs; private, writable, not NORESERVE and larger than commit_limit
  *   -EPERM   FIXED below `lowest`
  *   -EEXIST  FIXED_NOREPLACE, and something is mapped there
- *   -ENOSYS  a kind of memory that this build lacks (shared, hugetlb, growsdown)
+ *   -EBADF   without ANONYMOUS
+ *   -ENOSYS  a kind of memory that this build lacks (hugetlb, growsdown)
  * With POPULATE or LOCKED the pages are faulted in afterwards, as far as memory lasts; that some
  * could not be is no error.
  */

@@ -45,6 +45,7 @@ enum frame_kind {
 enum frame_flag {
 	FRAME_LAZYFREE = 1, /* MADV_FREE was the last word on it, unless an entry is dirty again */
 	FRAME_DIRTY = 2,    /* written to by the kernel, or through an entry that is gone */
+	FRAME_UNUSED = 4,   /* allocated for an object, and nobody has asked for its content yet */
 };
 
 struct frame {

@@ -88,6 +88,7 @@ static int write_page(struct quire_object *object, uint64_t offset, const unsign
 		return error;
 	memcpy((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, buffer, bytes);
 	frame_mark(frame, FRAME_DIRTY);
+	frame_unmark(frame, FRAME_UNUSED);
 	extend(object, offset + bytes);
 	frame_put(object->machine, frame);
 	return 0;
@@ -110,6 +111,23 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 	return error;
 }
 
+/* A page that nobody asks for yet. */
+static int allocate_page(struct quire_object *object, uint64_t offset)
+{
+	struct frame *frame;
+	bool absent = object_find_page(object, offset >> PAGE_SHIFT, &frame) != PAGE_FOUND;
+	int error = 0;
+
+	if (absent)
+		error = make_page(object, offset, true, &frame);
+	if (error)
+		return error;
+	if (absent)
+		frame_mark(frame, FRAME_UNUSED);
+	frame_put(object->machine, frame);
+	return 0;
+}
+
 int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length;
@@ -118,11 +136,7 @@ int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t
 	if (!error && length == 0)
 		error = -QUIRE_EINVAL;
 	for (uint64_t page = page_down(offset); !error && page < end; page += PAGE_SIZE) {
-		struct frame *frame;
-
-		error = make_page(object, page, true, &frame);
-		if (!error)
-			frame_put(object->machine, frame);
+		error = allocate_page(object, page);
 	}
 	if (!error)
 		extend(object, end);

@@ -60,14 +60,16 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 static bool in_core(const struct vma *vma, const struct table_run *run, uint64_t page)
 {
 	struct frame *frame;
+	bool there;
 
 	if (run->kind == QUIRE_ENTRY_LEAF)
 		return true;
 	if (!vma->object ||
 	    object_find_page(vma->object, vma_index(vma, page), &frame) != PAGE_FOUND)
 		return false;
+	there = !frame_has(frame, FRAME_UNUSED);
 	frame_put(vma->object->machine, frame);
-	return true;
+	return there;
 }
 
 static void mincore_vma(struct quire_space *space, const struct vma *vma, uint64_t start,

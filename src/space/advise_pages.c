@@ -13,30 +13,6 @@
  */
 #include "space/vma.h"
 
-/* Guard markers stay where they are. */
-static void zap_pages(struct quire_space *space, const struct vma *vma, uint64_t start,
-		      uint64_t end, struct gather *gather)
-{
-	struct page_tables *tables = &space->tables;
-	unsigned what = vma->object ? ZAP_KEEP_PROTECTION : ZAP_ALL;
-	struct table_run run;
-
-	if (!(vma->flags & VMA_GUARD)) {
-		table_zap(tables, start, end, what, gather);
-		return;
-	}
-	for (uint64_t page = start; page < end; page = run.end) {
-		table_run(tables, page, end, false, &run);
-		if (run.kind != QUIRE_ENTRY_GUARD)
-			continue;
-		if (start < page)
-			table_zap(tables, start, page, what, gather);
-		start = run.end;
-	}
-	if (start < end)
-		table_zap(tables, start, end, what, gather);
-}
-
 static void install_guards(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 			   struct table_reserve *reserve, struct gather *gather)
 {
@@ -83,7 +59,8 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 	switch (advice) {
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_DONTNEED_LOCKED:
-		zap_pages(space, vma, start, end, gather);
+		table_zap(tables, start, end,
+			  ZAP_KEEP_GUARDS | (vma->object ? ZAP_KEEP_PROTECTION : 0), gather);
 		break;
 	case QUIRE_MADV_FREE:
 		table_age(tables, start, end, TABLE_LAZYFREE, gather);

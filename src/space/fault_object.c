@@ -108,7 +108,7 @@ static int map_page(struct fault *fault, struct frame *frame)
 
 /* --- around the page that a read wanted --- */
 
-/* Maps the page at `address` too, if it is in the cache and the table for it is there. */
+/* Maps the page at `address` too, if nothing stands there and it is in the cache. */
 static void map_neighbour(struct fault *fault, uint64_t address)
 {
 	struct fault neighbour = *fault;
@@ -116,10 +116,14 @@ static void map_neighbour(struct fault *fault, uint64_t address)
 
 	neighbour.page = address;
 	table_probe(&fault->space->tables, address, &neighbour.seen);
-	if (neighbour.seen.kind != TABLE_ABSENT || neighbour.seen.missing)
+	if (neighbour.seen.kind != TABLE_ABSENT)
 		return;
-	if (object_find_page(fault->vma->object, vma_index(fault->vma, address), &frame) ==
+	if (object_find_page(fault->vma->object, vma_index(fault->vma, address), &frame) !=
 	    PAGE_FOUND)
+		return;
+	if (frame_has(frame, FRAME_UNUSED))
+		frame_put(fault->space->machine, frame);
+	else
 		map_page(&neighbour, frame);
 }
 
@@ -148,12 +152,9 @@ static int serve_found(struct fault *fault, struct frame *frame)
 	struct quire_machine *machine = fault->space->machine;
 	int error;
 
-	if (shared(fault) || !fault_writes(fault) || fault_stays_protected(fault)) {
-		error = map_page(fault, frame);
-		if (!error)
-			map_around(fault);
-		return error;
-	}
+	frame_unmark(frame, FRAME_UNUSED);
+	if (shared(fault) || !fault_writes(fault) || fault_stays_protected(fault))
+		return map_page(fault, frame);
 	error = fault_map_own_page(fault, frame);
 	frame_put(machine, frame);
 	return error;
@@ -184,6 +185,7 @@ int fault_on_object(struct fault *fault)
 	enum object_page answer;
 	int error;
 
+	map_around(fault);
 	answer = object_find_page(fault->vma->object, index, &frame);
 	if (answer == PAGE_BEYOND) {
 		beyond(fault);

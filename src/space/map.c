@@ -251,7 +251,7 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 	if (length == 0)
 		return -QUIRE_EINVAL;
 	if (!(flags & QUIRE_MAP_ANONYMOUS))
-		return -QUIRE_ENOSYS;
+		return -QUIRE_EBADF;
 	if ((flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED && mapping.length)
 		return map_shared_anonymous(space, &mapping, result);
 	return map_anywhere(space, &mapping, result);

@@ -196,11 +196,6 @@ static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 {
 	return vma->index + ((address - vma->start) >> PAGE_SHIFT);
 }
-/* What the VMA's pages lose when they are unmapped for good or for a while. */
-static inline unsigned vma_zap(const struct vma *vma)
-{
-	return vma->object ? ZAP_KEEP_PROTECTION : ZAP_ALL;
-}
 
 /* --- fault.c --- */
 

@@ -12,29 +12,30 @@
  */
 #include "space/space.h"
 
-/* A walk's passing: what goes. */
+/* What mappings keep when the pages are cut off, and when a hole is punched. */
+#define TRUNCATE_KEEPS (ZAP_KEEP_PROTECTION | ZAP_KEEP_GUARDS)
+#define PUNCH_KEEPS    (TRUNCATE_KEEPS | ZAP_KEEP_POISON | ZAP_KEEP_PRIVATE)
+
 static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 		      void *context)
 {
-	unsigned what = *(unsigned *)context;
+	const unsigned *keep = context;
 	struct gather gather;
 
 	(void)vma;
 	gather_begin(&gather, &space->tables);
-	table_zap(&space->tables, start, stop, what, &gather);
+	table_zap(&space->tables, start, stop, *keep, &gather);
 	gather_end(&gather);
 }
 
-/* Pages [first, end) go; private: their private copies too. */
-static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, bool private)
+/* Pages [first, end) go. */
+static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
-	unsigned what = ZAP_KEEP_PROTECTION | ZAP_KEEP_MARKS | (private ? 0 : ZAP_FILE);
-
 	if (first >= end)
 		return;
-	rmap_walk(object, first, end, zap_piece, &what);
+	rmap_walk(object, first, end, zap_piece, &keep);
 	object_drop_pages(object, first, end);
-	rmap_walk(object, first, end, zap_piece, &what);
+	rmap_walk(object, first, end, zap_piece, &keep);
 }
 
 /* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */
@@ -68,7 +69,7 @@ int quire_object_truncate(struct quire_object *object, uint64_t size)
 	object_lock(object);
 	object->size = size;
 	object_unlock(object);
-	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, true);
+	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, TRUNCATE_KEEPS);
 	return clear(object, size, size < before ? page_up(size) : size);
 }
 
@@ -89,6 +90,6 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 	if (!error)
 		error = clear(object, last, end);
 	if (!error)
-		remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, false);
+		remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
 	return error;
 }

@@ -105,18 +105,17 @@ void table_cut(struct page_tables *tables, uint64_t address, struct table_reserv
 unsigned table_fill_cost(struct page_tables *tables, uint64_t address);
 
 /*
- * Makes entries absent, and drops what they held.  Tables that become empty go.
- * ZAP_KEEP_PROTECTION: what was protected becomes, or stays, a marker.
- * ZAP_FILE: only what belongs to objects; private pages stay.
- * ZAP_KEEP_MARKS: what is a marker stays one.
+ * Makes entries absent, but for what is to be kept, and drops what they held.  Tables that become
+ * empty go.
  */
 enum table_zap {
 	ZAP_ALL = 0,
-	ZAP_KEEP_PROTECTION = 1,
-	ZAP_FILE = 2,
-	ZAP_KEEP_MARKS = 4,
+	ZAP_KEEP_GUARDS = 1,
+	ZAP_KEEP_POISON = 2,
+	ZAP_KEEP_PROTECTION = 4, /* what was protected becomes, or stays, a marker */
+	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
 };
-void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned what,
+void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);
 
 /* Gives every leaf these permissions; write only where the leaf may have it without a fault

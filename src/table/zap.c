@@ -5,25 +5,31 @@
 #include "table/cursor.h"
 
 /* What is left of an entry. */
-static entry_t remains(entry_t entry, unsigned level, unsigned what)
+static entry_t remains(entry_t entry, unsigned keep)
 {
-	bool leaf = entry_is_leaf(entry, level);
-	bool protected = leaf ? entry_uffd_wp(entry) : (entry_marks(entry) & MARK_UFFD_WP) != 0;
+	unsigned marks = 0, kept = 0;
 
-	if (!leaf && (what & ZAP_KEEP_MARKS))
+	if (entry_is_marker(entry))
+		marks = entry_marks(entry);
+	else if (entry_uffd_wp(entry))
+		marks = MARK_UFFD_WP;
+	kept |= keep & ZAP_KEEP_GUARDS ? MARK_GUARD : 0;
+	kept |= keep & ZAP_KEEP_POISON ? MARK_POISON : 0;
+	kept |= keep & ZAP_KEEP_PROTECTION ? MARK_UFFD_WP : 0;
+	/* A guard says all there is to say. */
+	if (marks & kept & MARK_GUARD)
 		return entry;
-	return protected && (what & ZAP_KEEP_PROTECTION) ? entry_make_marker(MARK_UFFD_WP)
-							 : ENTRY_ABSENT;
+	return marks & kept ? entry_make_marker(marks & kept) : ENTRY_ABSENT;
 }
 
 /* A private page that is to stay. */
-static bool spared(struct page_tables *tables, entry_t entry, unsigned level, unsigned what)
+static bool spared(struct page_tables *tables, entry_t entry, unsigned level, unsigned keep)
 {
-	return (what & ZAP_FILE) && entry_is_leaf(entry, level) &&
-	       (entry_special(entry) || !frame_of_object(leaf_frame(tables, entry)));
+	return (keep & ZAP_KEEP_PRIVATE) && entry_is_leaf(entry, level) && !entry_special(entry) &&
+	       !frame_of_object(leaf_frame(tables, entry));
 }
 
-void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned what,
+void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather)
 {
 	int64_t resident[RESIDENT_KINDS] = {0};
@@ -34,10 +40,10 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		entry_t entry = cursor_bottom(&cursor);
 		struct frame *frame;
 
-		if (entry_is_absent(entry) || spared(tables, entry, cursor.level, what))
+		if (entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		entry = cursor_exchange(&cursor, remains(entry, cursor.level, what));
+		entry = cursor_exchange(&cursor, remains(entry, keep));
 		if (!entry_is_leaf(entry, cursor.level))
 			continue;
 		gather_span(gather, cursor.address, cursor_reach(&cursor));
