@@ -28,6 +28,7 @@ struct quire_machine {
 	struct frames frames;
 	struct slabs slabs;
 
+	struct quire_lock rmap_lock; /* whose a frame is stays while it is held: src/space/rmap.c */
 	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
 	/* constant once set: the first context sets it */
 	_Atomic(const struct userfault_hooks *) userfault;

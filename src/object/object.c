@@ -50,12 +50,27 @@ void quire_object_get(struct quire_object *object)
 	atomic_fetch_add_explicit(&object->users, 1, memory_order_relaxed);
 }
 
+bool object_try_get(struct quire_object *object)
+{
+	uint64_t users = atomic_load_explicit(&object->users, memory_order_relaxed);
+
+	while (users)
+		if (atomic_compare_exchange_weak_explicit(&object->users, &users, users + 1,
+							  memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
 void quire_object_put(struct quire_object *object)
 {
 	if (atomic_fetch_sub_explicit(&object->users, 1, memory_order_acq_rel) > 1)
 		return;
 	quire_assert(list_empty(&object->rmap.vmas));
 	object_drop_pages(object, 0, UINT64_MAX);
+	/* Whoever found the object through one of its pages has let go of it. */
+	machine_lock(object->machine, &object->machine->rmap_lock);
+	machine_unlock(object->machine, &object->machine->rmap_lock);
 	if (object->operations->release)
 		object->operations->release(object->context);
 	slab_free(object->machine, object);

@@ -41,6 +41,9 @@ static inline void object_unlock(struct quire_object *object)
 	machine_unlock(object->machine, &object->lock);
 }
 
+/* One more user, unless the object has none any more. */
+bool object_try_get(struct quire_object *object);
+
 /* --- cache.c; object->lock is held --- */
 
 /* The page at `index`, or NULL. */

@@ -17,9 +17,6 @@ static void install_guards(struct quire_space *space, struct vma *vma, uint64_t 
 			   struct table_reserve *reserve, struct gather *gather)
 {
 	table_zap(&space->tables, start, end, ZAP_ALL, gather);
-	/* So that the markers are copied by fork, as pages are. */
-	if (!(vma->flags & VMA_SHARED))
-		vma_prepare_anon(space, vma);
 	vma_set_flags(space, vma, vma->flags | VMA_GUARD);
 	table_mark(&space->tables, start, end, MARK_GUARD, reserve);
 }
@@ -122,8 +119,13 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 	if (advice == QUIRE_MADV_FREE && vma->object)
 		return -QUIRE_EINVAL;
 	error = reserve_tables(space, start, end, advice, &reserve);
-	if (error)
+	/* So that guard markers are copied by fork, as pages are. */
+	if (!error && advice == QUIRE_MADV_GUARD_INSTALL && !(vma->flags & VMA_SHARED))
+		error = vma_prepare_anon(space, vma);
+	if (error) {
+		table_unreserve(space->machine, &reserve);
 		return error;
+	}
 	table_cut(&space->tables, start, &reserve);
 	table_cut(&space->tables, end, &reserve);
 	apply(space, vma, start, end, advice, &reserve, gather);

@@ -30,6 +30,7 @@
  * no frame is left it gives up its lock, asks the host to reclaim, and starts over.
  */
 #include "space/fault.h"
+#include "space/rmap.h"
 #include <quire/userfault.h>
 
 static bool vma_allows(const struct fault *fault)
@@ -90,8 +91,6 @@ int fault_install(struct fault *fault, const struct table_leaf *leaf)
 	int error = table_reserve(space->machine, &reserve, fault->seen.missing);
 
 	if (!error) {
-		if (leaf->frame && !frame_of_object(leaf->frame))
-			vma_prepare_anon(space, fault->vma);
 		gather_begin(&gather, &space->tables);
 		installed = table_install(&space->tables, fault->page, &fault->seen, leaf, &reserve,
 					  &gather);
@@ -115,19 +114,24 @@ static int map_zero_page(struct fault *fault)
 
 int fault_map_own_page(struct fault *fault, const struct frame *source)
 {
+	struct quire_machine *machine = fault->space->machine;
 	struct table_leaf leaf = {
-		.frame = new_page(fault->space->machine, source),
 		.allow = vma_permissions(fault->vma),
 		.exclusive = true,
 		.dirty = fault_writes(fault),
 		.uffd_wp = fault_stays_protected(fault),
 	};
+	int error = vma_prepare_anon(fault->space, fault->vma);
 
+	if (error)
+		return error;
+	leaf.frame = new_page(machine, source);
 	if (!leaf.frame)
 		return -NO_FRAMES;
+	rmap_set_owner(leaf.frame, fault->vma, fault->page);
 	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
 	if (source)
-		machine_bump(&fault->space->machine->faults_copy);
+		machine_bump(&machine->faults_copy);
 	return fault_install(fault, &leaf);
 }
 
@@ -186,27 +190,31 @@ static bool reported(struct fault *fault, uint64_t *flags)
  * The thread waits from here on.  Whoever resolves faults may have come between the look at the
  * entry and that; so it is looked at again.
  */
-void fault_report(struct fault *fault, uint64_t flags)
+int fault_report(struct fault *fault, uint64_t flags)
 {
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
 	struct table_snapshot now;
 	enum quire_outcome outcome;
+	int error = 0;
 
 	/* As on Linux, which gets a page ready before it looks at the registration. */
 	if (fault_writes(fault))
 		flags |= QUIRE_UFFD_PAGEFAULT_FLAG_WRITE;
 	if (fault_writes(fault) && fault->seen.kind != TABLE_LEAF &&
 	    !(fault->vma->flags & VMA_SHARED))
-		vma_prepare_anon(fault->space, fault->vma);
+		error = vma_prepare_anon(fault->space, fault->vma);
+	if (error)
+		return error;
 	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags, fault->kernel);
 	fault_signal(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)
-		return;
+		return 0;
 	table_probe(&fault->space->tables, fault->page, &now);
 	if (now.entry != fault->seen.entry || now.missing != fault->seen.missing) {
 		hooks->withdraw(fault->space->machine);
 		fault_signal(fault, QUIRE_DONE, 0);
 	}
+	return 0;
 }
 
 /* WP_ASYNC: the protection goes, and the write goes on. */
@@ -218,10 +226,8 @@ static void release(struct fault *fault)
 
 static int serve_registered(struct fault *fault, uint64_t flags)
 {
-	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF) {
-		fault_report(fault, flags);
-		return 0;
-	}
+	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF)
+		return fault_report(fault, flags);
 	machine_bump(&fault->space->machine->faults);
 	release(fault);
 	return 0;

@@ -60,8 +60,8 @@ static inline bool fault_stays_protected(const struct fault *fault)
 int fault_install(struct fault *fault, const struct table_leaf *leaf);
 /* A page of the VMA's own with the content of `source`, or zeros. */
 int fault_map_own_page(struct fault *fault, const struct frame *source);
-/* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE. */
-void fault_report(struct fault *fault, uint64_t flags);
+/* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE.  0 or -NO_FRAMES. */
+int fault_report(struct fault *fault, uint64_t flags);
 
 /* --- fault_object.c --- */
 

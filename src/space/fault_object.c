@@ -191,15 +191,13 @@ int fault_on_object(struct fault *fault)
 		beyond(fault);
 		return 0;
 	}
-	if (answer == PAGE_ABSENT && (registered & VMA_UFFD_MISSING)) {
-		fault_report(fault, 0);
-		return 0;
-	}
+	if (answer == PAGE_ABSENT && (registered & VMA_UFFD_MISSING))
+		return fault_report(fault, 0);
+
 	if (answer == PAGE_FOUND && (registered & VMA_UFFD_MINOR) &&
 	    !(frame == fault->made && errand_done(fault, index))) {
 		frame_put(fault->space->machine, frame);
-		fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
-		return 0;
+		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
 	if (must_ask(fault, index)) {
 		if (answer == PAGE_FOUND)

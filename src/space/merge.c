@@ -28,11 +28,12 @@
  *
  * VMA_GUARD does not tell VMAs apart: what two have become has it if one of them had.
  */
+#include "space/rmap.h"
 #include "space/vma.h"
 
 static uint64_t identity(const struct vma *vma)
 {
-	return atomic_load_explicit(&vma->anon, memory_order_relaxed);
+	return atomic_load_explicit(&vma->anon, memory_order_acquire);
 }
 
 /*
@@ -65,14 +66,25 @@ static bool mergeable(const struct vma *vma, const struct vma *next)
 	return continues(vma, next) && identities_compatible(vma, next);
 }
 
+/* The same pages as `other`; `vma` is not in the family's list yet. */
+static void take_identity(struct quire_space *space, struct vma *vma, const struct vma *other)
+{
+	vma->inherited = other->inherited;
+	vma->family = other->family;
+	if (vma->family)
+		family_get(space->machine, vma->family);
+	atomic_store_explicit(&vma->anon, identity(other), memory_order_release);
+}
+
 /* `vma` gets pages of `other`, with which it is compatible. */
 static void mix_in(struct quire_space *space, struct vma *vma, const struct vma *other)
 {
 	vma_set_flags(space, vma, vma->flags | (other->flags & VMA_GUARD));
 	if (identity(vma))
 		return;
-	atomic_store_explicit(&vma->anon, identity(other), memory_order_relaxed);
-	vma->inherited = other->inherited;
+	take_identity(space, vma, other);
+	if (vma->family)
+		vma_join_family(space, vma, vma->family);
 }
 
 /* Makes `vma` and the next VMA, with which it is compatible, one. */
@@ -126,19 +138,18 @@ void vma_grow(struct quire_space *space, struct vma *vma, uint64_t end)
 }
 
 /* Copies what both parts of a split VMA have. */
-static void take_after(struct vma *fresh, const struct vma *vma)
+static void take_after(struct quire_space *space, struct vma *fresh, const struct vma *vma)
 {
 	fresh->flags = vma->flags;
 	fresh->userfault = vma->userfault;
-	fresh->inherited = vma->inherited;
 	vma_set_object(fresh, vma->object);
-	atomic_store_explicit(&fresh->anon, identity(vma), memory_order_relaxed);
+	take_identity(space, fresh, vma);
 }
 
 void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t address,
 		     struct vma *fresh)
 {
-	take_after(fresh, vma);
+	take_after(space, fresh, vma);
 	fresh->start = vma->start;
 	fresh->end = address;
 	fresh->index = vma->index;
@@ -148,7 +159,7 @@ void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t addres
 
 void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address, struct vma *fresh)
 {
-	take_after(fresh, vma);
+	take_after(space, fresh, vma);
 	fresh->start = address;
 	fresh->end = vma->end;
 	fresh->index = vma->index + ((address - vma->start) >> PAGE_SHIFT);
@@ -255,40 +266,67 @@ static bool lends_identity(const struct vma *neighbour, bool touches)
 	return touches && identity(neighbour) && !neighbour->inherited;
 }
 
-/* The identity that `vma` would share with a neighbour, or 0. */
-static uint64_t neighbours_identity(const struct vma *vma)
+/* The neighbour that `vma` would share its identity with, or NULL. */
+static const struct vma *lender(const struct vma *vma)
 {
 	const struct vma *next = vma_next(vma), *previous = vma_previous(vma);
 
 	if (next && lends_identity(next, goes_on(vma, next, VMA_ACCESS)))
-		return identity(next);
+		return next;
 	if (previous && lends_identity(previous, goes_on(previous, vma, VMA_ACCESS)))
-		return identity(previous);
-	return 0;
-}
-
-static uint64_t new_identity(struct quire_space *space)
-{
-	return atomic_fetch_add_explicit(&space->last_anon, 1, memory_order_relaxed) + 1;
+		return previous;
+	return NULL;
 }
 
 /* Faults run side by side: the first one decides. */
-void vma_prepare_anon(struct quire_space *space, struct vma *vma)
+int vma_prepare_anon(struct quire_space *space, struct vma *vma)
 {
-	uint64_t none = 0, found;
+	struct quire_machine *machine = space->machine;
+	struct family *family;
+	const struct vma *like;
 
 	if (identity(vma))
-		return;
-	found = neighbours_identity(vma);
-	atomic_compare_exchange_strong_explicit(&vma->anon, &none,
-						found ? found : new_identity(space),
-						memory_order_relaxed, memory_order_relaxed);
+		return 0;
+	family = family_new(machine);
+	if (!family)
+		return -NO_FRAMES;
+	machine_lock(machine, &space->anon_lock);
+	like = lender(vma);
+	if (identity(vma)) {
+		like = NULL;
+	} else if (like) {
+		vma->family = like->family;
+		family_get(machine, vma->family);
+		vma_join_family(space, vma, vma->family);
+		atomic_store_explicit(&vma->anon, identity(like), memory_order_release);
+	} else {
+		vma_join_family(space, vma, family);
+		family = NULL;
+		atomic_store_explicit(&vma->anon, ++space->last_anon, memory_order_release);
+	}
+	machine_unlock(machine, &space->anon_lock);
+	if (family)
+		family_put(machine, family);
+	return 0;
 }
 
 void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent)
 {
 	if (!identity(parent))
 		return;
-	atomic_store_explicit(&vma->anon, new_identity(child), memory_order_relaxed);
+	take_identity(child, vma, parent);
+	atomic_store_explicit(&vma->anon, ++child->last_anon, memory_order_relaxed);
 	vma->inherited = true;
+}
+
+void vma_take_anon(struct quire_space *space, struct vma *vma, const struct vma *like)
+{
+	take_identity(space, vma, like);
+}
+
+void vma_lose_anon(struct quire_space *space, struct vma *vma)
+{
+	vma_leave_family(space, vma);
+	atomic_store_explicit(&vma->anon, 0, memory_order_relaxed);
+	vma->inherited = false;
 }

@@ -143,20 +143,18 @@ static int move_prepare(struct quire_space *space, struct move *move)
 }
 
 /* Makes move->fresh what `vma` was, at the new place. */
-static void describe(struct move *move, const struct vma *vma)
+static void describe(struct quire_space *space, struct move *move, const struct vma *vma)
 {
 	struct vma *fresh = move->fresh;
-	uint64_t identity = atomic_load_explicit(&vma->anon, memory_order_relaxed);
 
 	fresh->start = move->to;
 	fresh->end = move->to + move->new_length;
 	fresh->flags = vma->flags;
 	fresh->userfault = vma->userfault;
-	fresh->inherited = vma->inherited;
-	atomic_store_explicit(&fresh->anon, identity, memory_order_relaxed);
+	vma_take_anon(space, fresh, vma);
 	vma_set_object(fresh, vma->object);
 	fresh->index =
-		identity || vma->object ? vma_index(vma, move->from) : move->to >> PAGE_SHIFT;
+		vma->anon || vma->object ? vma_index(vma, move->from) : move->to >> PAGE_SHIFT;
 }
 
 /*
@@ -184,10 +182,8 @@ static void keep_source(struct quire_space *space, struct move *move)
 	struct vma *vma = vma_find(space, move->from);
 
 	vma_set_flags(space, vma, vma->flags & ~VMA_LOCKED);
-	if (vma->start == move->source.start && vma->end == move->source.end) {
-		atomic_store_explicit(&vma->anon, 0, memory_order_relaxed);
-		vma->inherited = false;
-	}
+	if (vma->start == move->source.start && vma->end == move->source.end)
+		vma_lose_anon(space, vma);
 	removal_abandon(space, &move->source);
 }
 
@@ -205,7 +201,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	if (end < move->source.end)
 		table_zap(tables, end, move->source.end, ZAP_ALL, &gather);
 	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
-	describe(move, vma);
+	describe(space, move, vma);
 	/* Protection moves only where the registration does. */
 	if (vma->userfault && !move->registered)
 		table_write_forget(tables, move->to, move->to + move->length, vma_permissions(vma),

@@ -56,23 +56,26 @@
 /* A VMA's place in an rmap. */
 struct rmap_link {
 	struct list_link link;
-	struct quire_space *space; /* NULL: a walker's bookmark */
+	struct quire_space *space; /* constant while linked */
+	struct vma *vma;	   /* NULL: a walker's bookmark */
 };
 
 struct vma {
 	struct tree_node node; /* lock */
-	uint64_t start, end;   /* lock: addresses */
+	uint64_t start, end;   /* lock, and those of its rmaps: addresses */
 	uint64_t gap;	      /* lock: bytes between this VMA and the one before it (or `lowest`) */
 	uint64_t largest_gap; /* lock: the largest `gap` in this node's subtree */
 	uint64_t flags;	      /* lock: VMA_* */
-	uint64_t index;	      /* lock: page index of `start`: in its object; of anonymous memory,
+	uint64_t index; /* as start: page index of `start`: in its object; of anonymous memory,
 				 address / page size where it was first mapped */
-	_Atomic uint64_t anon; /* atomic: identity of its anonymous pages; 0 until the first one.
+	_Atomic uint64_t anon; /* anon_lock: identity of its anonymous pages; 0 until the first one.
 				  See merge.c */
 	struct quire_userfault *userfault; /* lock: registered with it, or NULL */
 	bool inherited;			   /* lock: has pages of a forebear too (fork) */
 	struct quire_object *object;	   /* constant once linked: what it maps, or NULL */
-	struct rmap_link mapping;	   /* object->rmap.lock; see rmap.c */
+	struct rmap_link mapping;	   /* object->rmap.lock */
+	struct family *family;		   /* anon_lock: of its anonymous pages, or NULL */
+	struct rmap_link kinship;	   /* family->rmap.lock */
 };
 
 struct quire_space {
@@ -82,10 +85,11 @@ struct quire_space {
 	uint64_t lowest, highest, mmap_base; /* constant: addresses */
 
 	struct quire_rwlock lock;
-	struct tree vmas;	    /* lock */
-	uint64_t vma_count;	    /* lock */
-	uint64_t mapped, locked;    /* lock: pages */
-	_Atomic uint64_t last_anon; /* atomic: the identity given out last */
+	struct tree vmas;	     /* lock */
+	uint64_t vma_count;	     /* lock */
+	uint64_t mapped, locked;     /* lock: pages */
+	struct quire_lock anon_lock; /* a VMA gets its identity */
+	uint64_t last_anon;	     /* anon_lock: the identity given out last */
 
 	struct quire_userfault *userfaults; /* machine->userfault_lock: its contexts */
 	struct page_tables tables;	    /* lock, and the locks that table.h names */
@@ -128,25 +132,12 @@ static inline bool space_reclaim(struct quire_space *space, unsigned *tries)
 	return machine_reclaim(space->machine, tries);
 }
 
-/* Drops one user of the space; the last one frees it. */
+/* One more user of the space; one fewer: the last one frees it. */
+static inline void space_get(struct quire_space *space)
+{
+	atomic_fetch_add_explicit(&space->users, 1, memory_order_relaxed);
+}
 void space_put(struct quire_space *space);
-
-/* --- rmap.c --- */
-
-/* The VMA begins or ends to map its object. */
-void rmap_link_vma(struct quire_space *space, struct vma *vma);
-void rmap_unlink_vma(struct vma *vma);
-/* Moves the bounds of a linked VMA; its pages keep their index. */
-void rmap_resize_vma(struct vma *vma, uint64_t start, uint64_t end);
-/*
- * Calls `visit` for each piece of a VMA that maps pages [first, end) of the object, with its space's
- * lock held for writing; no lock is held between.  Pieces that come to be while the walk lasts are
- * visited too, or belong to a space's call that began after it.
- */
-void rmap_walk(struct quire_object *object, uint64_t first, uint64_t end,
-	       void (*visit)(struct quire_space *space, struct vma *vma, uint64_t start,
-			     uint64_t stop, void *context),
-	       void *context);
 
 /* --- vma.c: the tree.  Lookups need the lock for reading at least. --- */
 
@@ -173,12 +164,13 @@ void vma_free_all(struct quire_space *space);
 bool vma_tree_valid(struct quire_space *space);
 
 /*
- * The identity for the first anonymous page of `vma`: a neighbour's, where they could be one VMA
- * but for their permissions, else a new one. Lock for reading.
+ * The identity for the first anonymous page of `vma`, and the family: a neighbour's, where they could
+ * be one VMA but for their permissions, else new ones.  Lock for reading.  0 or -NO_FRAMES.
  */
-void vma_prepare_anon(struct quire_space *space, struct vma *vma);
+int vma_prepare_anon(struct quire_space *space, struct vma *vma);
 
-/* fork: `vma` of the child has the pages of `parent`, and will have pages of its own. */
+/* fork: `vma` of the child, which is not linked yet, has the pages of `parent`, and will have pages
+ * of its own. */
 void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent);
 
 static inline struct table_permissions vma_permissions(const struct vma *vma)

@@ -10,7 +10,7 @@
  * table: so it comes too late, or 3 finds what it has done.  Protection stays in the tables all the
  * while, as a mark: at no moment can a protected page be written to.
  */
-#include "space/space.h"
+#include "space/rmap.h"
 
 /* What mappings keep when the pages are cut off, and when a hole is punched. */
 #define TRUNCATE_KEEPS (ZAP_KEEP_PROTECTION | ZAP_KEEP_GUARDS)
@@ -33,9 +33,9 @@ static void remove_pages(struct quire_object *object, uint64_t first, uint64_t e
 {
 	if (first >= end)
 		return;
-	rmap_walk(object, first, end, zap_piece, &keep);
+	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 	object_drop_pages(object, first, end);
-	rmap_walk(object, first, end, zap_piece, &keep);
+	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 }
 
 /* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */

@@ -9,6 +9,7 @@
  *	mapped    = sum of (end - start) / PAGE_SIZE
  *	locked    = the same over VMAs with VMA_LOCKED
  */
+#include "space/rmap.h"
 #include "space/vma.h"
 
 static struct vma *vma_of(struct tree_node *node)
@@ -61,6 +62,8 @@ void vma_free(struct quire_space *space, struct vma *vma)
 {
 	if (vma->object)
 		quire_object_put(vma->object);
+	if (vma->family)
+		family_put(space->machine, vma->family);
 	slab_free(space->machine, vma);
 }
 
@@ -93,8 +96,7 @@ void vma_link(struct quire_space *space, struct vma *vma)
 	space->vma_count++;
 	count_pages(space, vma->flags, vma_pages(vma));
 	gap_changed(space, vma);
-	if (vma->object)
-		rmap_link_vma(space, vma);
+	rmap_link_vma(space, vma);
 }
 
 void vma_unlink(struct quire_space *space, struct vma *vma)
@@ -102,8 +104,7 @@ void vma_unlink(struct quire_space *space, struct vma *vma)
 	struct vma *next = vma_next(vma);
 
 	assert_written(space);
-	if (vma->object)
-		rmap_unlink_vma(vma);
+	rmap_unlink_vma(space, vma);
 	tree_remove(&space->vmas, &vma->node);
 	space->vma_count--;
 	count_pages(space, vma->flags, -vma_pages(vma));
@@ -116,13 +117,7 @@ void vma_resize(struct quire_space *space, struct vma *vma, uint64_t start, uint
 
 	assert_written(space);
 	quire_assert(start < end && end <= space->highest);
-	if (vma->object) {
-		rmap_resize_vma(vma, start, end);
-	} else {
-		vma->index += (start >> PAGE_SHIFT) - (vma->start >> PAGE_SHIFT);
-		vma->start = start;
-		vma->end = end;
-	}
+	rmap_resize_vma(space, vma, start, end);
 	count_pages(space, vma->flags, vma_pages(vma) - before);
 	gap_changed(space, vma);
 }

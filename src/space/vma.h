@@ -98,6 +98,10 @@ void vma_change_abandon(struct quire_space *space, struct vma_change *change);
 /* Returns the VMA that holds the piece now. */
 struct vma *vma_change_commit(struct quire_space *space, struct vma_change *change);
 
+/* The same identity as `like` for a VMA that is not linked yet; none any more for one that is. */
+void vma_take_anon(struct quire_space *space, struct vma *vma, const struct vma *like);
+void vma_lose_anon(struct quire_space *space, struct vma *vma);
+
 /* --- unmap.c --- */
 
 /* Taking everything out of [start, end). */

@@ -6,6 +6,7 @@
  * the call with -EEXIST; what was done before stays, and then the error is -EAGAIN and the output
  * field tells how far.  Waiters in what was done are woken.
  */
+#include "space/rmap.h"
 #include "userfault/userfault.h"
 
 #define ANY_MARK (~0u)
@@ -29,11 +30,14 @@ struct filling {
  */
 static int find_destination(const struct filling *filling, struct vma **vma)
 {
+	int error;
+
 	*vma = vma_find(filling->space, filling->start);
 	if (!vma_holds(*vma, filling->start))
 		return -QUIRE_ENOENT;
-	if (!((*vma)->flags & VMA_SHARED))
-		vma_prepare_anon(filling->space, *vma);
+	error = (*vma)->flags & VMA_SHARED ? 0 : vma_prepare_anon(filling->space, *vma);
+	if (error)
+		return error;
 	if ((*vma)->end < filling->end || !(*vma)->userfault)
 		return -QUIRE_ENOENT;
 	if (filling->wp && !((*vma)->flags & VMA_UFFD_WP))
@@ -148,6 +152,7 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 	if (error)
 		return error;
 	frame_set_kind(machine, *frame, FRAME_ANON);
+	rmap_set_owner(*frame, vma, page);
 	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_MAPPING, memory_order_relaxed);
 	error = install(filling, vma, page, marks, &leaf);
 	if (error)

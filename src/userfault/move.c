@@ -5,6 +5,7 @@
  * A page can be moved if it is this space's alone, that is exclusive; what it is protected by stays
  * behind.  Page by page, as COPY.
  */
+#include "space/rmap.h"
 #include "userfault/userfault.h"
 
 struct moving {
@@ -18,11 +19,14 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 {
 	const struct vma *source = vma_find(moving->space, moving->from);
 	uint64_t alike = VMA_ACCESS | VMA_LOCKED;
+	int error;
 
 	*target = vma_find(moving->space, moving->to);
 	if (!vma_holds(*target, moving->to))
 		return -QUIRE_ENOENT;
-	vma_prepare_anon(moving->space, *target);
+	error = vma_prepare_anon(moving->space, *target);
+	if (error)
+		return error;
 	if (!vma_holds(source, moving->from))
 		return -QUIRE_ENOENT;
 	if (source->object || (*target)->object || source->end - moving->from < moving->length ||
@@ -62,6 +66,8 @@ static int move_page(const struct moving *moving, struct vma *target, uint64_t o
 	error = table_reserve(moving->space->machine, &reserve, there.missing);
 	if (error)
 		return error;
+	if (source.frame)
+		rmap_set_owner(source.frame, target, to);
 	gather_begin(&gather, tables);
 	table_move(tables, from, to, PAGE_SIZE, &reserve, &gather);
 	table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);

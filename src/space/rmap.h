@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reverse mapping: see rmap.c.
+ */
+#ifndef QUIRE_SPACE_RMAP_H
+#define QUIRE_SPACE_RMAP_H
+
+#include "space/space.h"
+
+/* The VMAs that may have an anonymous page: see rmap.c. */
+struct family {
+	struct rmap rmap;
+	uint64_t users; /* machine->rmap_lock: its VMAs, and whoever walks it */
+};
+
+/* One user, the caller; NULL: no frames. */
+struct family *family_new(struct quire_machine *machine);
+void family_get(struct quire_machine *machine, struct family *family);
+void family_put(struct quire_machine *machine, struct family *family);
+/* The VMA, which is in its space's tree, gets pages of the family, and is the user of it that the
+ * caller was; or it has none any more. */
+void vma_join_family(struct quire_space *space, struct vma *vma, struct family *family);
+void vma_leave_family(struct quire_space *space, struct vma *vma);
+
+/* The VMA begins or ends to map what it maps, as it enters and leaves the tree. */
+void rmap_link_vma(struct quire_space *space, struct vma *vma);
+void rmap_unlink_vma(struct quire_space *space, struct vma *vma);
+/* Moves the bounds of a VMA in the tree; its pages keep their index. */
+void rmap_resize_vma(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end);
+
+/* Whose page a frame is. */
+struct rmap_owner {
+	struct quire_object *object; /* or */
+	struct family *family;
+	struct rmap *rmap; /* of either */
+	uint64_t index;
+};
+/*
+ * Finds the owner of a frame that the caller holds, and becomes a user of it.  false: the page is
+ * mapped nowhere and in no cache.
+ */
+bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner);
+void rmap_drop_owner(struct quire_machine *machine, struct rmap_owner *owner);
+
+/*
+ * Calls `visit` for each piece of a VMA that has pages [first, end) of the rmap, with its space's
+ * lock held for writing; no lock is held between.  Pieces that come to be while the walk lasts are
+ * visited too.  The caller is a user of what the rmap belongs to.
+ */
+typedef void rmap_visit(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
+			void *context);
+void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
+	       rmap_visit *visit, void *context);
+
+/* An anonymous page that nobody else knows yet, or whose entry is locked, is now a page of `vma` at
+ * `address`. */
+static inline void rmap_set_owner(struct frame *frame, const struct vma *vma, uint64_t address)
+{
+	frame->folio.index = vma_index(vma, address);
+	atomic_store_explicit(&frame->folio.owner, (uintptr_t)vma->family, memory_order_release);
+}
+
+#endif
