@@ -82,6 +82,16 @@ static struct frame *new_page(struct quire_machine *machine, const struct frame 
 	return page;
 }
 
+/* The page is one of the VMA's from now on. */
+static int adopt(struct fault *fault, struct frame *frame)
+{
+	int error = vma_prepare_anon(fault->space, fault->vma);
+
+	if (!error)
+		rmap_set_owner(frame, fault->vma, fault->page);
+	return error;
+}
+
 int fault_install(struct fault *fault, const struct table_leaf *leaf)
 {
 	struct quire_space *space = fault->space;
@@ -90,13 +100,15 @@ int fault_install(struct fault *fault, const struct table_leaf *leaf)
 	bool installed = false;
 	int error = table_reserve(space->machine, &reserve, fault->seen.missing);
 
+	if (!error && leaf->frame && leaf->frame->kind == FRAME_ANON)
+		error = adopt(fault, leaf->frame);
 	if (!error) {
 		gather_begin(&gather, &space->tables);
 		installed = table_install(&space->tables, fault->page, &fault->seen, leaf, &reserve,
 					  &gather);
 		gather_end(&gather);
-		table_unreserve(space->machine, &reserve);
 	}
+	table_unreserve(space->machine, &reserve);
 	if (!installed && leaf->frame && frame_drop(leaf->frame, FRAME_ONE_MAPPING))
 		frame_free(space->machine, leaf->frame);
 	return error;
@@ -121,14 +133,10 @@ int fault_map_own_page(struct fault *fault, const struct frame *source)
 		.dirty = fault_writes(fault),
 		.uffd_wp = fault_stays_protected(fault),
 	};
-	int error = vma_prepare_anon(fault->space, fault->vma);
 
-	if (error)
-		return error;
 	leaf.frame = new_page(machine, source);
 	if (!leaf.frame)
 		return -NO_FRAMES;
-	rmap_set_owner(leaf.frame, fault->vma, fault->page);
 	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
 	if (source)
 		machine_bump(&machine->faults_copy);
