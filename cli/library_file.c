@@ -20,10 +20,9 @@ struct file *library_file_shmem(struct target *target, uint64_t size)
 
 	if (!file)
 		target_fail("quire: the host is out of memory");
-	error = size > QUIRE_OBJECT_MAX
-			? -QUIRE_EINVAL
-			: quire_shmem_create(soft_machine_core(target->machine), size,
-					     &file->object);
+	error = size > QUIRE_OBJECT_MAX ? -QUIRE_EINVAL
+					: quire_shmem_create(soft_machine_core(target->machine),
+							     size, &file->object);
 	if (error) {
 		free(file);
 		errno = -error;

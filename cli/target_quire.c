@@ -63,6 +63,8 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		config.memory = setup->memory;
 	if (setup->cpus)
 		config.cpus = setup->cpus;
+	if (setup->has_swap && setup->swap)
+		config.swap = soft_swap_compressed(setup->swap / QUIRE_PAGE_SIZE);
 	error = soft_machine_open(&config, &target->machine);
 	if (error) {
 		*why = error == -QUIRE_EINVAL ? "a machine has whole pages of memory, 1M at least, "
@@ -75,6 +77,11 @@ static struct target *target_open(const struct target_setup *setup, const char *
 	target->config.highest = USER_END;
 	target->config.mmap_base = WINDOW_TOP;
 	return target;
+}
+
+static int library_swapoff(struct target *target)
+{
+	return -quire_swapoff(soft_machine_core(target->machine));
 }
 
 /* --- processes and threads --- */
@@ -216,6 +223,7 @@ const struct target_ops target_quire = {
 	.file_punch = library_file_punch,
 	.file_allocate = library_file_allocate,
 	.file_resident = library_file_resident,
+	.swapoff = library_swapoff,
 	.scan = library_scan,
 	.entry = library_entry,
 	.tables = library_tables,

@@ -29,6 +29,7 @@ need_command cmake cmake
 need_command pkg-config pkg-config
 need_library liblua5.4-dev lua5.4 lua-5.4 lua54
 need_library libcmocka-dev cmocka
+need_library libzstd-dev libzstd
 if [ -n "$missing" ] && [ ! -e /usr/include/stdio.h ]; then
 	missing="$missing libc6-dev"
 fi

@@ -7,7 +7,9 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include <quire/machine.h>
 #include <quire/port.h>
 
 #include "test_support.h"
@@ -115,3 +117,26 @@ void quire_port_wake(void *host, _Atomic uint32_t *word)
 }
 
 #endif
+
+/* Swap: a few slots. */
+static unsigned char swapped[64][QUIRE_PAGE_SIZE];
+
+int quire_port_swap_write(void *host, uint64_t slot, const void *memory)
+{
+	(void)host;
+	memcpy(swapped[slot - 1], memory, QUIRE_PAGE_SIZE);
+	return 0;
+}
+
+int quire_port_swap_read(void *host, uint64_t slot, void *memory)
+{
+	(void)host;
+	memcpy(memory, swapped[slot - 1], QUIRE_PAGE_SIZE);
+	return 0;
+}
+
+void quire_port_swap_free(void *host, uint64_t slot)
+{
+	(void)host;
+	memset(swapped[slot - 1], 0xee, QUIRE_PAGE_SIZE);
+}

@@ -9,6 +9,8 @@
 #define QUIRE_EPERM	  1
 #define QUIRE_ENOENT	  2
 #define QUIRE_ESRCH	  3
+#define QUIRE_EIO	  5
+#define QUIRE_ENOSPC	  28
 #define QUIRE_EBADF	  9
 #define QUIRE_EAGAIN	  11
 #define QUIRE_ENOMEM	  12

@@ -37,7 +37,7 @@ struct quire_machine_config {
 	uint32_t max_maps;    /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
-	 * Called when no frame is free, with no lock held, at most 16 times for one unit of work;
+	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at most 16 times for one unit of work;
 	 * may sleep.  Returns whether it is worth trying again (it gave frames back, or waited
 	 * until someone did).  NULL: out of memory at once.
 	 */
@@ -71,11 +71,15 @@ struct quire_machine_counters {
 	uint64_t frames_shmem; /* shared memory */
 	uint64_t frames_file;  /* pages of other objects */
 	uint64_t frames_node;  /* what finds the pages of objects */
+	uint64_t frames_swap;  /* what counts swap slots */
 	uint64_t spaces;
 	uint64_t faults;       /* quire_fault() calls that found something to do */
 	uint64_t faults_zero;  /* ... and mapped the zero page */
 	uint64_t faults_copy;  /* ... and copied a page (copy-on-write) */
 	uint64_t faults_reuse; /* ... and took a page over that had no other user */
+	uint64_t swap_slots;   /* in all, and in use */
+	uint64_t swap_used;
+	uint64_t swap_ins, swap_outs; /* pages read and written */
 	uint64_t flushes;      /* calls of quire_port_flush() */
 	uint64_t allocations;  /* frames and small objects asked for so far, failed ones included */
 };

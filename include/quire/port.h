@@ -13,6 +13,7 @@
  *   tier 0   one CPU, nothing sleeps          quire_port_panic, quire_port_flush
  *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _wait,
  *   _wake
+ *   tier 2   swap                             + quire_port_swap_write, _swap_read, _swap_free
  *
  * At tier 0 (compile Quire and the host with -DQUIRE_PORT_TIER=0) the lock functions are empty and
  * inline here, and the host must not enter Quire again before it has returned.
@@ -37,7 +38,7 @@
 #include <stdint.h>
 
 #ifndef QUIRE_PORT_TIER
-#define QUIRE_PORT_TIER 1
+#define QUIRE_PORT_TIER 2
 #endif
 
 /*
@@ -161,6 +162,42 @@ static inline void quire_port_wake(void *host, _Atomic uint32_t *word)
 {
 	(void)host;
 	(void)word;
+}
+#endif
+
+#if QUIRE_PORT_TIER >= 2
+/*
+ * Swap: slots of one page (QUIRE_PAGE_SIZE bytes), numbered from 1 as far as quire_swapon() said.  A
+ * slot is read only after it was written, and written again only after it was freed or with the same
+ * content; reads of one slot may run side by side.
+ *
+ * Writing and reading are called with no lock held and may sleep.  0; or a negative error.  -ENOSPC
+ * and others of a write: the page stays in memory.  Of a read: the access that wanted the page is a
+ * BUS, and the slot stays as it is.  Freeing tells that the content is not needed any more; it may be
+ * called with locks held, and must not sleep or fail.
+ */
+int quire_port_swap_write(void *host, uint64_t slot, const void *memory);
+int quire_port_swap_read(void *host, uint64_t slot, void *memory);
+void quire_port_swap_free(void *host, uint64_t slot);
+#else
+static inline int quire_port_swap_write(void *host, uint64_t slot, const void *memory)
+{
+	(void)host;
+	(void)slot;
+	(void)memory;
+	return -1;
+}
+static inline int quire_port_swap_read(void *host, uint64_t slot, void *memory)
+{
+	(void)host;
+	(void)slot;
+	(void)memory;
+	return -1;
+}
+static inline void quire_port_swap_free(void *host, uint64_t slot)
+{
+	(void)host;
+	(void)slot;
 }
 #endif
 

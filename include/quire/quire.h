@@ -11,6 +11,7 @@
 #include <quire/report.h>
 #include <quire/scan.h>
 #include <quire/space.h>
+#include <quire/swap.h>
 #include <quire/thread.h>
 #include <quire/userfault.h>
 

@@ -36,6 +36,8 @@
 #include <quire/port.h>
 #include <quire/quire.h>
 
+#include "soft_swap.h"
+
 #define SOFT_CPUS_MAX 64
 
 struct soft_machine;
@@ -51,13 +53,17 @@ struct soft_config {
 	/* As in struct quire_machine_config, but called with `context`. */
 	bool (*reclaim)(void *context);
 	void *context;
+
+	/* Where pages go when memory is short (soft_swap.h); closed with the machine.  NULL: nowhere. */
+	struct soft_swap *swap;
 };
 
 /*
  * Makes a machine.  The host gives it memory page by page, when it is first touched.
  *   0        *machine is ready
  *   -EINVAL  a field is out of range
- *   -ENOMEM  the host refuses the memory
+ *   -ENOMEM  the host refuses the memory, or it does not hold the swap's counts
+ * On failure the swap stays the caller's.
  */
 int soft_machine_open(const struct soft_config *config, struct soft_machine **machine);
 

@@ -17,7 +17,8 @@ struct soft_machine {
 	uint64_t bytes;
 	bool (*reclaim)(void *context);
 	void *context;
-	bool membarrier; /* the host can fence all threads at once (soft_flush.c) */
+	struct soft_swap *swap; /* or NULL */
+	bool membarrier;	/* the host can fence all threads at once (soft_flush.c) */
 	unsigned cpus;
 	struct soft_cpu *cpu[SOFT_CPUS_MAX];
 };

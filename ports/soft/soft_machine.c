@@ -35,6 +35,27 @@ static bool machine_reclaim(void *host)
 	return machine->reclaim(machine->context);
 }
 
+int quire_port_swap_write(void *host, uint64_t slot, const void *memory)
+{
+	struct soft_swap *swap = ((struct soft_machine *)host)->swap;
+
+	return swap->write(swap, slot, memory);
+}
+
+int quire_port_swap_read(void *host, uint64_t slot, void *memory)
+{
+	struct soft_swap *swap = ((struct soft_machine *)host)->swap;
+
+	return swap->read(swap, slot, memory);
+}
+
+void quire_port_swap_free(void *host, uint64_t slot)
+{
+	struct soft_swap *swap = ((struct soft_machine *)host)->swap;
+
+	swap->free(swap, slot);
+}
+
 static void machine_free(struct soft_machine *machine)
 {
 	for (unsigned i = 0; i < machine->cpus; i++)
@@ -106,8 +127,11 @@ int soft_machine_open(const struct soft_config *config, struct soft_machine **re
 	if (!machine_map(machine, config->memory ? config->memory : DEFAULT_MEMORY))
 		goto fail;
 	error = machine_create_core(machine, config);
+	if (!error && config->swap)
+		error = quire_swapon(machine->core, config->swap->slots);
 	if (error)
 		goto fail;
+	machine->swap = config->swap;
 	*result = machine;
 	return 0;
 
@@ -123,8 +147,11 @@ int soft_machine_close(struct soft_machine *machine)
 	for (unsigned i = 0; i < machine->cpus; i++)
 		require(!machine->cpu[i]->space, "a machine is closed while a CPU is in a space");
 	error = quire_machine_destroy(machine->core);
-	if (error != -QUIRE_EBUSY)
-		machine_free(machine);
+	if (error == -QUIRE_EBUSY)
+		return error;
+	if (machine->swap)
+		machine->swap->close(machine->swap);
+	machine_free(machine);
 	return error;
 }
 

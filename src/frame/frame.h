@@ -39,6 +39,7 @@ enum frame_kind {
 	FRAME_SHMEM, /* of a page cache: shared memory's */
 	FRAME_FILE,  /* ... any other object's */
 	FRAME_NODE,  /* of a page cache's tree */
+	FRAME_SWAP,  /* what swap slots are counted in */
 	FRAME_KINDS
 };
 
@@ -75,10 +76,12 @@ struct frame {
 			uint16_t used;	 /* objects in use */
 			uint16_t carved; /* objects that have ever been in use: the frame's first */
 		} slab;
-		struct {			 /* FRAME_ANON, FRAME_SHMEM, FRAME_FILE */
-			_Atomic uintptr_t owner; /* atomic: the object in whose cache it is, or 0 */
-			uint64_t index; /* there, in pages; constant while it has an owner */
+		struct { /* FRAME_ANON, FRAME_SHMEM, FRAME_FILE */
+			/* atomic: the object in whose cache it is, or 0; an anonymous page's family */
+			_Atomic uintptr_t owner;
+			uint64_t index; /* there, in pages */
 			uint32_t seen;	/* the checker's: leaves met */
+			uint32_t slot;	/* swap.lock: in whose cache it is, or 0 */
 		} folio;
 	};
 };

@@ -17,6 +17,7 @@
 #define MAX_MAPS   65530
 
 #define RECLAIM_TRIES 16
+#define RECLAIM_BATCH 32 /* frames at a time */
 
 static bool config_valid(const struct quire_machine_config *config)
 {
@@ -60,6 +61,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
 	machine->no_fault_around = config->no_fault_around;
 	list_init(&machine->spaces);
+	list_init(&machine->objects);
 	machine->next_tag = 1;
 	frames_init(machine, descriptors, memory, config->first_frame, frames, reserved);
 	slabs_init(machine);
@@ -100,12 +102,28 @@ int quire_machine_destroy(struct quire_machine *machine)
 	machine_unlock(machine, &machine->spaces_lock);
 	if (spaces)
 		return -QUIRE_EBUSY;
+	swap_end(machine);
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
+}
+
+/* What fails for another reason (a test's wish, a block that is too large) is not helped by pages. */
+static bool nothing_free(struct quire_machine *machine)
+{
+	bool nothing;
+
+	machine_lock(machine, &machine->frames.lock);
+	nothing = machine->frames.free == 0;
+	machine_unlock(machine, &machine->frames.lock);
+	return nothing;
 }
 
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 {
-	return machine->reclaim && (*tries)++ < RECLAIM_TRIES && machine->reclaim(machine->host);
+	if ((*tries)++ >= RECLAIM_TRIES)
+		return false;
+	if (nothing_free(machine) && reclaim_frames(machine, RECLAIM_BATCH))
+		return true;
+	return machine->reclaim && machine->reclaim(machine->host);
 }
 
 static uint64_t relaxed(_Atomic uint64_t *counter)
@@ -125,6 +143,9 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 		.frames_shmem = relaxed(&frames->used[FRAME_SHMEM]),
 		.frames_file = relaxed(&frames->used[FRAME_FILE]),
 		.frames_node = relaxed(&frames->used[FRAME_NODE]),
+		.frames_swap = relaxed(&frames->used[FRAME_SWAP]),
+		.swap_ins = relaxed(&machine->swap_ins),
+		.swap_outs = relaxed(&machine->swap_outs),
 		.faults = relaxed(&machine->faults),
 		.faults_zero = relaxed(&machine->faults_zero),
 		.faults_copy = relaxed(&machine->faults_copy),
@@ -135,6 +156,10 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 	counters->frames_free = frames->free;
 	counters->allocations = frames->allocations;
 	machine_unlock(machine, &frames->lock);
+	machine_lock(machine, &machine->swap.lock);
+	counters->swap_slots = machine->swap.slots;
+	counters->swap_used = machine->swap.used;
+	machine_unlock(machine, &machine->swap.lock);
 	machine_lock(machine, &machine->spaces_lock);
 	counters->spaces = machine->space_count;
 	machine_unlock(machine, &machine->spaces_lock);

@@ -8,6 +8,7 @@
 
 #include "frame/frame.h"
 #include "frame/slab.h"
+#include "frame/swap.h"
 
 struct userfault_hooks;
 
@@ -27,11 +28,15 @@ struct quire_machine {
 
 	struct frames frames;
 	struct slabs slabs;
+	struct swap swap;
 
 	struct quire_lock rmap_lock; /* whose a frame is stays while it is held: src/space/rmap.c */
 	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
 	/* constant once set: the first context sets it */
 	_Atomic(const struct userfault_hooks *) userfault;
+
+	struct quire_lock objects_lock;
+	struct list_link objects; /* objects_lock: every object */
 
 	struct quire_lock spaces_lock;
 	struct list_link spaces; /* spaces_lock: every address space */
@@ -40,6 +45,8 @@ struct quire_machine {
 
 	/* atomic, relaxed: as in struct quire_machine_counters */
 	_Atomic uint64_t faults, faults_zero, faults_copy, faults_reuse, flushes;
+	_Atomic uint64_t swap_ins, swap_outs;
+	_Atomic uint64_t hand; /* atomic: where reclaim looks for its next frame */
 };
 
 static inline void machine_lock(struct quire_machine *machine, struct quire_lock *lock)
@@ -73,6 +80,14 @@ static inline void *frame_memory(const struct quire_machine *machine, const stru
 	return machine->frames.memory + (index << PAGE_SHIFT);
 }
 
+/* A page of anonymous memory, with one mapping that the caller is about to make. */
+static inline void frame_make_anon(struct quire_machine *machine, struct frame *frame)
+{
+	frame_set_kind(machine, frame, FRAME_ANON);
+	frame->folio.slot = 0;
+	atomic_store_explicit(&frame->folio.owner, 0, memory_order_relaxed);
+	atomic_store_explicit(&frame->holders, FRAME_ONE_MAPPING, memory_order_release);
+}
 /* Drops one reference; the last holder's frees. */
 static inline void frame_put(struct quire_machine *machine, struct frame *frame)
 {
@@ -85,6 +100,15 @@ static inline void frame_put(struct quire_machine *machine, struct frame *frame)
  * *tries starts at 0.
  */
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries);
+
+/*
+ * What the layers below ask of src/reclaim, which lies above them: bound when Quire is linked.  No
+ * lock is held.
+ */
+uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames);
+/* Takes one page out of memory, which the caller holds one reference to; whether it went, and the
+ * reference with it. */
+bool reclaim_page(struct quire_machine *machine, struct frame *frame);
 
 static inline void machine_bump(_Atomic uint64_t *counter)
 {

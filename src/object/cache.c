@@ -16,7 +16,7 @@
 #define NODE_SLOTS (1u << NODE_BITS)
 #define HEIGHT_MAX 6 /* QUIRE_OBJECT_MAX has 51 bits of pages */
 
-/* A slot holds a node or a page, or NULL. */
+/* A slot of the lowest nodes holds a cache_entry, one of the others a node, or NULL. */
 static struct frame **slots_of(const struct quire_object *object, const struct frame *node)
 {
 	return (struct frame **)frame_memory(object->machine, node);
@@ -33,47 +33,59 @@ static uint64_t capacity(unsigned height)
 	return (uint64_t)1 << (NODE_BITS * height);
 }
 
-struct frame *cache_find(const struct quire_object *object, uint64_t index)
+static cache_entry *lowest_slot(const struct quire_object *object, struct frame *node,
+				uint64_t index)
+{
+	return (cache_entry *)frame_memory(object->machine, node) + slot_index(index, 1);
+}
+
+cache_entry cache_find(const struct quire_object *object, uint64_t index)
 {
 	struct frame *node = object->root;
 
 	if (object->height == 0 || index >= capacity(object->height))
-		return NULL;
-	for (unsigned height = object->height; node && height > 0; height--)
+		return 0;
+	for (unsigned height = object->height; node && height > 1; height--)
 		node = slots_of(object, node)[slot_index(index, height)];
-	return node;
+	return node ? *lowest_slot(object, node, index) : 0;
 }
 
-/* The first page from *index on below `node`, whose slots span what `height` says. */
-static struct frame *next_below(const struct quire_object *object, struct frame *node,
-				unsigned height, uint64_t *index, uint64_t end)
+/* The first entry from *index on below `node`, whose slots span what `height` says. */
+static cache_entry next_below(const struct quire_object *object, struct frame *node,
+			      unsigned height, uint64_t *index, uint64_t end)
 {
 	while (*index < end) {
-		struct frame *below = slots_of(object, node)[slot_index(*index, height)];
 		uint64_t span = capacity(height - 1);
 
-		if (below && height == 1)
-			return below;
-		if (below) {
-			node = below;
-			height--;
-			continue;
+		if (height == 1) {
+			cache_entry entry = *lowest_slot(object, node, *index);
+
+			if (entry)
+				return entry;
+		} else {
+			struct frame *below = slots_of(object, node)[slot_index(*index, height)];
+
+			if (below) {
+				node = below;
+				height--;
+				continue;
+			}
 		}
 		*index = (*index & ~(span - 1)) + span;
 		if (slot_index(*index, height) == 0)
 			break; /* behind this node */
 	}
-	return NULL;
+	return 0;
 }
 
-struct frame *cache_next(const struct quire_object *object, uint64_t *index, uint64_t end)
+cache_entry cache_next(const struct quire_object *object, uint64_t *index, uint64_t end)
 {
-	struct frame *found = NULL;
+	cache_entry found = 0;
 
 	if (object->height == 0)
-		return NULL;
+		return 0;
 	end = min_u64(end, capacity(object->height));
-	/* Each step from the root finds a page, or passes over the rest of a node. */
+	/* Each step from the root finds an entry, or passes over the rest of a node. */
 	while (!found && *index < end)
 		found = next_below(object, object->root, object->height, index, end);
 	return found;
@@ -149,50 +161,72 @@ static void prune(struct quire_object *object, uint64_t index)
 	}
 }
 
-int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame)
+/* The lowest node for `index`, made if need be; NULL: no frames. */
+static struct frame *reach(struct quire_object *object, uint64_t index)
 {
 	struct frame *node;
-	int error = grow(object, index);
 
+	if (grow(object, index))
+		return NULL;
 	node = object->root;
-	for (unsigned height = object->height; !error && height > 1; height--) {
+	for (unsigned height = object->height; node && height > 1; height--) {
 		struct frame **slot = &slots_of(object, node)[slot_index(index, height)];
 
 		if (!*slot) {
 			*slot = new_node(object);
 			node->node.live += *slot != NULL;
 		}
-		if (!*slot)
-			error = -NO_FRAMES;
-		else
-			node = *slot;
+		node = *slot;
 	}
-	if (error) {
+	return node;
+}
+
+/* What stands there enters or leaves the cache. */
+static void account(struct quire_object *object, uint64_t index, cache_entry was, cache_entry is)
+{
+	struct frame *left = cache_page(was), *came = cache_page(is);
+
+	if (left)
+		atomic_store_explicit(&left->folio.owner, 0, memory_order_release);
+	if (came) {
+		came->folio.index = index;
+		came->folio.slot = 0;
+		atomic_store_explicit(&came->folio.owner, (uintptr_t)object, memory_order_release);
+	}
+	object->pages += (uint64_t)(came != NULL) - (uint64_t)(left != NULL);
+	object->swapped += (uint64_t)(cache_slot(is) != 0) - (uint64_t)(cache_slot(was) != 0);
+}
+
+int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame)
+{
+	struct frame *node = reach(object, index);
+	cache_entry *slot;
+
+	if (!node) {
 		prune(object, index);
-		return error;
+		return -NO_FRAMES;
 	}
-	quire_assert(!slots_of(object, node)[slot_index(index, 1)]);
-	slots_of(object, node)[slot_index(index, 1)] = frame;
+	slot = lowest_slot(object, node, index);
+	quire_assert(!*slot);
+	*slot = cache_entry_of(frame);
 	node->node.live++;
-	object->pages++;
-	frame->folio.index = index;
-	atomic_store_explicit(&frame->folio.owner, (uintptr_t)object, memory_order_release);
+	account(object, index, 0, *slot);
 	return 0;
 }
 
-struct frame *cache_remove(struct quire_object *object, uint64_t index)
+void cache_replace(struct quire_object *object, uint64_t index, cache_entry entry)
 {
-	struct frame *path[HEIGHT_MAX + 1], **slot, *frame;
+	struct frame *path[HEIGHT_MAX + 1];
+	cache_entry *slot, was;
 
 	find_path(object, index, path);
-	slot = &slots_of(object, path[1])[slot_index(index, 1)];
-	frame = *slot;
-	quire_assert(frame);
-	atomic_store_explicit(&frame->folio.owner, 0, memory_order_release);
-	*slot = NULL;
-	path[1]->node.live--;
-	object->pages--;
-	if (!path[1]->node.live)
+	slot = lowest_slot(object, path[1], index);
+	was = *slot;
+	quire_assert(was);
+	*slot = entry;
+	account(object, index, was, entry);
+	if (entry)
+		return;
+	if (--path[1]->node.live == 0)
 		prune(object, index);
-	return frame;
 }

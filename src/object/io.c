@@ -30,11 +30,20 @@ static int read_page(struct quire_object *object, uint64_t offset, unsigned char
 	struct frame *frame;
 	int error = 0;
 
-	if (object_sleeps(object)) {
+	switch (object_find_page(object, offset >> PAGE_SHIFT, &frame)) {
+	case PAGE_FOUND:
+		break;
+	case PAGE_ABSENT:
+	case PAGE_BEYOND:
+		if (!object_sleeps(object)) {
+			memset(buffer, 0, bytes);
+			return 0;
+		}
 		error = make_page(object, offset, true, &frame);
-	} else if (object_find_page(object, offset >> PAGE_SHIFT, &frame) != PAGE_FOUND) {
-		memset(buffer, 0, bytes);
-		return 0;
+		break;
+	case PAGE_SWAPPED:
+		error = make_page(object, offset, true, &frame);
+		break;
 	}
 	if (error)
 		return error;
@@ -115,14 +124,16 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 static int allocate_page(struct quire_object *object, uint64_t offset)
 {
 	struct frame *frame;
-	bool absent = object_find_page(object, offset >> PAGE_SHIFT, &frame) != PAGE_FOUND;
+	enum object_page there = object_find_page(object, offset >> PAGE_SHIFT, &frame);
 	int error = 0;
 
-	if (absent)
+	if (there == PAGE_SWAPPED)
+		return 0;
+	if (there != PAGE_FOUND)
 		error = make_page(object, offset, true, &frame);
 	if (error)
 		return error;
-	if (absent)
+	if (there != PAGE_FOUND)
 		frame_mark(frame, FRAME_UNUSED);
 	frame_put(object->machine, frame);
 	return 0;
@@ -150,8 +161,8 @@ uint64_t quire_object_resident(struct quire_object *object, uint64_t offset, uin
 	if (length < UINT64_MAX - offset - PAGE_SIZE)
 		end = page_up(offset + length) >> PAGE_SHIFT;
 	object_lock(object);
-	for (; cache_next(object, &index, end); index++)
-		pages++;
+	for (cache_entry entry; (entry = cache_next(object, &index, end)); index++)
+		pages += cache_page(entry) != NULL;
 	object_unlock(object);
 	return pages;
 }

@@ -21,6 +21,9 @@ static struct quire_object *object_new(struct quire_machine *machine, uint64_t s
 	object->users = 1;
 	object->size = size;
 	list_init(&object->rmap.vmas);
+	machine_lock(machine, &machine->objects_lock);
+	list_insert_after(machine->objects.previous, &object->link);
+	machine_unlock(machine, &machine->objects_lock);
 	return object;
 }
 
@@ -67,6 +70,9 @@ void quire_object_put(struct quire_object *object)
 	if (atomic_fetch_sub_explicit(&object->users, 1, memory_order_acq_rel) > 1)
 		return;
 	quire_assert(list_empty(&object->rmap.vmas));
+	machine_lock(object->machine, &object->machine->objects_lock);
+	list_remove(&object->link);
+	machine_unlock(object->machine, &object->machine->objects_lock);
 	object_drop_pages(object, 0, UINT64_MAX);
 	/* Whoever found the object through one of its pages has let go of it. */
 	machine_lock(object->machine, &object->machine->rmap_lock);

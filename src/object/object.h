@@ -24,10 +24,12 @@ struct quire_object {
 	_Atomic uint64_t users; /* atomic */
 
 	struct quire_lock lock;
-	uint64_t size;	    /* lock: bytes */
-	struct frame *root; /* lock: the cache's tree, or NULL: see cache.c */
-	unsigned height;    /* lock: levels of nodes */
-	uint64_t pages;	    /* lock: in the cache */
+	uint64_t size;	       /* lock: bytes */
+	struct frame *root;    /* lock: the cache's tree, or NULL: see cache.c */
+	unsigned height;       /* lock: levels of nodes */
+	uint64_t pages;	       /* lock: in the cache */
+	uint64_t swapped;      /* lock: pages in swap */
+	struct list_link link; /* machine->objects_lock */
 
 	struct rmap rmap; /* the VMAs that map it */
 };
@@ -46,28 +48,48 @@ bool object_try_get(struct quire_object *object);
 
 /* --- cache.c; object->lock is held --- */
 
-/* The page at `index`, or NULL. */
-struct frame *cache_find(const struct quire_object *object, uint64_t index);
-/* The first page from `index` on, and before `end`; *index: where.  NULL: none. */
-struct frame *cache_next(const struct quire_object *object, uint64_t *index, uint64_t end);
-/* Puts in a page where there is none; takes over one reference.  0 or -NO_FRAMES. */
+/* What the cache has at an index: a page, the swap slot where it is, or nothing (0). */
+typedef uintptr_t cache_entry;
+
+static inline cache_entry cache_entry_of(struct frame *frame)
+{
+	return (uintptr_t)frame;
+}
+static inline cache_entry cache_entry_of_slot(uint64_t slot)
+{
+	return (uintptr_t)slot << 1 | 1;
+}
+static inline struct frame *cache_page(cache_entry entry)
+{
+	return entry & 1 ? NULL : (struct frame *)entry;
+}
+static inline uint64_t cache_slot(cache_entry entry)
+{
+	return entry & 1 ? entry >> 1 : 0;
+}
+
+cache_entry cache_find(const struct quire_object *object, uint64_t index);
+/* The first entry from *index on, and before `end`; *index: where.  0: none. */
+cache_entry cache_next(const struct quire_object *object, uint64_t *index, uint64_t end);
+/* Puts in a page where there is nothing; takes over one reference.  0 or -NO_FRAMES. */
 int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame);
-/* Takes the page at `index` out: its reference is the caller's. */
-struct frame *cache_remove(struct quire_object *object, uint64_t index);
+/* Puts `entry` in the place of what is there, whose reference or count becomes the caller's. */
+void cache_replace(struct quire_object *object, uint64_t index, cache_entry entry);
 
 /* --- page.c --- */
 
 enum object_page {
-	PAGE_FOUND,  /* *frame, with a reference */
-	PAGE_ABSENT, /* it would have to be made */
-	PAGE_BEYOND, /* the object ends before it */
+	PAGE_FOUND,   /* *frame, with a reference */
+	PAGE_ABSENT,  /* it would have to be made */
+	PAGE_SWAPPED, /* it would have to be read from swap */
+	PAGE_BEYOND,  /* the object ends before it */
 };
 /* What there is at `index`.  Takes the lock. */
 enum object_page object_find_page(struct quire_object *object, uint64_t index,
 				  struct frame **frame);
 /*
- * The same, making the page if it is absent: *frame, with a reference.  `beyond`: also behind the
- * object's end.  Where it may sleep (object_sleeps()), no lock is held.
+ * The same, making the page if it is absent, or in swap: *frame, with a reference.  `beyond`: also
+ * behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
  * 0, -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says
  */
 int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
@@ -78,11 +100,16 @@ int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
  */
 int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame);
 /*
- * Undoes it if nobody has found the page meanwhile: it is the caller's alone again, with no holders.
- * Whether it did.
+ * Undoes it if nobody has found the page meanwhile: it is the caller's alone again.  Whether it did.
  */
 bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame);
-/* Whether making a page may sleep. */
+/*
+ * Puts `entry`, a swap slot or nothing, in the place of a page that only the caller and the cache
+ * hold and that was not written to; the cache's reference goes, a slot's count is taken over.
+ */
+bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
+			 cache_entry entry);
+/* Whether making a page that is absent may sleep. */
 static inline bool object_sleeps(const struct quire_object *object)
 {
 	return object->operations->read_page;

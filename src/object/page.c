@@ -13,60 +13,104 @@ static bool ends_before(const struct quire_object *object, uint64_t index)
 enum object_page object_find_page(struct quire_object *object, uint64_t index, struct frame **frame)
 {
 	enum object_page answer = PAGE_ABSENT;
+	cache_entry entry;
 
 	object_lock(object);
-	*frame = cache_find(object, index);
+	entry = cache_find(object, index);
+	*frame = cache_page(entry);
 	if (ends_before(object, index)) {
 		answer = PAGE_BEYOND;
 	} else if (*frame) {
 		frame_hold(*frame, FRAME_ONE_REFERENCE);
 		answer = PAGE_FOUND;
+	} else if (entry) {
+		answer = PAGE_SWAPPED;
 	}
 	object_unlock(object);
 	return answer;
 }
 
-/* A page that is in no cache yet, with one reference. */
-static int new_page(struct quire_object *object, uint64_t index, struct frame **frame)
+/* What stands at `index`, for one who will make the page: of a swap slot one count more. */
+static cache_entry look_up(struct quire_object *object, uint64_t index)
+{
+	cache_entry entry;
+
+	object_lock(object);
+	entry = cache_find(object, index);
+	if (cache_page(entry))
+		frame_hold(cache_page(entry), FRAME_ONE_REFERENCE);
+	if (cache_slot(entry))
+		swap_hold(object->machine, cache_slot(entry));
+	object_unlock(object);
+	return entry;
+}
+
+static int read_content(struct quire_object *object, uint64_t index, uint64_t slot, void *memory)
 {
 	struct quire_machine *machine = object->machine;
-	int error = 0;
 
-	*frame = object_sleeps(object) ? frame_alloc(machine, 0) : frame_alloc_zeroed(machine);
+	if (slot) {
+		machine_bump(&machine->swap_ins);
+		return quire_port_swap_read(machine->host, slot, memory);
+	}
+	if (object->operations->read_page)
+		return object->operations->read_page(object->context, index, memory);
+	memset(memory, 0, PAGE_SIZE);
+	return 0;
+}
+
+/* A page that is in no cache yet, with one reference. */
+static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
+		    struct frame **frame)
+{
+	struct quire_machine *machine = object->machine;
+	int error;
+
+	*frame = frame_alloc(machine, 0);
 	if (!*frame)
 		return -NO_FRAMES;
 	atomic_store_explicit(&(*frame)->folio.owner, 0, memory_order_relaxed);
-	if (object_sleeps(object))
-		error = object->operations->read_page(object->context, index,
-						      frame_memory(machine, *frame));
+	error = read_content(object, index, slot, frame_memory(machine, *frame));
 	if (error) {
 		frame_free(machine, *frame);
 		return error;
 	}
+	if (slot)
+		frame_mark(*frame, FRAME_DIRTY);
 	frame_set_kind(machine, *frame, object->kind);
 	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_REFERENCE, memory_order_relaxed);
 	return 0;
 }
 
-/* Puts the new page in, unless another has come to be there; *frame: what is there. */
-static int insert(struct quire_object *object, uint64_t index, bool beyond, struct frame **frame)
+/*
+ * Puts the new page in the place of `seen`, unless something else has come to be there; *frame: what
+ * is there, or NULL.
+ */
+static int insert(struct quire_object *object, uint64_t index, bool beyond, cache_entry seen,
+		  struct frame **frame)
 {
-	struct frame *fresh = *frame, *found;
+	struct frame *fresh = *frame;
+	cache_entry found;
 	int error = 0;
 
 	object_lock(object);
 	found = cache_find(object, index);
+	*frame = cache_page(found);
 	if (!beyond && ends_before(object, index))
 		error = -QUIRE_EFBIG;
 	else if (!found)
 		error = cache_insert(object, index, fresh);
-	if (!error) {
-		*frame = found ? found : fresh;
+	else if (found == seen)
+		cache_replace(object, index, cache_entry_of(fresh));
+	if (!error && (!found || found == seen))
+		*frame = fresh;
+	if (!error && *frame)
 		frame_hold(*frame, FRAME_ONE_REFERENCE);
-	}
 	object_unlock(object);
-	if (error || found)
+	if (*frame != fresh || error)
 		frame_put(object->machine, fresh);
+	else if (cache_slot(found))
+		swap_drop(object->machine, cache_slot(found));
 	return error;
 }
 
@@ -74,18 +118,27 @@ int object_make_page(struct quire_object *object, uint64_t index, bool beyond, s
 {
 	int error;
 
-	switch (object_find_page(object, index, frame)) {
-	case PAGE_FOUND:
-		return 0;
-	case PAGE_BEYOND:
-		if (!beyond)
-			return -QUIRE_EFBIG;
-		break;
-	case PAGE_ABSENT:
-		break;
-	}
-	error = new_page(object, index, frame);
-	return error ? error : insert(object, index, beyond, frame);
+	do {
+		cache_entry seen = look_up(object, index);
+		uint64_t slot = cache_slot(seen);
+
+		if (!beyond && index >= page_up(quire_object_size(object)) >> PAGE_SHIFT) {
+			error = -QUIRE_EFBIG;
+			*frame = NULL;
+			if (cache_page(seen))
+				frame_put(object->machine, cache_page(seen));
+		} else if (cache_page(seen)) {
+			*frame = cache_page(seen);
+			return 0;
+		} else {
+			error = new_page(object, index, slot, frame);
+			if (!error)
+				error = insert(object, index, beyond, seen, frame);
+		}
+		if (slot)
+			swap_drop(object->machine, slot);
+	} while (!error && !*frame);
+	return error;
 }
 
 int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame)
@@ -110,15 +163,22 @@ int object_add_page(struct quire_object *object, uint64_t index, struct frame *f
 
 bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame)
 {
-	uint64_t both = 2 * FRAME_ONE_REFERENCE;
+	return object_replace_page(object, index, frame, 0);
+}
+
+bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
+			 cache_entry entry)
+{
 	bool alone;
 
 	object_lock(object);
-	alone = cache_find(object, index) == frame &&
-		atomic_load_explicit(&frame->holders, memory_order_acquire) == both;
+	alone = cache_find(object, index) == cache_entry_of(frame) &&
+		!(entry && frame_has(frame, FRAME_DIRTY)) &&
+		atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+			2 * FRAME_ONE_REFERENCE;
 	if (alone) {
-		cache_remove(object, index);
-		atomic_store_explicit(&frame->holders, 0, memory_order_relaxed);
+		cache_replace(object, index, entry);
+		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
 	return alone;
@@ -126,12 +186,15 @@ bool object_take_back(struct quire_object *object, uint64_t index, struct frame 
 
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end)
 {
-	struct frame *frame;
+	cache_entry entry;
 
 	object_lock(object);
-	while ((frame = cache_next(object, &start, end))) {
-		cache_remove(object, start);
-		frame_put(object->machine, frame);
+	while ((entry = cache_next(object, &start, end))) {
+		cache_replace(object, start, 0);
+		if (cache_page(entry))
+			frame_put(object->machine, cache_page(entry));
+		else
+			swap_drop(object->machine, cache_slot(entry));
 	}
 	object_unlock(object);
 }
@@ -142,10 +205,20 @@ int object_clear_bytes(struct quire_object *object, uint64_t offset, uint64_t by
 	struct frame *frame;
 	int error = 0;
 
-	if (object_sleeps(object))
+	switch (object_find_page(object, index, &frame)) {
+	case PAGE_FOUND:
+		break;
+	case PAGE_ABSENT:
+		if (!object_sleeps(object))
+			return 0; /* it is zeros */
 		error = object_make_page(object, index, true, &frame);
-	else if (object_find_page(object, index, &frame) != PAGE_FOUND)
-		return 0; /* it is zeros */
+		break;
+	case PAGE_SWAPPED:
+		error = object_make_page(object, index, true, &frame);
+		break;
+	case PAGE_BEYOND:
+		return 0;
+	}
 	if (error)
 		return error;
 	memset((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, 0, bytes);

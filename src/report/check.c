@@ -52,7 +52,7 @@ static void expect(struct check *check, bool condition, const char *what, uint64
 static void check_cached(struct check *check, const struct vma *vma, const struct frame *frame,
 			 uint64_t address)
 {
-	struct frame *found = NULL;
+	cache_entry found;
 
 	if (!vma->object) {
 		violation(check, "a page of an object where none is mapped", address);
@@ -61,7 +61,8 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	object_lock(vma->object);
 	found = cache_find(vma->object, vma_index(vma, address));
 	object_unlock(vma->object);
-	expect(check, found == frame, "a leaf maps a page that its object has not", address);
+	expect(check, found == (uintptr_t)frame, "a leaf maps a page that its object has not",
+	       address);
 	expect(check,
 	       frame->folio.owner == (uintptr_t)vma->object &&
 		       frame->folio.index == vma_index(vma, address),
@@ -134,6 +135,8 @@ static void check_run(struct check *check, const struct table_run *run, const st
 	}
 	if (run->kind == QUIRE_ENTRY_LEAF)
 		check_leaf(check, run, vma);
+	else if (run->kind == QUIRE_ENTRY_SWAP)
+		check->resident[RESIDENT_SWAP] += (run->end - run->start) >> PAGE_SHIFT;
 	else if (run->kind == QUIRE_ENTRY_GUARD)
 		expect(check, vma->flags & VMA_GUARD, "a guard marker in a VMA without guards",
 		       run->start);
@@ -249,7 +252,7 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	       counters.frames == counters.frames_free + counters.frames_table +
 					  counters.frames_slab + counters.frames_anon +
 					  counters.frames_shmem + counters.frames_file +
-					  counters.frames_node,
+					  counters.frames_node + counters.frames_swap,
 	       "frames used and free do not add up", 0);
 }
 

@@ -10,7 +10,7 @@
 
 struct sums {
 	struct quire_smaps *smaps;
-	uint64_t pss, pss_dirty; /* << PSS_SHIFT */
+	uint64_t pss, pss_dirty, swap_pss; /* << PSS_SHIFT */
 };
 
 static void add_page(struct sums *sums, const struct table_run *run, const struct frame *frame)
@@ -36,8 +36,46 @@ static void add_page(struct sums *sums, const struct table_run *run, const struc
 		*(dirty ? &smaps->private_dirty : &smaps->private_clean) += PAGE_SIZE;
 }
 
-static void add_run(struct sums *sums, const struct table_run *run)
+/* A page in swap that n entries share counts for 1/n in each. */
+static void add_swap(struct sums *sums, struct quire_machine *machine, const struct table_run *run)
 {
+	uint64_t pages = (run->end - run->start) >> PAGE_SHIFT;
+
+	sums->smaps->swap += run->end - run->start;
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t count = swap_count(machine, run->number + i);
+
+		sums->swap_pss += (PAGE_SIZE << PSS_SHIFT) / (count ? count : 1);
+	}
+}
+
+/* What the object has in swap where nothing is mapped. */
+static void add_swapped(struct sums *sums, const struct vma *vma, const struct table_run *run)
+{
+	struct frame *frame;
+
+	for (uint64_t page = run->start; page < run->end; page += PAGE_SIZE) {
+		switch (object_find_page(vma->object, vma_index(vma, page), &frame)) {
+		case PAGE_SWAPPED:
+			sums->smaps->swap += PAGE_SIZE;
+			break;
+		case PAGE_FOUND:
+			frame_put(vma->object->machine, frame);
+			break;
+		case PAGE_ABSENT:
+		case PAGE_BEYOND:
+			break;
+		}
+	}
+}
+
+static void add_run(struct sums *sums, const struct vma *vma, struct quire_machine *machine,
+		    const struct table_run *run)
+{
+	if (run->kind == QUIRE_ENTRY_SWAP)
+		add_swap(sums, machine, run);
+	else if (run->kind != QUIRE_ENTRY_LEAF && vma->object && vma->object->swapped)
+		add_swapped(sums, vma, run);
 	if (!run->frame)
 		return;
 	for (uint64_t page = 0; page < (run->end - run->start) >> PAGE_SHIFT; page++)
@@ -71,10 +109,11 @@ int quire_smaps(struct quire_space *space, uint64_t address, struct quire_smaps 
 	};
 	for (uint64_t page = vma->start; page < vma->end; page = run.end) {
 		table_run(&space->tables, page, vma->end, false, &run);
-		add_run(&sums, &run);
+		add_run(&sums, vma, space->machine, &run);
 	}
 	smaps->pss = whole_kib(sums.pss);
 	smaps->pss_dirty = whole_kib(sums.pss_dirty);
+	smaps->swap_pss = whole_kib(sums.swap_pss);
 	if (vma->flags & VMA_LOCKED)
 		smaps->locked = smaps->pss;
 	space_read_unlock(space);

@@ -67,6 +67,7 @@ void quire_space_usage(struct quire_space *space, struct quire_usage *usage)
 		.anon = atomic_load(&tables->resident[RESIDENT_ANON]) * PAGE_SIZE,
 		.file = atomic_load(&tables->resident[RESIDENT_FILE]) * PAGE_SIZE,
 		.shmem = atomic_load(&tables->resident[RESIDENT_SHMEM]) * PAGE_SIZE,
+		.swap = atomic_load(&tables->resident[RESIDENT_SWAP]) * PAGE_SIZE,
 		.tables = atomic_load(&tables->frames) * PAGE_SIZE,
 		.mapped = space->mapped * PAGE_SIZE,
 		.locked = space->locked * PAGE_SIZE,

@@ -30,8 +30,9 @@ static const struct flag_advice {
 	{QUIRE_MADV_KEEPONFORK, 0, VMA_WIPEONFORK},
 };
 
-/* Internal: a hole has been noted, and there is more to do. */
-#define PUNCH 4098
+/* Internal: something is to be done without the lock before the call goes on. */
+#define ERRAND	      4098
+#define PAGES_AT_ONCE 8
 
 struct advising {
 	uint64_t position, end; /* still to be done */
@@ -40,6 +41,8 @@ struct advising {
 	bool hole, hole_ends;		 /* one was met; nothing is mapped from one on */
 	struct quire_object *object;	 /* to punch a hole into */
 	uint64_t hole_start, hole_length;
+	struct frame *pages[PAGES_AT_ONCE]; /* to take out of memory */
+	unsigned page_count;
 	unsigned tries;
 };
 
@@ -103,8 +106,10 @@ static int check_flags(const struct vma *vma, int advice)
 }
 
 /*
- * MADV_REMOVE punches a hole into the object, for which the space's lock cannot be held: notes what
- * and where, and ends this round with -PUNCH.
+ * Some advice cannot be taken with the space's lock held: what is to be done is noted, and ends this
+ * round with -ERRAND.
+ *
+ * MADV_REMOVE punches a hole into the object.
  */
 static int note_hole(struct quire_space *space, struct advising *advising, const struct vma *vma,
 		     uint64_t start, uint64_t end)
@@ -123,15 +128,35 @@ static int note_hole(struct quire_space *space, struct advising *advising, const
 	quire_object_get(advising->object);
 	advising->hole_start = vma_index(vma, start) << PAGE_SHIFT;
 	advising->hole_length = end - start;
-	return -PUNCH;
+	advising->position = end;
+	return -ERRAND;
 }
 
-static int punch_noted(struct advising *advising)
+/* MADV_PAGEOUT takes pages out of memory, a handful at a time; those that others map too stay. */
+static int note_pages(struct quire_space *space, struct advising *advising, const struct vma *vma,
+		      uint64_t start, uint64_t end)
 {
-	int error =
-		quire_object_punch(advising->object, advising->hole_start, advising->hole_length);
+	if (vma->flags & VMA_LOCKED)
+		return -QUIRE_EINVAL;
+	advising->page_count = table_collect(&space->tables, &start, end, advising->pages,
+					     PAGES_AT_ONCE);
+	advising->position = start;
+	return advising->page_count ? -ERRAND : 0;
+}
 
-	quire_object_put(advising->object);
+/* What was noted; no lock held. */
+static int run_errand(struct quire_space *space, struct advising *advising)
+{
+	int error = 0;
+
+	if (advising->object) {
+		error = quire_object_punch(advising->object, advising->hole_start,
+					   advising->hole_length);
+		quire_object_put(advising->object);
+		advising->object = NULL;
+	}
+	for (; advising->page_count; advising->page_count--)
+		reclaim_page(space->machine, advising->pages[advising->page_count - 1]);
 	return error;
 }
 
@@ -145,6 +170,8 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 		advising->hole = true;
 	if (advising->advice == QUIRE_MADV_REMOVE)
 		return note_hole(space, advising, vma, start, end);
+	if (advising->advice == QUIRE_MADV_PAGEOUT)
+		return note_pages(space, advising, vma, start, end);
 	if (advising->flags) {
 		int error = check_flags(vma, advising->advice);
 
@@ -179,7 +206,7 @@ static int advise_range(struct quire_space *space, struct advising *advising)
 		}
 		end = min_u64(end, vma->end);
 		error = advise_piece(space, advising, vma, end, &gather);
-		if (!error || error == -PUNCH) {
+		if (!error) {
 			advising->position = end;
 			advising->tries = 0;
 		}
@@ -214,8 +241,8 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		space_write_lock(space);
 		error = advise_range(space, &advising);
 		space_write_unlock(space);
-		if (error == -PUNCH)
-			error = punch_noted(&advising);
+		if (error == -ERRAND)
+			error = run_errand(space, &advising);
 	} while (try_again(space, &advising, error));
 	if (error == -QUIRE_EINPROGRESS)
 		return error;

@@ -5,7 +5,7 @@
  *	dontneed         the pages go, and read as zeros, or as the object has them, from then on; guard
  *	                 markers stay, and where an object is mapped also protection
  *	free             the same, but not before memory is short, and not if written to meanwhile
- *	cold, pageout    the pages grow old, or leave memory
+ *	cold             the pages grow old
  *	guard_install    the pages go, and every access faults with SEGV
  *	guard_remove     it does not any more
  *
@@ -28,7 +28,6 @@ static int check(const struct vma *vma, int advice)
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_FREE:
 	case QUIRE_MADV_COLD:
-	case QUIRE_MADV_PAGEOUT:
 	case QUIRE_MADV_GUARD_INSTALL:
 		return vma->flags & VMA_LOCKED ? -QUIRE_EINVAL : 0;
 	case QUIRE_MADV_COLLAPSE:
@@ -64,9 +63,6 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 		break;
 	case QUIRE_MADV_COLD:
 		table_age(tables, start, end, TABLE_COLD, gather);
-		break;
-	case QUIRE_MADV_PAGEOUT:
-		table_age(tables, start, end, TABLE_RECLAIM, gather);
 		break;
 	case QUIRE_MADV_GUARD_INSTALL:
 		install_guards(space, vma, start, end, reserve, gather);

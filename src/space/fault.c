@@ -75,9 +75,7 @@ static struct frame *new_page(struct quire_machine *machine, const struct frame 
 			       PAGE_SIZE);
 	}
 	if (page) {
-		frame_set_kind(machine, page, FRAME_ANON);
-		atomic_store_explicit(&page->flags, 0, memory_order_relaxed);
-		atomic_store_explicit(&page->holders, FRAME_ONE_MAPPING, memory_order_relaxed);
+		frame_make_anon(machine, page);
 	}
 	return page;
 }
@@ -276,6 +274,8 @@ static int handle(struct fault *fault)
 	fault_signal(fault, QUIRE_DONE, 0);
 	if (spurious(fault))
 		return 0;
+	if (fault->seen.kind == TABLE_SWAP)
+		return fault_on_swap(fault);
 	if (fault->vma->userfault && reported(fault, &flags))
 		return serve_registered(fault, flags);
 	return serve(fault);
@@ -290,12 +290,45 @@ static void settle(struct fault *fault)
 		fault_signal(fault, QUIRE_DONE, 0);
 }
 
-/* Whether the fault is to be handled again. */
-static bool again(struct fault *fault, int error, unsigned *tries)
+/* Lets go of what an errand has brought. */
+static void end_errand(struct fault *fault)
 {
-	if (error == -FAULT_ERRAND)
-		return fault_run_errand(fault);
-	return error && space_reclaim(fault->space, tries);
+	if (fault->made)
+		frame_put(fault->space->machine, fault->made);
+	if (fault->object)
+		quire_object_put(fault->object);
+	if (fault->slot)
+		swap_drop(fault->space->machine, fault->slot);
+	fault->made = NULL;
+	fault->object = NULL;
+	fault->slot = 0;
+}
+
+static int run_errand(struct fault *fault)
+{
+	switch (fault->errand) {
+	case ERRAND_MAKE:
+		return fault_make_page(fault);
+	case ERRAND_WRITABLE:
+		return fault_ask_object(fault);
+	case ERRAND_READ_SLOT:
+		break;
+	}
+	return fault_read_slot(fault);
+}
+
+/* Whether the fault is to be handled again. */
+static bool again(struct fault *fault, int *error, unsigned *tries)
+{
+	if (*error == -FAULT_ERRAND) {
+		*error = run_errand(fault);
+		if (!*error)
+			return true;
+		/* A page that cannot be read; one that the object has lost meanwhile, too. */
+		if (*error != -NO_FRAMES)
+			fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+	}
+	return *error == -NO_FRAMES && space_reclaim(fault->space, tries);
 }
 
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
@@ -316,12 +349,39 @@ struct quire_fault_result space_fault(struct quire_space *space, uint64_t addres
 		space_read_lock(space);
 		error = handle(&fault);
 		space_read_unlock(space);
-	} while (again(&fault, error, &tries));
-	fault_end_errand(&fault);
+	} while (again(&fault, &error, &tries));
+	end_errand(&fault);
 	if (error == -NO_FRAMES)
 		fault_signal(&fault, QUIRE_OUT_OF_MEMORY, 0);
 	settle(&fault);
 	return fault.result;
+}
+
+/* Lock for reading. */
+static int handle_swap(struct fault *fault)
+{
+	fault->vma = vma_find(fault->space, fault->address);
+	if (!vma_holds(fault->vma, fault->address))
+		return 0;
+	table_probe(&fault->space->tables, fault->page, &fault->seen);
+	return fault->seen.kind == TABLE_SWAP ? fault_on_swap(fault) : 0;
+}
+
+int space_swap_in(struct quire_space *space, uint64_t page)
+{
+	struct fault fault = {.space = space, .address = page, .page = page};
+	int error, errand;
+
+	do {
+		space_read_lock(space);
+		error = handle_swap(&fault);
+		space_read_unlock(space);
+		errand = error == -FAULT_ERRAND ? run_errand(&fault) : 0;
+	} while (error == -FAULT_ERRAND && !errand);
+	end_errand(&fault);
+	if (errand && errand != -NO_FRAMES)
+		return -QUIRE_EIO;
+	return errand ? errand : error;
 }
 
 struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,

@@ -25,9 +25,11 @@ struct fault {
 	struct quire_object *object; /* NULL: nothing */
 	uint64_t index;
 	enum fault_errand {
-		ERRAND_MAKE,	 /* it is to be read; `made` has a reference to it then */
-		ERRAND_WRITABLE, /* the object is to be asked whether it may be written to */
+		ERRAND_MAKE,	  /* it is to be read; `made` has a reference to it then */
+		ERRAND_WRITABLE,  /* the object is to be asked whether it may be written to */
+		ERRAND_READ_SLOT, /* the swap slot is to be read */
 	} errand;
+	uint64_t slot; /* with one count, or 0 */
 	struct frame *made;
 	bool may_write;
 };
@@ -63,15 +65,21 @@ int fault_map_own_page(struct fault *fault, const struct frame *source);
 /* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE.  0 or -NO_FRAMES. */
 int fault_report(struct fault *fault, uint64_t flags);
 
+/* --- fault_swap.c --- */
+
+/* Where a swap entry stands.  0, -NO_FRAMES, -FAULT_ERRAND. */
+int fault_on_swap(struct fault *fault);
+/* The errand: 0, -NO_FRAMES, or what the host says. */
+int fault_read_slot(struct fault *fault);
+
 /* --- fault_object.c --- */
 
 /* Where no leaf stands in a VMA that maps an object.  0, -NO_FRAMES, -FAULT_ERRAND. */
 int fault_on_object(struct fault *fault);
 /* A write to a page that a shared mapping may only read so far. */
 int fault_write_shared(struct fault *fault);
-/* Runs the errand, and tells whether the fault is to begin again; else the result says why not. */
-bool fault_run_errand(struct fault *fault);
-/* Lets go of what an errand has brought. */
-void fault_end_errand(struct fault *fault);
+/* The errands: 0, -NO_FRAMES, or what the object says. */
+int fault_make_page(struct fault *fault);
+int fault_ask_object(struct fault *fault);
 
 #endif

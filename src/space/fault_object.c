@@ -24,7 +24,9 @@
 
 static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 {
-	if (!fault->object) {
+	if (fault->object != fault->vma->object) {
+		if (fault->object)
+			quire_object_put(fault->object);
 		fault->object = fault->vma->object;
 		quire_object_get(fault->object);
 	}
@@ -33,42 +35,20 @@ static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 	return -FAULT_ERRAND;
 }
 
-static void drop_made(struct fault *fault)
+int fault_ask_object(struct fault *fault)
+{
+	int error = fault->object->operations->make_writable(fault->object->context, fault->index);
+
+	fault->may_write = !error;
+	return error;
+}
+
+int fault_make_page(struct fault *fault)
 {
 	if (fault->made)
 		frame_put(fault->space->machine, fault->made);
 	fault->made = NULL;
-}
-
-void fault_end_errand(struct fault *fault)
-{
-	drop_made(fault);
-	if (fault->object)
-		quire_object_put(fault->object);
-	fault->object = NULL;
-	fault->may_write = false;
-}
-
-bool fault_run_errand(struct fault *fault)
-{
-	const struct quire_object_operations *operations = fault->object->operations;
-	unsigned tries = 0;
-	int error;
-
-	if (fault->errand == ERRAND_WRITABLE) {
-		error = operations->make_writable(fault->object->context, fault->index);
-		fault->may_write = !error;
-	} else {
-		drop_made(fault);
-		do
-			error = object_make_page(fault->object, fault->index, false, &fault->made);
-		while (error == -NO_FRAMES && space_reclaim(fault->space, &tries));
-	}
-	if (!error)
-		return true;
-	fault_signal(fault, error == -NO_FRAMES ? QUIRE_OUT_OF_MEMORY : QUIRE_BUS,
-		     error == -NO_FRAMES ? 0 : QUIRE_BUS_ADRERR);
-	return false;
+	return object_make_page(fault->object, fault->index, false, &fault->made);
 }
 
 /* Whether an errand has been run for this page of this object. */
@@ -199,6 +179,8 @@ int fault_on_object(struct fault *fault)
 		frame_put(fault->space->machine, frame);
 		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
+	if (answer == PAGE_SWAPPED)
+		return send(fault, ERRAND_MAKE, index);
 	if (must_ask(fault, index)) {
 		if (answer == PAGE_FOUND)
 			frame_put(fault->space->machine, frame);

@@ -199,6 +199,9 @@ static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access, bool kernel, bool unshare);
 
+/* Brings in what a swap entry at `page` stands for, whatever the VMA allows.  0, -NO_FRAMES, -EIO. */
+int space_swap_in(struct quire_space *space, uint64_t page);
+
 /* --- access.c --- */
 
 /*

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ageing: what MADV_COLD, MADV_FREE and MADV_PAGEOUT do to the leaves of anonymous memory.
+ * Ageing: what MADV_COLD and MADV_FREE do to leaves.
  *
  * A page whose content was freed lazily stays mapped, clean, until it is reclaimed; a store in
  * between makes it dirty again, and it is kept.  So the entry's dirty bit and the frame's
  * FRAME_LAZYFREE say it together.  Pages that others map too are left alone.
  */
 #include "table/cursor.h"
-
-static bool reclaimable(const struct frame *frame)
-{
-	return frame_has(frame, FRAME_LAZYFREE) && !frame_has(frame, FRAME_DIRTY) &&
-	       frame_mappings(frame) == 1;
-}
 
 /*
  * What the kernel wrote counts for every process that maps the page; only a page of one process is
@@ -46,20 +40,6 @@ static void make_old(struct cursor *cursor, entry_t was, enum table_aging aging)
 		gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
 }
 
-/* Takes the page away, unless a store has come first. */
-static void reclaim(struct cursor *cursor, struct frame *frame)
-{
-	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
-
-	if (entry_dirty(entry)) {
-		cursor_exchange(cursor, entry);
-		return;
-	}
-	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
-	gather_frame(cursor->gather, frame);
-	tables_resident(cursor->tables, RESIDENT_ANON, -1);
-}
-
 /* Poison counts as content that may be dropped, and there is nothing to wait for. */
 static void drop_poison(struct cursor *cursor, entry_t entry)
 {
@@ -67,6 +47,15 @@ static void drop_poison(struct cursor *cursor, entry_t entry)
 		return;
 	quire_assert(cursor_whole(cursor));
 	cursor_exchange(cursor, ENTRY_ABSENT);
+}
+
+/* What is in swap may be dropped at once. */
+static void drop_swap(struct cursor *cursor)
+{
+	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
+
+	swap_drop(cursor->tables->machine, entry_slot(entry));
+	tables_resident(cursor->tables, RESIDENT_SWAP, -1);
 }
 
 void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
@@ -79,6 +68,8 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 		entry_t entry = cursor_bottom(&cursor);
 		struct frame *frame;
 
+		if (aging == TABLE_LAZYFREE && entry_is_swap(entry))
+			drop_swap(&cursor);
 		if (aging == TABLE_LAZYFREE)
 			drop_poison(&cursor, entry);
 		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
@@ -88,7 +79,5 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 		if (aging == TABLE_LAZYFREE && !lazily_freed(frame))
 			continue;
 		make_old(&cursor, entry, aging);
-		if (aging == TABLE_RECLAIM && reclaimable(frame))
-			reclaim(&cursor, frame);
 	}
 }

@@ -34,6 +34,16 @@ static entry_t copied(struct cursor *parent, bool shared)
 	return entry_set_young(share(parent), false);
 }
 
+/* The child's swap entry: one more for the slot, which is nobody's own any more. */
+static entry_t share_swap(struct cursor *parent)
+{
+	entry_t entry = entry_set_exclusive(cursor_entry(parent), false);
+
+	cursor_exchange(parent, entry);
+	swap_hold(parent->tables->machine, entry_slot(entry));
+	return entry;
+}
+
 /* Moves the child's cursor to the entry for `address` at `level`, building the tables on the way.
  */
 static void follow(struct cursor *child, struct page_tables *tables, uint64_t address,
@@ -72,6 +82,10 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 				frame_hold(leaf_frame(parent, entry), FRAME_ONE_MAPPING);
 				resident[frame_resident(leaf_frame(parent, entry))]++;
 			}
+		}
+		if (entry_is_swap(entry)) {
+			entry = share_swap(&from);
+			resident[RESIDENT_SWAP]++;
 		}
 		follow(&to, child, from.address, from.level, reserve);
 		cursor_exchange(&to, entry);

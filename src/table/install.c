@@ -27,6 +27,11 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 	if (entry_is_marker(entry)) {
 		snapshot->kind = TABLE_MARKER;
 		snapshot->marks = entry_marks(entry);
+	} else if (entry_is_swap(entry)) {
+		snapshot->kind = TABLE_SWAP;
+		snapshot->slot = entry_slot(entry);
+		snapshot->exclusive = entry_exclusive(entry);
+		snapshot->uffd_wp = entry_uffd_wp(entry);
 	} else if (entry_is_leaf(entry, level)) {
 		snapshot->kind = TABLE_LEAF;
 		snapshot->accessible = entry_accessible(entry);
@@ -58,6 +63,10 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
 	struct frame *frame;
 
+	if (entry_is_swap(entry)) {
+		swap_drop(cursor->tables->machine, entry_slot(entry));
+		tables_resident(cursor->tables, RESIDENT_SWAP, -1);
+	}
 	if (!entry_is_leaf(entry, cursor->level))
 		return;
 	gather_span(gather, cursor->address, cursor_reach(cursor));

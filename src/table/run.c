@@ -20,6 +20,11 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 			    : marks & MARK_POISON ? QUIRE_ENTRY_POISON
 						  : QUIRE_ENTRY_MARKER;
 		run->uffd_wp = (marks & MARK_UFFD_WP) != 0;
+	} else if (entry_is_swap(entry)) {
+		run->kind = QUIRE_ENTRY_SWAP;
+		run->uffd_wp = entry_uffd_wp(entry);
+		run->exclusive = entry_exclusive(entry);
+		run->number = entry_slot(entry);
 	} else if (entry_is_leaf(entry, cursor->level)) {
 		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
 
@@ -43,7 +48,7 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
  * follows. */
 static entry_t successor(entry_t entry, unsigned level)
 {
-	if (!entry_is_leaf(entry, level) || entry_special(entry))
+	if (!entry_is_swap(entry) && (!entry_is_leaf(entry, level) || entry_special(entry)))
 		return entry;
 	return entry_next_frame(entry, level);
 }
@@ -107,7 +112,7 @@ static void check_table(struct page_tables *tables, struct frame *table, uint64_
 		marks += entry_is_marker(entry);
 		if (entry_forbidden(entry))
 			violation(context, "entry is read-only and hardware-dirty", here);
-		if (!entry_is_absent(entry) && !entry_is_marker(entry) &&
+		if (!entry_is_absent(entry) && !entry_is_marker(entry) && !entry_is_swap(entry) &&
 		    !frame_exists(tables->machine, entry_frame(entry)))
 			violation(context, "entry names a frame outside the machine", here);
 	}

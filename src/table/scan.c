@@ -27,6 +27,8 @@ static unsigned traits_of(struct page_tables *tables, entry_t entry, unsigned le
 		traits |= level > 0 ? TRAIT_HUGE : 0;
 		if (!entry_special(entry) && frame_of_object(leaf_frame(tables, entry)))
 			traits |= TRAIT_FILE;
+	} else if (entry_is_swap(entry)) {
+		traits = TRAIT_MARKER | (entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0);
 	} else if (entry_is_marker(entry)) {
 		traits = TRAIT_MARKER;
 		traits |= entry_marks(entry) & MARK_UFFD_WP ? TRAIT_PROTECTED : 0;
@@ -59,6 +61,8 @@ static void protect(struct cursor *cursor, entry_t entry, struct gather *gather)
 
 	if (entry_is_leaf(entry, cursor->level))
 		cursor_protect_leaf(cursor, entry, gather);
+	else if (entry_is_swap(entry))
+		cursor_exchange(cursor, entry_set_uffd_wp(entry, true));
 	else
 		cursor_exchange(cursor, entry_make_marker(marks | MARK_UFFD_WP));
 }

@@ -27,7 +27,13 @@
  * The page tables of one address space, and what is counted of them.  The space embeds this; the
  * locks named here are the space's.
  */
-enum table_resident { RESIDENT_ANON, RESIDENT_FILE, RESIDENT_SHMEM, RESIDENT_KINDS };
+enum table_resident {
+	RESIDENT_ANON,
+	RESIDENT_FILE,
+	RESIDENT_SHMEM,
+	RESIDENT_SWAP, /* swap entries */
+	RESIDENT_KINDS
+};
 
 struct page_tables {
 	struct quire_machine *machine; /* constant, as are the next two */
@@ -62,7 +68,7 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
  * What an operation has taken out of the tables and must not be reused before one flush: frames,
  * tables, and the span that any CPU may still translate.  Lives on the operation's stack.
  */
-#define GATHER_SHARED  24
+#define GATHER_SHARED  16
 #define GATHER_BATCHES 16
 struct gather {
 	struct page_tables *tables;
@@ -169,14 +175,29 @@ void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct gather *gather);
 
-/* MADV_COLD, FREE and PAGEOUT on anonymous leaves. */
+/* MADV_COLD and FREE. */
 enum table_aging {
 	TABLE_COLD,	/* old */
 	TABLE_LAZYFREE, /* old and clean, and the content may be dropped while it stays so */
-	TABLE_RECLAIM,	/* pages that are lazily freed and clean go */
 };
 void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
 	       struct gather *gather);
+
+/*
+ * What reclaim does to one page, if its leaf maps `frame`.
+ * table_old(): makes the leaf old; whether it was already, or there is none.
+ * table_swap_out(): puts a swap entry for `slot`, which gets one count more, in its place.
+ * table_drop_clean(): takes it out unless the page was written to.
+ */
+/* References to up to `room` pages of [*start, end) that one entry alone maps; *start: how far. */
+unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end,
+		       struct frame **frames, unsigned room);
+bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame,
+	       struct gather *gather);
+void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
+		    struct gather *gather);
+void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
+		      struct gather *gather);
 
 /*
  * Moves the entries of [from, from + length) to [to, ...), which is absent throughout and does not
@@ -203,11 +224,12 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
  */
 struct table_snapshot {
 	uint64_t entry; /* opaque */
-	enum { TABLE_ABSENT, TABLE_LEAF, TABLE_MARKER } kind;
+	enum { TABLE_ABSENT, TABLE_LEAF, TABLE_MARKER, TABLE_SWAP } kind;
 	unsigned missing;
 	unsigned marks; /* MARK_*, of a marker */
 	bool accessible, writable, executable, exclusive, uffd_wp;
 	struct frame *frame;
+	uint64_t slot; /* of a swap entry */
 };
 void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot);
 
@@ -261,12 +283,13 @@ bool table_translate(struct page_tables *tables, uint64_t address, enum quire_ac
 struct table_run {
 	uint64_t start, end;
 	unsigned level;
-	enum quire_entry_kind kind; /* ABSENT, LEAF, GUARD, POISON or MARKER */
+	enum quire_entry_kind kind; /* ABSENT, LEAF, SWAP, GUARD, POISON or MARKER */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool accessible;
 	struct frame
-		*frame;	 /* of the first page; NULL where the leaf is special, or there is none */
-	uint64_t number; /* hardware number of the first frame, for leaves */
+		*frame; /* of the first page; NULL where the leaf is special, or there is none */
+	uint64_t
+		number; /* hardware number of the first frame, for leaves; the first slot, of swap */
 };
 /* The run that begins at `start`; it ends at `end` at the latest.  single: do not look beyond the
  * first entry. */

@@ -44,6 +44,8 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 
 		if (entry_is_leaf(entry, cursor.level)) {
 			cursor_protect_leaf(&cursor, entry, gather);
+		} else if (entry_is_swap(entry)) {
+			cursor_exchange(&cursor, entry_set_uffd_wp(entry, true));
 		} else if (entry_is_absent(entry) && unpopulated) {
 			while (!cursor_whole(&cursor))
 				cursor_push_down(&cursor, reserve);
@@ -86,6 +88,8 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 		if (entry_is_leaf(entry, cursor.level)) {
 			if (entry_uffd_wp(entry))
 				release_leaf(&cursor, entry, allow);
+		} else if (entry_is_swap(entry)) {
+			cursor_exchange(&cursor, entry_set_uffd_wp(entry, false));
 		} else if (entry_is_marker(entry) &&
 			   (others || entry_marks(entry) == MARK_UFFD_WP)) {
 			quire_assert(cursor_whole(&cursor));

@@ -25,6 +25,8 @@ static entry_t remains(entry_t entry, unsigned keep)
 /* A private page that is to stay. */
 static bool spared(struct page_tables *tables, entry_t entry, unsigned level, unsigned keep)
 {
+	if (entry_is_swap(entry))
+		return keep & ZAP_KEEP_PRIVATE;
 	return (keep & ZAP_KEEP_PRIVATE) && entry_is_leaf(entry, level) && !entry_special(entry) &&
 	       !frame_of_object(leaf_frame(tables, entry));
 }
@@ -44,6 +46,10 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 			continue;
 		quire_assert(cursor_whole(&cursor));
 		entry = cursor_exchange(&cursor, remains(entry, keep));
+		if (entry_is_swap(entry)) {
+			swap_drop(tables->machine, entry_slot(entry));
+			resident[RESIDENT_SWAP]--;
+		}
 		if (!entry_is_leaf(entry, cursor.level))
 			continue;
 		gather_span(gather, cursor.address, cursor_reach(&cursor));

@@ -10,6 +10,8 @@
 #include "userfault/userfault.h"
 
 #define ANY_MARK (~0u)
+/* Internal: the page must be brought in first. */
+#define SWAPPED 4099
 
 struct filling {
 	struct quire_userfault *context;
@@ -22,6 +24,9 @@ struct filling {
 	/* COPY: where the bytes come from */
 	uint64_t source;
 	struct quire_space *source_space; /* NULL: `source` is a host pointer */
+	/* CONTINUE: a page that is in swap, with one user of its object */
+	struct quire_object *object;
+	uint64_t index;
 };
 
 /*
@@ -129,8 +134,10 @@ static int add_cached(struct filling *filling, const struct vma *vma, uint64_t p
 		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
 	frame_mark(*frame, FRAME_DIRTY);
 	error = install_cached(filling, vma, page, marks, *frame);
-	if (error && object_take_back(vma->object, index, *frame))
+	if (error && object_take_back(vma->object, index, *frame)) {
+		frame_exchange(*frame, FRAME_ONE_REFERENCE, 0);
 		return error;
+	}
 	frame_put(filling->space->machine, *frame);
 	*frame = NULL;
 	return error;
@@ -151,9 +158,8 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 
 	if (error)
 		return error;
-	frame_set_kind(machine, *frame, FRAME_ANON);
+	frame_make_anon(machine, *frame);
 	rmap_set_owner(*frame, vma, page);
-	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_MAPPING, memory_order_relaxed);
 	error = install(filling, vma, page, marks, &leaf);
 	if (error)
 		atomic_store_explicit(&(*frame)->holders, 0, memory_order_relaxed);
@@ -386,6 +392,11 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 		return -QUIRE_EINVAL;
 	case PAGE_ABSENT:
 		return -QUIRE_EFAULT;
+	case PAGE_SWAPPED:
+		filling->object = vma->object;
+		filling->index = vma_index(vma, page);
+		quire_object_get(filling->object);
+		return -SWAPPED;
 	case PAGE_FOUND:
 		break;
 	}
@@ -394,7 +405,7 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 	return error;
 }
 
-static int fill_continue(struct filling *filling, uint64_t page)
+static int fill_continue_found(struct filling *filling, uint64_t page)
 {
 	struct vma *vma;
 	int error;
@@ -404,6 +415,30 @@ static int fill_continue(struct filling *filling, uint64_t page)
 	if (!error)
 		error = continue_page(filling, vma, page);
 	space_read_unlock(filling->space);
+	return error;
+}
+
+/* A page that is in swap is read with no lock held. */
+static int bring_in(struct filling *filling)
+{
+	struct frame *frame;
+	int error = object_make_page(filling->object, filling->index, false, &frame);
+
+	if (!error)
+		frame_put(filling->space->machine, frame);
+	quire_object_put(filling->object);
+	return error == -NO_FRAMES ? error : error ? -QUIRE_EFAULT : 0;
+}
+
+static int fill_continue(struct filling *filling, uint64_t page)
+{
+	int error;
+
+	while ((error = fill_continue_found(filling, page)) == -SWAPPED) {
+		error = bring_in(filling);
+		if (error)
+			break;
+	}
 	return error;
 }
 

@@ -46,7 +46,8 @@ static int check_page(const struct moving *moving, const struct table_snapshot *
 		return moving->holes ? 0 : -QUIRE_ENOENT;
 	if (source->kind == TABLE_MARKER)
 		return -QUIRE_EFAULT;
-	return source->frame && !source->exclusive ? -QUIRE_EBUSY : 0;
+	return (source->frame || source->kind == TABLE_SWAP) && !source->exclusive ? -QUIRE_EBUSY
+										   : 0;
 }
 
 static int move_page(const struct moving *moving, struct vma *target, uint64_t offset)

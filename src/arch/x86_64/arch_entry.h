@@ -16,7 +16,8 @@
  * and bit 8 set, and is a leaf to everyone but the hardware.
  *
  * What it does not (P = 0, bit 8 = 0): all zero is absent; otherwise bits 3..1 say what it is (1:
- * marker), and a marker's content stands in bits 15..12.
+ * marker, 2: swap entry).  A marker's content stands in bits 15..12; a swap entry has the number of
+ * its slot where a leaf has its frame's, and ex, so and uw as there.
  *
  * The encoding W = 0, D = 1 belongs to shadow stacks; so a leaf that loses write permission parks
  * its dirty bit in sd, and gets it back with the permission.
@@ -66,6 +67,7 @@ static inline unsigned arch_table_order(unsigned level)
 
 #define X86_TYPE	((entry_t)7 << 1)
 #define X86_TYPE_MARKER ((entry_t)1 << 1)
+#define X86_TYPE_SWAP	((entry_t)2 << 1)
 #define X86_MARKS_SHIFT 12
 
 #define ENTRY_ABSENT ((entry_t)0)
@@ -87,6 +89,11 @@ static inline bool entry_is_marker(entry_t entry)
 	return (entry & (X86_PRESENT | X86_NO_ACCESS | X86_TYPE)) == X86_TYPE_MARKER;
 }
 
+static inline bool entry_is_swap(entry_t entry)
+{
+	return (entry & (X86_PRESENT | X86_NO_ACCESS | X86_TYPE)) == X86_TYPE_SWAP;
+}
+
 static inline uint64_t entry_frame(entry_t entry)
 {
 	return (entry & X86_FRAME) >> PAGE_SHIFT;
@@ -105,6 +112,15 @@ static inline entry_t entry_make_marker(unsigned marks)
 static inline unsigned entry_marks(entry_t marker)
 {
 	return (unsigned)(marker >> X86_MARKS_SHIFT) & 15;
+}
+
+static inline entry_t entry_make_swap(uint64_t slot)
+{
+	return X86_TYPE_SWAP | slot << PAGE_SHIFT;
+}
+static inline uint64_t entry_slot(entry_t swap)
+{
+	return (swap & X86_FRAME) >> PAGE_SHIFT;
 }
 
 /* Of leaves.  The hardware's dirty bit and the saved one are one thing to everybody else. */

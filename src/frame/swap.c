@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap slots: see swap.h.
+ *
+ * A slot is a word in one block of frames:
+ *
+ *	in use   count in bits 0..23, index of the cached frame + 1 in bits 24..62
+ *	free     bit 63, and the next free slot
+ */
+#include "frame/machine.h"
+#include <quire/swap.h>
+
+#define COUNT_BITS 24
+#define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
+#define FREE_WORD  ((uint64_t)1 << 63)
+
+static void lock(struct quire_machine *machine)
+{
+	machine_lock(machine, &machine->swap.lock);
+}
+
+static void unlock(struct quire_machine *machine)
+{
+	machine_unlock(machine, &machine->swap.lock);
+}
+
+static uint64_t *word_of(struct quire_machine *machine, uint64_t slot)
+{
+	quire_assert(slot && slot <= machine->swap.carved);
+	return (uint64_t *)frame_memory(machine, machine->swap.block) + slot - 1;
+}
+
+static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
+{
+	uint64_t index = word >> COUNT_BITS;
+
+	return index ? &machine->frames.descriptors[index - 1] : NULL;
+}
+
+static uint64_t frame_bits(struct quire_machine *machine, const struct frame *frame)
+{
+	return ((uint64_t)(frame - machine->frames.descriptors) + 1) << COUNT_BITS;
+}
+
+uint64_t swap_alloc(struct quire_machine *machine)
+{
+	struct swap *swap = &machine->swap;
+	uint64_t slot = 0;
+
+	lock(machine);
+	if (swap->block && !swap->closing) {
+		if (swap->free) {
+			slot = swap->free;
+			swap->free = *word_of(machine, slot) & ~FREE_WORD;
+		} else if (swap->carved < swap->slots) {
+			slot = ++swap->carved;
+		}
+	}
+	if (slot) {
+		*word_of(machine, slot) = 1;
+		swap->used++;
+	}
+	unlock(machine);
+	return slot;
+}
+
+void swap_hold(struct quire_machine *machine, uint64_t slot)
+{
+	lock(machine);
+	quire_assert(*word_of(machine, slot) & COUNT_MASK);
+	++*word_of(machine, slot);
+	unlock(machine);
+}
+
+uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame)
+{
+	uint64_t slot;
+
+	lock(machine);
+	slot = frame->folio.slot;
+	if (slot)
+		++*word_of(machine, slot);
+	unlock(machine);
+	return slot;
+}
+
+/* The host may forget the content; only then the slot can be given out again. */
+static void give_back(struct quire_machine *machine, uint64_t slot)
+{
+	quire_port_swap_free(machine->host, slot);
+	lock(machine);
+	*word_of(machine, slot) = FREE_WORD | machine->swap.free;
+	machine->swap.free = slot;
+	machine->swap.used--;
+	unlock(machine);
+}
+
+void swap_drop(struct quire_machine *machine, uint64_t slot)
+{
+	struct frame *frame = NULL;
+	uint64_t *word;
+	bool last;
+
+	lock(machine);
+	word = word_of(machine, slot);
+	quire_assert(*word & COUNT_MASK && !(*word & FREE_WORD));
+	last = (--*word & COUNT_MASK) == 0;
+	if (last) {
+		frame = word_frame(machine, *word);
+		*word = 0;
+	}
+	if (frame)
+		frame->folio.slot = 0;
+	unlock(machine);
+	if (frame)
+		frame_put(machine, frame);
+	if (last)
+		give_back(machine, slot);
+}
+
+uint64_t swap_count(struct quire_machine *machine, uint64_t slot)
+{
+	uint64_t count;
+
+	lock(machine);
+	count = *word_of(machine, slot) & COUNT_MASK;
+	unlock(machine);
+	return count;
+}
+
+struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
+{
+	struct frame *frame;
+
+	lock(machine);
+	frame = word_frame(machine, *word_of(machine, slot));
+	if (frame)
+		frame_hold(frame, FRAME_ONE_REFERENCE);
+	unlock(machine);
+	return frame;
+}
+
+bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+{
+	uint64_t *word;
+	bool empty;
+
+	lock(machine);
+	word = word_of(machine, slot);
+	empty = !word_frame(machine, *word);
+	if (empty) {
+		*word |= frame_bits(machine, frame);
+		frame->folio.slot = (uint32_t)slot;
+		frame_hold(frame, FRAME_ONE_REFERENCE);
+	}
+	unlock(machine);
+	return empty;
+}
+
+bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+{
+	uint64_t *word;
+	bool alone;
+
+	lock(machine);
+	word = word_of(machine, slot);
+	alone = word_frame(machine, *word) == frame &&
+		atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+			2 * FRAME_ONE_REFERENCE;
+	if (alone) {
+		*word &= COUNT_MASK;
+		frame->folio.slot = 0;
+		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
+	}
+	unlock(machine);
+	return alone;
+}
+
+void swap_each(struct quire_machine *machine,
+	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),
+	       void *context)
+{
+	for (uint64_t slot = 1; slot <= machine->swap.carved; slot++) {
+		uint64_t word = *word_of(machine, slot);
+
+		if (!(word & FREE_WORD))
+			visit(context, slot, word & COUNT_MASK, word_frame(machine, word));
+	}
+}
+
+void swap_end(struct quire_machine *machine)
+{
+	struct swap *swap = &machine->swap;
+	struct frame *block;
+
+	lock(machine);
+	block = swap->block;
+	*swap = (struct swap){.lock = swap->lock};
+	unlock(machine);
+	if (block)
+		frame_free(machine, block);
+}
+
+int quire_swapon(struct quire_machine *machine, uint64_t slots)
+{
+	uint64_t frames = page_up(slots * sizeof(uint64_t)) >> PAGE_SHIFT;
+	struct frame *block;
+	unsigned order = 0;
+	int error = 0;
+
+	if (QUIRE_PORT_TIER < 2)
+		return -QUIRE_ENOSYS;
+	if (slots == 0 || slots > UINT32_MAX)
+		return -QUIRE_EINVAL;
+	while ((uint64_t)1 << order < frames)
+		order++;
+	block = order < FRAME_ORDERS ? frame_alloc(machine, order) : NULL;
+	if (!block)
+		return -QUIRE_ENOMEM;
+	lock(machine);
+	if (machine->swap.block)
+		error = -QUIRE_EBUSY;
+	else
+		machine->swap = (struct swap){
+			.lock = machine->swap.lock,
+			.block = block,
+			.slots = slots,
+		};
+	unlock(machine);
+	if (error)
+		frame_free(machine, block);
+	else
+		frame_set_kind(machine, block, FRAME_SWAP);
+	return error;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap slots: places for pages outside of memory.
+ *
+ * A slot is counted: by the entries of tables and page caches that name it, and by whoever works on
+ * it.  A page on its way out or in stands in the slot's *cache*: all who meet the slot then find that
+ * frame, and nobody reads the slot.  What the slot holds is the content of the cached frame only when
+ * that has been written out; until then the frame is all there is of the page.
+ *
+ *	count 0            the slot is free
+ *	count n, no frame  the page is in the slot
+ *	count n, a frame   the page is in the frame, which the cache holds one reference to
+ *
+ * Slots are numbered from 1; 0 is none.  Lock: machine->swap.lock, short, taken under all but
+ * frames.lock.
+ */
+#ifndef QUIRE_FRAME_SWAP_H
+#define QUIRE_FRAME_SWAP_H
+
+#include "frame/frame.h"
+
+struct swap {
+	struct quire_lock lock;
+	struct frame *block; /* lock: where the words are; NULL: no swap */
+	uint64_t slots;	     /* lock: in all */
+	uint64_t carved;     /* lock: that have ever been in use: the first ones */
+	uint64_t free;	     /* lock: the first of the others that are free again, or 0 */
+	uint64_t used;	     /* lock */
+	bool closing;	     /* lock: no more are given out */
+};
+
+struct quire_machine;
+
+/* A slot with count 1, the caller's; 0: there is none. */
+uint64_t swap_alloc(struct quire_machine *machine);
+/* One count more; one fewer.  With the last one the slot is free, and its cache empty. */
+void swap_hold(struct quire_machine *machine, uint64_t slot);
+void swap_drop(struct quire_machine *machine, uint64_t slot);
+/* The slot in whose cache the frame is, with one count more, or 0. */
+uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame);
+uint64_t swap_count(struct quire_machine *machine, uint64_t slot);
+
+/* The frame in the slot's cache, with a reference for the caller, or NULL. */
+struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
+/* Puts the frame in, if none is there; whether it did. */
+bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+/* The slot holds the content: takes the frame out if only the caller and the cache hold it. */
+bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+
+/* Gives the words back: no slot is in use, or the machine ends. */
+void swap_end(struct quire_machine *machine);
+
+/* Calls `visit` with each slot in use, its count and its frame or NULL.  For the checker. */
+void swap_each(struct quire_machine *machine,
+	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),
+	       void *context);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One page leaves memory.
+ *
+ * An anonymous page first gets a swap slot and stands in its cache: from then on whoever looks for it
+ * in the slot finds the frame.  Then its entries become swap entries, one by one, and when the last
+ * CPU has forgotten them the content can't change any more and is written.  If nobody has come back
+ * for the page until then, the frame goes.
+ *
+ *	leaf ──▶ frame          swap entry ──▶ slot ──▶ frame        swap entry ──▶ slot
+ *
+ * A page of an object leaves the tables in the same way, but its entries become absent, or marks
+ * where they were protected: the object's cache leads to it.  The page is written, to swap or by the
+ * object; then the cache has the slot, or nothing.  FRAME_DIRTY, cleared before the page is written,
+ * tells whether it was written to meanwhile, in which case it stays.
+ *
+ * What fails is given up halfway: the page is in memory, and whoever needs it finds it.
+ */
+#include "reclaim/reclaim.h"
+
+struct eviction {
+	struct quire_machine *machine;
+	struct frame *frame;
+	struct rmap_owner owner;
+	uint64_t slot; /* with a count of ours */
+	bool young;    /* used_lately() */
+};
+
+static void each_entry(struct eviction *eviction, rmap_visit *visit)
+{
+	rmap_walk(eviction->machine, eviction->owner.rmap, eviction->owner.index,
+		  eviction->owner.index + 1, visit, eviction);
+}
+
+/* --- age --- */
+
+static void visit_age(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
+		      void *context)
+{
+	struct eviction *eviction = context;
+	struct gather gather;
+
+	(void)vma;
+	(void)stop;
+	gather_begin(&gather, &space->tables);
+	if (!table_old(&space->tables, start, eviction->frame, &gather))
+		eviction->young = true;
+	gather_end(&gather);
+}
+
+bool used_lately(struct quire_machine *machine, struct frame *frame)
+{
+	struct eviction eviction = {.machine = machine, .frame = frame};
+
+	if (!frame_mappings(frame) || !rmap_hold_owner(machine, frame, &eviction.owner))
+		return false;
+	each_entry(&eviction, visit_age);
+	rmap_drop_owner(machine, &eviction.owner);
+	return eviction.young;
+}
+
+/* --- anonymous pages --- */
+
+/* Besides the caller and a cache nobody may need the frame to stay where it is. */
+static bool busy(const struct frame *frame)
+{
+	return frame_references(frame) >
+	       1 + (uint32_t)(frame->folio.slot || frame_of_object(frame));
+}
+
+static void visit_drop_clean(struct quire_space *space, struct vma *vma, uint64_t start,
+			     uint64_t stop, void *context)
+{
+	struct eviction *eviction = context;
+	struct gather gather;
+
+	(void)stop;
+	if (vma->flags & VMA_LOCKED)
+		return;
+	gather_begin(&gather, &space->tables);
+	table_drop_clean(&space->tables, start, eviction->frame, &gather);
+	gather_end(&gather);
+}
+
+static void visit_swap_out(struct quire_space *space, struct vma *vma, uint64_t start,
+			   uint64_t stop, void *context)
+{
+	struct eviction *eviction = context;
+	struct gather gather;
+
+	(void)stop;
+	if (vma->flags & VMA_LOCKED)
+		return;
+	gather_begin(&gather, &space->tables);
+	table_swap_out(&space->tables, start, eviction->frame, eviction->slot, &gather);
+	gather_end(&gather);
+}
+
+/* The slot that the page is in the cache of, or a new one, with a count of ours. */
+static uint64_t take_slot(struct eviction *eviction)
+{
+	uint64_t slot = swap_hold_of(eviction->machine, eviction->frame);
+
+	if (slot)
+		return slot;
+	slot = swap_alloc(eviction->machine);
+	if (slot)
+		swap_cache(eviction->machine, slot, eviction->frame);
+	return slot;
+}
+
+static bool write_slot(struct eviction *eviction)
+{
+	struct quire_machine *machine = eviction->machine;
+
+	if (quire_port_swap_write(machine->host, eviction->slot,
+				  frame_memory(machine, eviction->frame)))
+		return false;
+	machine_bump(&machine->swap_outs);
+	return true;
+}
+
+/* Whether a page whose content need not be kept is gone. */
+static bool drop_lazily_freed(struct eviction *eviction)
+{
+	struct frame *frame = eviction->frame;
+
+	if (!frame_has(frame, FRAME_LAZYFREE) || frame_has(frame, FRAME_DIRTY) ||
+	    frame->folio.slot || !eviction->owner.rmap)
+		return false;
+	each_entry(eviction, visit_drop_clean);
+	return frame_mappings(frame) == 0;
+}
+
+static bool evict_anonymous(struct eviction *eviction)
+{
+	struct frame *frame = eviction->frame;
+	bool gone = false;
+
+	if (drop_lazily_freed(eviction))
+		return true;
+	eviction->slot = take_slot(eviction);
+	if (!eviction->slot)
+		return false;
+	if (eviction->owner.rmap)
+		each_entry(eviction, visit_swap_out);
+	if (!frame_mappings(frame) && !busy(frame) && write_slot(eviction))
+		gone = swap_uncache(eviction->machine, eviction->slot, frame);
+	swap_drop(eviction->machine, eviction->slot);
+	return gone;
+}
+
+/* --- pages of objects --- */
+
+static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
+			void *context)
+{
+	const unsigned keep =
+		ZAP_KEEP_GUARDS | ZAP_KEEP_POISON | ZAP_KEEP_PROTECTION | ZAP_KEEP_PRIVATE;
+	struct gather gather;
+
+	(void)context;
+	if (vma->flags & VMA_LOCKED)
+		return;
+	gather_begin(&gather, &space->tables);
+	table_zap(&space->tables, start, stop, keep, &gather);
+	gather_end(&gather);
+}
+
+/* Keeps the content; *entry: what the cache is to have then.  false: it cannot be kept. */
+static bool write_page(struct eviction *eviction, bool dirty, cache_entry *entry)
+{
+	const struct quire_object *object = eviction->owner.object;
+	const struct quire_object_operations *operations = object->operations;
+
+	*entry = 0;
+	if (!dirty && operations->read_page)
+		return true; /* it can be read again */
+	if (operations->write_page)
+		return operations->write_page(object->context, eviction->owner.index,
+					      frame_memory(eviction->machine, eviction->frame)) ==
+		       0;
+	eviction->slot = swap_alloc(eviction->machine);
+	if (!eviction->slot)
+		return false;
+	*entry = cache_entry_of_slot(eviction->slot);
+	return write_slot(eviction);
+}
+
+static bool evict_cached(struct eviction *eviction)
+{
+	struct frame *frame = eviction->frame;
+	cache_entry entry;
+	bool gone = false, dirty;
+
+	if (frame_mappings(frame))
+		each_entry(eviction, visit_unmap);
+	dirty = frame_has(frame, FRAME_DIRTY);
+	frame_unmark(frame, FRAME_DIRTY);
+	if (!frame_mappings(frame) && !busy(frame) && write_page(eviction, dirty, &entry))
+		gone = object_replace_page(eviction->owner.object, eviction->owner.index, frame,
+					   entry);
+	if (!gone && dirty)
+		frame_mark(frame, FRAME_DIRTY);
+	if (!gone && eviction->slot)
+		swap_drop(eviction->machine, eviction->slot);
+	return gone;
+}
+
+bool evict(struct quire_machine *machine, struct frame *frame)
+{
+	struct eviction eviction = {.machine = machine, .frame = frame};
+	bool owned = rmap_hold_owner(machine, frame, &eviction.owner), gone = false;
+
+	if (!busy(frame)) {
+		if (eviction.owner.object)
+			gone = evict_cached(&eviction);
+		else if (frame->kind == FRAME_ANON && (owned || frame->folio.slot))
+			gone = evict_anonymous(&eviction);
+	}
+	rmap_drop_owner(machine, &eviction.owner);
+	return gone;
+}

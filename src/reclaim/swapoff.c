@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swapoff: everything that is in swap comes back.
+ *
+ * No slot is given out any more.  Then each address space is searched for swap entries, which are
+ * faulted in, and each object for pages that it has in swap, until no slot is in use.
+ */
+#include "reclaim/reclaim.h"
+
+/* The first swap entry of `vma` from *address on. */
+static bool find_in_vma(struct quire_space *space, const struct vma *vma, uint64_t *address)
+{
+	struct table_run run;
+
+	*address = max_u64(*address, vma->start);
+	for (; *address < vma->end; *address = run.end) {
+		table_run(&space->tables, *address, vma->end, false, &run);
+		if (run.kind == QUIRE_ENTRY_SWAP)
+			return true;
+	}
+	return false;
+}
+
+static bool find_swap_entry(struct quire_space *space, uint64_t *address)
+{
+	bool found = false;
+
+	space_read_lock(space);
+	for (struct vma *vma = vma_find(space, *address); vma && !found; vma = vma_next(vma))
+		found = find_in_vma(space, vma, address);
+	space_read_unlock(space);
+	return found;
+}
+
+static int empty_space(struct quire_space *space)
+{
+	uint64_t address = 0;
+	int error = 0;
+
+	while (!error && find_swap_entry(space, &address))
+		error = space_swap_in(space, address);
+	return error;
+}
+
+static int empty_object(struct quire_object *object)
+{
+	uint64_t index = 0;
+	int error = 0;
+
+	while (!error) {
+		struct frame *frame;
+		cache_entry entry;
+
+		object_lock(object);
+		while ((entry = cache_next(object, &index, UINT64_MAX)) && cache_page(entry))
+			index++;
+		object_unlock(object);
+		if (!entry)
+			return 0;
+		error = object_make_page(object, index, true, &frame);
+		if (!error)
+			frame_put(object->machine, frame);
+	}
+	return error;
+}
+
+/* The space behind `space` in the machine's list (NULL: the first), which the caller is a user of
+ * then; it is one of `space` no more. */
+static struct quire_space *next_space(struct quire_machine *machine, struct quire_space *space)
+{
+	struct list_link *link = space ? space->link.next : NULL;
+	struct quire_space *next = NULL;
+
+	machine_lock(machine, &machine->spaces_lock);
+	link = space ? space->link.next : machine->spaces.next;
+	if (link != &machine->spaces && !(space && link == &space->link)) {
+		next = container_of(link, struct quire_space, link);
+		space_get(next);
+	}
+	machine_unlock(machine, &machine->spaces_lock);
+	if (space)
+		space_put(space);
+	return next;
+}
+
+static struct quire_object *next_object(struct quire_machine *machine, struct quire_object *object)
+{
+	struct list_link *link;
+	struct quire_object *next = NULL;
+
+	machine_lock(machine, &machine->objects_lock);
+	link = object ? object->link.next : machine->objects.next;
+	/* One without users is about to leave the list. */
+	for (; !next && link != &machine->objects; link = link->next)
+		if (object_try_get(container_of(link, struct quire_object, link)))
+			next = container_of(link, struct quire_object, link);
+	machine_unlock(machine, &machine->objects_lock);
+	if (object)
+		quire_object_put(object);
+	return next;
+}
+
+static int empty_all(struct quire_machine *machine)
+{
+	struct quire_object *object = NULL;
+	struct quire_space *space = NULL;
+	int error = 0;
+
+	while (!error && (space = next_space(machine, space)))
+		error = empty_space(space);
+	if (error && space)
+		space_put(space);
+	while (!error && (object = next_object(machine, object)))
+		error = empty_object(object);
+	if (error && object)
+		quire_object_put(object);
+	return error;
+}
+
+/* How many slots are in use; no more are given out from now on if `closing`.  -1: no swap. */
+static int64_t close_swap(struct quire_machine *machine, bool closing)
+{
+	struct swap *swap = &machine->swap;
+	int64_t used;
+
+	machine_lock(machine, &swap->lock);
+	swap->closing = closing;
+	used = swap->block ? (int64_t)swap->used : -1;
+	machine_unlock(machine, &swap->lock);
+	return used;
+}
+
+int quire_swapoff(struct quire_machine *machine)
+{
+	unsigned tries = 0;
+	int64_t used;
+	int error = 0;
+
+	/* Whoever works on a page meanwhile may still bring an entry to a place that was searched. */
+	while (!error && (used = close_swap(machine, true)) > 0) {
+		error = empty_all(machine);
+		if (error == -NO_FRAMES && machine_reclaim(machine, &tries))
+			error = 0;
+	}
+	if (error) {
+		close_swap(machine, false);
+		return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
+	}
+	if (used < 0)
+		return -QUIRE_EINVAL;
+	swap_end(machine);
+	return 0;
+}

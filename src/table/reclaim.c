@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim's work on the entry of one page.  The space's lock is held for writing.
+ */
+#include "table/cursor.h"
+
+/* Stops at the leaf that maps `frame` at `page`; false: there is none, and the cursor holds nothing. */
+static bool begin_at(struct cursor *cursor, struct page_tables *tables, uint64_t page,
+		     const struct frame *frame, struct gather *gather)
+{
+	entry_t entry;
+
+	cursor_begin(cursor, tables, page, page + PAGE_SIZE, gather);
+	entry = cursor_entry(cursor);
+	if (cursor->level == 0 && entry_is_leaf(entry, 0) && !entry_special(entry) &&
+	    leaf_frame(tables, entry) == frame)
+		return true;
+	cursor_end(cursor);
+	return false;
+}
+
+bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame,
+	       struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t was, is;
+	bool old;
+
+	if (!begin_at(&cursor, tables, page, frame, gather))
+		return true;
+	was = cursor_entry(&cursor);
+	do {
+		old = !entry_young(was);
+		is = entry_set_young(was, false);
+	} while (was != is && !cursor_update(&cursor, &was, is));
+	if (!old)
+		gather_span(gather, page, page + PAGE_SIZE);
+	cursor_end(&cursor);
+	return old;
+}
+
+/* Puts `entry` in the place of the leaf at the cursor. */
+static void replace(struct cursor *cursor, struct frame *frame, entry_t entry)
+{
+	entry_t was = cursor_exchange(cursor, entry);
+
+	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
+	keep_dirty(frame, was);
+	tables_resident(cursor->tables, frame_resident(frame), -1);
+	gather_frame(cursor->gather, frame);
+}
+
+void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
+		    struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t leaf, entry;
+
+	if (!begin_at(&cursor, tables, page, frame, gather))
+		return;
+	leaf = cursor_entry(&cursor);
+	entry = entry_set_uffd_wp(entry_make_swap(slot), entry_uffd_wp(leaf));
+	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
+	swap_hold(tables->machine, slot);
+	tables_resident(tables, RESIDENT_SWAP, 1);
+	replace(&cursor, frame, entry);
+	cursor_end(&cursor);
+}
+
+void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
+		      struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t entry;
+
+	if (!begin_at(&cursor, tables, page, frame, gather))
+		return;
+	/* A store may come until the entry is gone; then it stands there again. */
+	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
+	cursor_exchange(&cursor, entry);
+	if (!entry_dirty(entry))
+		replace(&cursor, frame, ENTRY_ABSENT);
+	cursor_end(&cursor);
+}
+
+unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end,
+		       struct frame **frames, unsigned room)
+{
+	struct cursor cursor;
+	unsigned count = 0;
+
+	for (bool more = cursor_begin(&cursor, tables, *start, end, NULL); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+		struct frame *frame;
+
+		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
+			continue;
+		frame = leaf_frame(tables, entry);
+		if (frame_mappings(frame) != 1)
+			continue;
+		frame_hold(frame, FRAME_ONE_REFERENCE);
+		frames[count++] = frame;
+		if (count == room) {
+			*start = cursor_reach(&cursor);
+			cursor_end(&cursor);
+			return count;
+		}
+	}
+	*start = end;
+	return count;
+}
