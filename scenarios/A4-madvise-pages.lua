@@ -1,4 +1,5 @@
 -- A4: dontneed and free drop content; cold and pageout keep it.
+quire.setup { swap = 0 } -- pageout finds none
 quire.setup { memory = "64M" }
 local page = 4096
 local p = quire.process()

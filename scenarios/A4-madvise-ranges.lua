@@ -1,4 +1,5 @@
 -- A4: advice over holes, and what each kind of memory refuses.
+quire.setup { swap = 0 } -- pageout finds none
 quire.setup { memory = "64M" }
 local page = 4096
 local p = quire.process()
