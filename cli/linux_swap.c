@@ -144,6 +144,8 @@ static bool swap_on(uint64_t size, struct area *area)
 		errno = EFBIG;
 		return false;
 	}
+	if (swapoff("") && errno == EPERM)
+		return false;
 	file = make_area(pages * PAGE_SIZE, area);
 	if (file < 0)
 		return false;
