@@ -192,6 +192,48 @@ static inline struct process *fork_on(struct thread *on)
 	return call.child;
 }
 
+static inline struct file *new_file(uint64_t pages)
+{
+	struct file *file = ops->file_shmem(target, pages * PAGE);
+
+	assert_non_null(file);
+	return file;
+}
+
+static inline struct call file_call(struct file *file, uint64_t offset, uint64_t length, int flags)
+{
+	struct call call = mmap_call(0, length, RW, flags);
+
+	call.file = file;
+	call.offset = offset;
+	return call;
+}
+
+static inline uint64_t map_file(struct thread *on, struct file *file, uint64_t offset, int flags)
+{
+	struct call call = run(on, file_call(file, offset, PAGE, flags));
+
+	assert_done(call);
+	return call.value;
+}
+
+static inline void assert_resident(struct file *file, uint64_t offset, uint64_t length,
+				   uint64_t want)
+{
+	uint64_t pages;
+
+	assert_int_equal(ops->file_resident(file, offset, length, &pages), 0);
+	assert_int_equal(pages, want);
+}
+
+static inline uint64_t pagemap(struct process *of, uint64_t address)
+{
+	uint64_t bits;
+
+	assert_int_equal(ops->pagemap(of, address, 1, &bits), 0);
+	return bits;
+}
+
 /* Skips the test where it may not be had. */
 static inline struct userfault *open_userfault(int flags, uint64_t features)
 {
