@@ -10,6 +10,8 @@
  * The others wait.  A run that does not say takes what it finds.
  *
  * The area is a zram device or, where there is no such thing, a file.  It has the highest priority.
+ * A zram device takes a page at once; on the way to a file it stays in memory for a while, which
+ * mincore shows, and can't be paged out again until it is written.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
