@@ -10,6 +10,7 @@
  *	linux_file.c	passes files between controller and agents
  *	linux_memfd.c	file memory
  *	linux_pin.c	long-term pins
+ *	linux_swap.c	swap, and how the machine gets rid of it again
  *	linux_agent.c, linux_arena.c, linux_access.c	the agent: threads, address space, accesses
  *
  * The agents end with the target's close(), and with the controller however it ends: see
@@ -99,6 +100,7 @@ static void linux_close(struct target *target)
 	close(target->lifeline[0]);
 	close(target->channel[0]);
 	close(target->channel[1]);
+	swap_close(target);
 	unpin(target);
 	free(target);
 }
@@ -107,14 +109,19 @@ static void linux_close(struct target *target)
  * Returns why not, or NULL.  Starts the first agent at once, to find out whether this machine can
  * have one.
  */
-static const char *set_up(struct target *target)
+static const char *set_up(struct target *target, const struct target_setup *setup)
 {
+	const char *why;
+
 	if (THREAD_SANITIZER)
 		return "ThreadSanitizer maps memory of its own in the script's window";
 	if (pipe2(target->lifeline, O_CLOEXEC) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, target->channel) ||
 	    !map_mailbox(target))
 		return strerror(errno);
+	why = swap_set_up(target, setup);
+	if (why)
+		return why;
 	target->spare = process_new(target);
 	return process_start(target->spare);
 }
@@ -123,7 +130,6 @@ static struct target *linux_open(const struct target_setup *setup, const char **
 {
 	struct target *target = calloc(1, sizeof(*target));
 
-	(void)setup; /* memory and cpus are the machine's */
 	if (!target) {
 		*why = "out of memory";
 		return NULL;
@@ -131,7 +137,7 @@ static struct target *linux_open(const struct target_setup *setup, const char **
 	pin(target);
 	target->mailbox = target->lifeline[0] = target->lifeline[1] = -1;
 	target->channel[0] = target->channel[1] = -1;
-	*why = set_up(target);
+	*why = set_up(target, setup); /* memory and cpus are the machine's */
 	if (*why) {
 		linux_close(target);
 		return NULL;
@@ -182,6 +188,7 @@ const struct target_ops target_linux = {
 	.file_punch = memfd_punch,
 	.file_allocate = memfd_allocate,
 	.file_resident = memfd_resident,
+	.swapoff = swap_off,
 	.unpin = pin_release,
 	.pagemap = observe_pagemap,
 	.mincore = observe_mincore,

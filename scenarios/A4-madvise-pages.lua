@@ -1,5 +1,5 @@
 -- A4: dontneed and free drop content; cold and pageout keep it.
-quire.setup { memory = "64M" }
+quire.setup { memory = "64M", swap = 0 }
 local page = 4096
 local p = quire.process()
 local base = p:mmap { length = "8M", prot = "none" } + 0x100000

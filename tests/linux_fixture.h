@@ -7,6 +7,7 @@
 #define QUIRE_LINUX_FIXTURE_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,9 +25,14 @@
 #define RWX	     (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define PRIVATE	     (MAP_PRIVATE | MAP_ANONYMOUS)
 #define SHARED	     (MAP_SHARED | MAP_ANONYMOUS)
+#define PM_SWAPPED   (UINT64_C(1) << 62)
+#define PM_EXCLUSIVE (UINT64_C(1) << 56)
 #define PM_PRESENT   (UINT64_C(1) << 63)
 #define NONCANONICAL UINT64_C(0x0000900000000000)
 #define KERNEL	     UINT64_C(0xffff888000000000)
+#define EVENTS                                                                                     \
+	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP |         \
+	 UFFD_FEATURE_EVENT_FORK)
 
 static const struct target_ops *const ops = &target_linux;
 
@@ -65,19 +71,28 @@ static struct target *target;
 static struct process *process;
 static struct thread *thread;
 
-static inline int open_target(void **state)
+/* Returns why not, or NULL. */
+static inline const char *open_with(struct target_setup setup)
 {
-	const struct target_setup setup = {0};
 	const char *why;
 
-	(void)state;
 	target = ops->open(&setup, &why);
-	if (!target) {
+	if (!target)
+		return why;
+	process = ops->process(target);
+	thread = ops->first_thread(process);
+	return NULL;
+}
+
+static inline int open_target(void **state)
+{
+	const char *why = open_with((struct target_setup){0});
+
+	(void)state;
+	if (why) {
 		fprintf(stderr, "no linux target here: %s\n", why);
 		exit(77);
 	}
-	process = ops->process(target);
-	thread = ops->first_thread(process);
 	return 0;
 }
 
@@ -175,6 +190,74 @@ static inline struct process *fork_on(struct thread *on)
 	assert_done(call);
 	assert_non_null(call.child);
 	return call.child;
+}
+
+static inline struct file *new_file(uint64_t pages)
+{
+	struct file *file = ops->file_shmem(target, pages * PAGE);
+
+	assert_non_null(file);
+	return file;
+}
+
+static inline struct call file_call(struct file *file, uint64_t offset, uint64_t length, int flags)
+{
+	struct call call = mmap_call(0, length, RW, flags);
+
+	call.file = file;
+	call.offset = offset;
+	return call;
+}
+
+static inline uint64_t map_file(struct thread *on, struct file *file, uint64_t offset, int flags)
+{
+	struct call call = run(on, file_call(file, offset, PAGE, flags));
+
+	assert_done(call);
+	return call.value;
+}
+
+static inline void assert_resident(struct file *file, uint64_t offset, uint64_t length,
+				   uint64_t want)
+{
+	uint64_t pages;
+
+	assert_int_equal(ops->file_resident(file, offset, length, &pages), 0);
+	assert_int_equal(pages, want);
+}
+
+static inline uint64_t pagemap(struct process *of, uint64_t address)
+{
+	uint64_t bits;
+
+	assert_int_equal(ops->pagemap(of, address, 1, &bits), 0);
+	return bits;
+}
+
+/* Skips the test where it may not be had. */
+static inline struct userfault *open_userfault(int flags, uint64_t features)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = features};
+	struct userfault *userfault = ops->userfaultfd(process, flags | O_CLOEXEC | O_NONBLOCK);
+
+	if (!userfault || ops->userfault_ioctl(userfault, UFFDIO_API, &api) == EPERM)
+		skip();
+	return userfault;
+}
+
+static inline void register_range(struct userfault *userfault, uint64_t address, uint64_t pages,
+				  uint64_t mode)
+{
+	struct uffdio_register range = {.range = {address, pages * PAGE}, .mode = mode};
+
+	assert_int_equal(ops->userfault_ioctl(userfault, UFFDIO_REGISTER, &range), 0);
+}
+
+static inline int zeropage(struct userfault *userfault, uint64_t address)
+{
+	struct uffdio_zeropage range = {.range = {address, PAGE}};
+
+	return ops->userfault_ioctl(userfault, UFFDIO_ZEROPAGE, &range);
 }
 
 /* Also processes that are half made. */

@@ -13,35 +13,6 @@
 
 #define MISSING UFFDIO_REGISTER_MODE_MISSING
 #define WP	UFFDIO_REGISTER_MODE_WP
-#define EVENTS                                                                                     \
-	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP |         \
-	 UFFD_FEATURE_EVENT_FORK)
-
-/* Skips the test where it may not be had. */
-static struct userfault *open_userfault(int flags, uint64_t features)
-{
-	struct uffdio_api api = {.api = UFFD_API, .features = features};
-	struct userfault *userfault = ops->userfaultfd(process, flags | O_CLOEXEC | O_NONBLOCK);
-
-	if (!userfault || ops->userfault_ioctl(userfault, UFFDIO_API, &api) == EPERM)
-		skip();
-	return userfault;
-}
-
-static void register_range(struct userfault *userfault, uint64_t address, uint64_t pages,
-			   uint64_t mode)
-{
-	struct uffdio_register range = {.range = {address, pages * PAGE}, .mode = mode};
-
-	assert_int_equal(ops->userfault_ioctl(userfault, UFFDIO_REGISTER, &range), 0);
-}
-
-static int zeropage(struct userfault *userfault, uint64_t address)
-{
-	struct uffdio_zeropage range = {.range = {address, PAGE}};
-
-	return ops->userfault_ioctl(userfault, UFFDIO_ZEROPAGE, &range);
-}
 
 static struct target_message read_message(struct userfault *userfault)
 {
