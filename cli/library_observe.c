@@ -118,8 +118,15 @@ int library_maps(struct process *process, struct target_vma **vmas, size_t *coun
 int library_rss(struct process *process, struct target_rss *rss)
 {
 	struct quire_usage usage;
+	struct quire_vma_report vma;
+	struct quire_smaps smaps;
 
 	quire_space_usage(process->space, &usage);
+	/* As the linux target has it: with what objects have in swap. */
+	usage.swap = 0;
+	for (uint64_t address = 0; quire_vma(process->space, address, &vma) == 0; address = vma.end)
+		if (quire_smaps(process->space, vma.start, &smaps) == 0)
+			usage.swap += smaps.swap;
 	*rss = (struct target_rss){
 		.anon = usage.anon,
 		.file = usage.file,

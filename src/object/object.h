@@ -20,7 +20,8 @@ struct quire_object {
 	struct quire_machine *machine; /* constant, as are the next three */
 	const struct quire_object_operations *operations;
 	void *context;
-	enum frame_kind kind;	/* of its pages: FRAME_SHMEM, or FRAME_FILE */
+	enum frame_kind kind; /* of its pages: FRAME_SHMEM, or FRAME_FILE */
+	bool anonymous; /* constant once mapped: made for one mmap(), nobody else can name it */
 	_Atomic uint64_t users; /* atomic */
 
 	struct quire_lock lock;

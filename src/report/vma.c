@@ -48,9 +48,10 @@ int quire_vma(struct quire_space *space, uint64_t address, struct quire_vma_repo
 			.end = vma->end,
 			.prot = (uint8_t)(vma->flags & VMA_ACCESS),
 			.shared = (vma->flags & VMA_MAYSHARE) != 0,
-			.file = vma->object != NULL,
-			.offset = vma->object ? vma->index << PAGE_SHIFT : 0,
+			.file = vma->object && !vma->object->anonymous,
 		};
+		if (report->file)
+			report->offset = vma->index << PAGE_SHIFT;
 		write_flags(vma->flags, report->flags);
 		error = 0;
 	}

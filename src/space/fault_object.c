@@ -82,6 +82,8 @@ static int map_page(struct fault *fault, struct frame *frame)
 
 	leaf.allow.write = write && (leaf.allow.shared || fault_writes(fault));
 	leaf.dirty = leaf.allow.write && fault_writes(fault);
+	if (leaf.dirty)
+		frame_mark(frame, FRAME_DIRTY);
 	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
 }
@@ -199,6 +201,7 @@ int fault_write_shared(struct fault *fault)
 
 	if (must_ask(fault, index))
 		return send(fault, ERRAND_WRITABLE, index);
+	frame_mark(fault->seen.frame, FRAME_DIRTY);
 	table_write_shared(&fault->space->tables, fault->page, &fault->seen);
 	return 0;
 }

@@ -232,6 +232,7 @@ static int map_shared_anonymous(struct quire_space *space, struct mapping *mappi
 
 	if (error)
 		return error == -QUIRE_EFBIG ? -QUIRE_EINVAL : error;
+	mapping->object->anonymous = true;
 	error = map_anywhere(space, mapping, result);
 	quire_object_put(mapping->object);
 	return error;

@@ -56,7 +56,7 @@ static int find_flags(const struct quire_space *space, const struct vma *vma, ui
 		*flags |= VMA_ACCOUNT;
 		return commit_refused(space, pages) ? -QUIRE_ENOMEM : 0;
 	}
-	if (!atomic_load_explicit(&vma->anon, memory_order_relaxed))
+	if (!vma->object && !atomic_load_explicit(&vma->anon, memory_order_relaxed))
 		*flags &= ~VMA_ACCOUNT;
 	return 0;
 }

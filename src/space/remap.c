@@ -376,6 +376,63 @@ static int move_and_keep(struct quire_space *space, struct vma *vma, struct rema
 			    remap->new_length, remap);
 }
 
+/* A second mapping of what is shared, from `address` on. */
+static int map_again(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	struct removal removal = {
+		.start = remap->result,
+		.end = remap->result + remap->new_length,
+	};
+	struct vma *fresh;
+	struct gather gather;
+	int error = events_unmap(space, removal.start, removal.end, &remap->events);
+
+	if (!error)
+		error = removal_prepare(space, &removal);
+	if (error) {
+		events_abandon(space, &remap->events);
+		return error;
+	}
+	fresh = vma_new(space);
+	if (!fresh) {
+		removal_abandon(space, &removal);
+		events_abandon(space, &remap->events);
+		return -NO_FRAMES;
+	}
+	fresh->start = removal.start;
+	fresh->end = removal.end;
+	fresh->flags = vma->flags & ~VMA_UFFD;
+	fresh->index = vma_index(vma, remap->address);
+	vma_set_object(fresh, vma->object);
+	gather_begin(&gather, &space->tables);
+	removal_commit(space, &removal, &gather);
+	gather_end(&gather);
+	vma_link(space, fresh);
+	vma_merge(space, fresh);
+	return 0;
+}
+
+/* An old length of 0. */
+static int duplicate(struct quire_space *space, struct vma *vma, struct remap *remap)
+{
+	int error = 0;
+
+	if (remap->flags & QUIRE_MREMAP_FIXED) {
+		remap->result = remap->new_address;
+		if (remap->new_address < space->lowest)
+			return -QUIRE_EPERM;
+	} else if (!(remap->flags & QUIRE_MREMAP_MAYMOVE)) {
+		return -QUIRE_ENOMEM;
+	} else {
+		error = place_mapping(space, 0, remap->new_length, 0, &remap->result);
+	}
+	if (!error && too_many(space, 3))
+		error = -QUIRE_ENOMEM;
+	if (!error)
+		note_growth(vma, remap);
+	return error ? error : map_again(space, vma, remap);
+}
+
 /* Lock held for writing. */
 static int remap_range(struct quire_space *space, struct remap *remap)
 {
@@ -388,8 +445,10 @@ static int remap_range(struct quire_space *space, struct remap *remap)
 	vma = vma_find(space, remap->address);
 	if (!vma_holds(vma, remap->address))
 		return -QUIRE_EFAULT;
-	if (remap->old_length == 0)
+	if (remap->old_length == 0 && !(vma->flags & VMA_MAYSHARE))
 		return -QUIRE_EINVAL;
+	if (remap->old_length == 0)
+		return duplicate(space, vma, remap);
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		return move_to_given_place(space, vma, remap);
 	if (remap->flags & QUIRE_MREMAP_DONTUNMAP)
