@@ -244,7 +244,8 @@ static void print_value(FILE *out, const struct value *value)
 		fputs("nothing", out);
 }
 
-void difference_print(FILE *out, const char *file, const struct difference *difference)
+void difference_print(FILE *out, const char *file, const char *other,
+		      const struct difference *difference)
 {
 	const struct entry *entry = difference->quire ? difference->quire : difference->kernel;
 
@@ -256,11 +257,11 @@ void difference_print(FILE *out, const char *file, const struct difference *diff
 		putc('\n', out);
 	}
 	print_side(out, "quire", difference, difference->quire);
-	print_side(out, "linux", difference, difference->kernel);
+	print_side(out, other, difference, difference->kernel);
 	if (*difference->path) {
 		fprintf(out, "  at %s: quire ", difference->path);
 		print_value(out, difference->quire_value);
-		fputs(", linux ", out);
+		fprintf(out, ", %s ", other);
 		print_value(out, difference->kernel_value);
 		putc('\n', out);
 	}

@@ -40,6 +40,8 @@ bool transcripts_differ(const struct transcript *quire, const struct transcript 
 /* differences_scan.c: the rule scan-empty-written. */
 bool scan_empty_written(const struct entry *quire, const struct entry *kernel);
 
-void difference_print(FILE *out, const char *file, const struct difference *difference);
+/* `other`: the name of the target that the library is compared with. */
+void difference_print(FILE *out, const char *file, const char *other,
+		      const struct difference *difference);
 
 #endif

@@ -150,12 +150,12 @@ static void print_agreement(struct run *run, const char *file, bool compared,
 
 		if (!memory)
 			return;
-		difference_print(memory, file, difference);
+		difference_print(memory, file, target_linux.name, difference);
 		fclose(memory);
 		print_diagnostic(text);
 		free(text);
 	} else {
-		difference_print(stdout, file, difference);
+		difference_print(stdout, file, target_linux.name, difference);
 	}
 }
 

@@ -9,6 +9,9 @@
  *  3. asks the target,
  *  4. pushes the results and ends the record.
  * Nothing raises between 2 and 4.
+ *
+ * Coverage: quire.cells{ "name", ... } declares the cells of it, and quire.reached("name") counts
+ * one of them.  Both are for `quire check`, which adds them up; nothing is compared.
  */
 #ifndef QUIRE_CLI_SCRIPT_H
 #define QUIRE_CLI_SCRIPT_H
@@ -32,7 +35,9 @@ enum status {
 
 /* How to run one script on one target. */
 struct script_options {
-	const char *file;
+	const char *file;	/* or, with `text`, what it is called in messages */
+	const char *text;	/* the script itself; NULL: it is in the file */
+	size_t length;		/* of the text */
 	char *const *arguments; /* of the script, NULL at the end */
 	const struct target_ops *ops;
 	const char *label; /* of the target, in what is printed about failed checks */
