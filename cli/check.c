@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,7 +110,9 @@ static void print_summary(const struct check *check)
 			printf("tolerated by %s: %" PRIu64 "\n", difference_rules[i].name,
 			       check->rules[i]);
 	coverage_print(stdout, &check->coverage, check->options->coverage);
-	printf("%" PRIu64 " findings, %" PRIu64 " noise\n", check->findings, check->noise);
+	printf("%" PRIu64 " findings%s, %" PRIu64 " noise\n", check->findings,
+	       check->findings == check->options->findings ? " (it stops there)" : "",
+	       check->noise);
 }
 
 /* A message of the generator's, without the place in it. */
@@ -146,6 +149,7 @@ int check_command(int argc, char **argv)
 	struct check_options options;
 	struct check check = {.options = &options, .status = STATUS_PASSED};
 	struct coverage scratch; /* the jobs' */
+	int interrupted;
 
 	check_parse_options(argc, argv, &options);
 	scratch = probe(&options);
@@ -155,7 +159,7 @@ int check_command(int argc, char **argv)
 		target_fail("out of memory");
 	printf("seed %" PRIu64 "\n", options.seed);
 	check.started = seconds_now();
-	check_jobs(&options, &scratch, take, &check);
+	interrupted = check_jobs(&options, &scratch, take, &check);
 	clear_progress(&check);
 	print_summary(&check);
 	fprintf(stderr, "%.1f s, %.0f operations a second\n", seconds_now() - check.started,
@@ -163,5 +167,9 @@ int check_command(int argc, char **argv)
 	free(check.rules);
 	coverage_free(&scratch);
 	coverage_free(&check.coverage);
+	if (interrupted) {
+		fflush(NULL);
+		kill(getpid(), interrupted);
+	}
 	return (int)check.status;
 }

@@ -89,8 +89,9 @@ void check_case(const struct check_options *options, uint64_t number, struct cov
 		struct case_result *result);
 void case_result_free(struct case_result *result);
 
-/* check_jobs.c: runs the cases, and calls take() in their order until it returns false. */
-void check_jobs(const struct check_options *options, struct coverage *coverage,
-		bool (*take)(void *context, const struct case_result *result), void *context);
+/* check_jobs.c: runs the cases, and calls take() in their order until it returns false.  Returns the
+ * signal that ended it early, or 0. */
+int check_jobs(const struct check_options *options, struct coverage *coverage,
+	       bool (*take)(void *context, const struct case_result *result), void *context);
 
 #endif

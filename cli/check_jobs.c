@@ -30,6 +30,25 @@ struct job {
 	int pipe; /* -1: the job has ended */
 };
 
+/* SIGINT or SIGTERM: no more cases, but what there is is summed up. */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+/* To a function of ours, or as they were. */
+static void set_signals(void (*handler)(int))
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	struct sigaction action = {.sa_handler = handler}, before;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+}
+
 static void *allocate(size_t size)
 {
 	void *memory = calloc(1, size + 1);
@@ -151,6 +170,7 @@ static void start(struct job *jobs, unsigned number, const struct check_options 
 	if (jobs[number].pid < 0)
 		target_fail("quire check: can't start a job: %s", strerror(errno));
 	if (jobs[number].pid == 0) {
+		set_signals(SIG_DFL);
 		for (unsigned i = 0; i < number; i++)
 			close(jobs[i].pipe);
 		close(ends[0]);
@@ -186,7 +206,7 @@ static bool hand_on(struct pending **list, uint64_t *next, bool everything,
 	return wanted;
 }
 
-/* Waits until a job has sent something.  Returns its number; `count`: all have ended. */
+/* Waits until a job has sent something.  Returns its number; `count`: none will any more. */
 static unsigned await_job(const struct job *jobs, struct pollfd *polls, unsigned count)
 {
 	bool any = false;
@@ -195,10 +215,10 @@ static unsigned await_job(const struct job *jobs, struct pollfd *polls, unsigned
 		polls[i] = (struct pollfd){.fd = jobs[i].pipe, .events = POLLIN};
 		any |= jobs[i].pipe >= 0;
 	}
-	while (any && poll(polls, count, -1) < 0)
+	while (any && !interrupted && poll(polls, count, -1) < 0)
 		if (errno != EINTR)
 			target_fail("quire check: poll: %s", strerror(errno));
-	for (unsigned i = 0; i < count && any; i++)
+	for (unsigned i = 0; i < count && any && !interrupted; i++)
 		if (polls[i].revents)
 			return i;
 	return count;
@@ -216,14 +236,14 @@ static void end(struct job *job, bool early)
 	while (job->pid > 0 && waitpid(job->pid, &ending, 0) < 0 && errno == EINTR)
 		;
 	job->pid = 0;
-	if (!early && ending)
+	if (!early && ending && !interrupted)
 		target_fail("quire check: a job ended with %s %d",
 			    WIFSIGNALED(ending) ? "signal" : "status",
 			    WIFSIGNALED(ending) ? WTERMSIG(ending) : WEXITSTATUS(ending));
 }
 
-void check_jobs(const struct check_options *options, struct coverage *coverage,
-		bool (*take)(void *context, const struct case_result *result), void *context)
+int check_jobs(const struct check_options *options, struct coverage *coverage,
+	       bool (*take)(void *context, const struct case_result *result), void *context)
 {
 	struct job *jobs = allocate(options->jobs * sizeof(*jobs));
 	struct pollfd *polls = allocate(options->jobs * sizeof(*polls));
@@ -233,6 +253,7 @@ void check_jobs(const struct check_options *options, struct coverage *coverage,
 	bool wanted = true;
 	unsigned job;
 
+	set_signals(interrupt);
 	for (unsigned i = 0; i < options->jobs; i++)
 		start(jobs, i, options, coverage, deadline);
 	while (wanted && (job = await_job(jobs, polls, options->jobs)) < options->jobs) {
@@ -244,7 +265,7 @@ void check_jobs(const struct check_options *options, struct coverage *coverage,
 		insert(&list, pending);
 		wanted = hand_on(&list, &next, false, take, context);
 	}
-	/* Where time was up, jobs have come unequally far. */
+	/* Where time was up or a signal came, jobs have come unequally far. */
 	if (wanted)
 		hand_on(&list, &next, true, take, context);
 	for (unsigned i = 0; i < options->jobs; i++)
@@ -254,6 +275,8 @@ void check_jobs(const struct check_options *options, struct coverage *coverage,
 		case_result_free(&pending->result);
 		free(pending);
 	}
+	set_signals(SIG_DFL);
 	free(jobs);
 	free(polls);
+	return interrupted;
 }

@@ -16,8 +16,9 @@
 #include "check_emit.h"
 #include "worker.h"
 
-/* A candidate that takes longer hangs. */
+/* A candidate that takes longer hangs; where a hang is looked for, each one takes so long. */
 #define CANDIDATE_TIMEOUT 3.0
+#define HANGING_TIMEOUT	  1.0
 
 struct shrinker {
 	const struct check_targets *targets;
@@ -141,12 +142,13 @@ static unsigned sides(const struct symptom *symptom)
 static void set_script(struct shrinker *shrinker, const struct trial *found)
 {
 	static char *const none[] = {NULL};
-	double timeout = found->script.timeout;
+	bool hangs = strstr(found->symptom.shape, "timed out");
+	double timeout = hangs ? HANGING_TIMEOUT : CANDIDATE_TIMEOUT;
 
 	shrinker->script = (struct trial_script){
 		.name = "candidate.lua",
 		.arguments = none,
-		.timeout = timeout < CANDIDATE_TIMEOUT ? timeout : CANDIDATE_TIMEOUT,
+		.timeout = timeout < found->script.timeout ? timeout : found->script.timeout,
 		.sides = sides(&found->symptom),
 		.verify = found->symptom.trouble == TROUBLE_VIOLATION,
 		.fail = found->script.fail,

@@ -16,6 +16,9 @@
 
 #include "worker.h"
 
+/* What these scripts have a worker set on the machine ends with it, so it may be killed soon. */
+#define GRACE 0.3
+
 /* Standard error goes to a file of ours from now on; returns what it was. */
 static int capture(int file)
 {
@@ -50,6 +53,7 @@ static void run_side(struct trial *trial, int side, const struct check_targets *
 		.ops = ops,
 		.label = ops->name,
 		.timeout = script->timeout,
+		.grace = GRACE,
 		.verify = script->verify && side == LIBRARY,
 		.fail = script->fail,
 		.count_allocations = script->count,

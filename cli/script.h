@@ -42,6 +42,7 @@ struct script_options {
 	const struct target_ops *ops;
 	const char *label; /* of the target, in what is printed about failed checks */
 	double timeout;	   /* seconds */
+	double grace; /* seconds to end in when it is asked to stop; 0: as many as may be needed */
 	bool trace;
 	const struct transcript *other; /* traced beside this one */
 	bool print;			/* let the script's print() print */

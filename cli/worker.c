@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a worker that was asked to stop has, in seconds. */
+/* How long a worker that was asked to stop has, in seconds, unless it is told otherwise. */
 #define GRACE 3.0
 
 double seconds_now(void)
@@ -72,12 +72,12 @@ static enum outcome await(pid_t worker, double seconds, int *ending, int *signal
 	}
 }
 
-static void stop(pid_t worker)
+static void stop(const struct script_options *options, pid_t worker)
 {
 	int ending, ignored;
 
 	kill(worker, SIGTERM);
-	if (await(worker, GRACE, &ending, &ignored) == ENDED)
+	if (await(worker, options->grace > 0 ? options->grace : GRACE, &ending, &ignored) == ENDED)
 		return;
 	kill(worker, SIGKILL);
 	waitpid(worker, &ending, 0);
@@ -147,12 +147,12 @@ static enum status supervise(const struct script_options *options, struct transc
 	case ENDED:
 		return judge(options, transcript, ending);
 	case EXPIRED:
-		stop(worker);
+		stop(options, worker);
 		snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
 		explain(options, transcript, what);
 		return STATUS_ERROR;
 	case INTERRUPTED:
-		stop(worker);
+		stop(options, worker);
 		signal(told, SIG_DFL);
 		kill(getpid(), told);
 		break;
