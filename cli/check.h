@@ -9,6 +9,8 @@
  *	check_trial.c		one script on the targets, and what was wrong with it
  *	check_emit.c		a transcript as a script without loops and conditions
  *	check_shrink.c		the few statements of it that a finding needs
+ *	check_simplify.c	the same for their arguments
+ *	check_simplify.c	their arguments, made shorter
  *	check_coverage.c	the cells of coverage
  *	check_generator.lua	draws the operations of a case
  *

@@ -25,8 +25,6 @@ struct definition {
 	size_t statement;	   /* whose result it is */
 	char path[96];		   /* in the result: ".child", "[2].child"; "": the first result */
 	const struct value *value; /* the result */
-	const struct value *asked; /* of a mapping: the address that it was asked to be at; NULL:
-					 the target chose */
 	bool used;
 };
 
@@ -69,24 +67,6 @@ static struct definition *find(const struct scenario *scenario, const char *name
 		if (strcmp(scenario->definitions[i - 1].name, name) == 0)
 			return &scenario->definitions[i - 1];
 	return NULL;
-}
-
-/* The variable that a value is written with; NULL: it is written as a number. */
-static struct definition *variable_of(const struct scenario *scenario, const struct value *value)
-{
-	struct definition *definition;
-	char name[32];
-
-	if (!is_mapping(value)) {
-		variable_name(value->name, name);
-		return find(scenario, name);
-	}
-	do {
-		mapping_name(value, name);
-		definition = find(scenario, name);
-		value = definition ? definition->asked : NULL;
-	} while (value && is_mapping(value));
-	return value ? NULL : definition;
 }
 
 /* --- what a call means for the script --- */
@@ -146,6 +126,26 @@ static const struct value *address_asked(const struct entry *entry)
 	return field(argument, "fixed");
 }
 
+/* The variable that a value is written with; NULL: it is written as a number. */
+static struct definition *variable_of(const struct scenario *scenario, const struct value *value)
+{
+	struct definition *definition;
+	char name[32];
+
+	if (!is_mapping(value)) {
+		variable_name(value->name, name);
+		return find(scenario, name);
+	}
+	do {
+		mapping_name(value, name);
+		definition = find(scenario, name);
+		value = definition
+				? address_asked(&scenario->statements[definition->statement].entry)
+				: NULL;
+	} while (value && is_mapping(value));
+	return value ? NULL : definition;
+}
+
 /* --- building --- */
 
 static void need(struct statement *statement, size_t other)
@@ -167,7 +167,7 @@ static void need_values(struct scenario *scenario, struct statement *statement,
 			need_values(scenario, statement, value);
 		if (value->kind == VALUE_STRING && value->string.length > VALUE_STRING_MAX &&
 		    !value->string.uniform)
-			scenario->unwritable = statement->entry;
+			scenario->unwritable = true;
 		if (value->kind != VALUE_NAME)
 			continue;
 		definition = variable_of(scenario, value);
@@ -176,24 +176,72 @@ static void need_values(struct scenario *scenario, struct statement *statement,
 	}
 }
 
-/* What waits needs the call that sleeps: the last one on the same object. */
-static void need_sleeping_call(struct scenario *scenario, struct statement *statement)
+/* What waits needs the call that sleeps, the last one on the same object that did; it may have been
+ * waited for before. */
+static void need_sleeping_call(const struct scenario *scenario, size_t number)
 {
-	size_t i = scenario->count - 1; /* this one */
+	struct statement *statement = &scenario->statements[number];
 
-	while (i-- > 0) {
-		const struct entry *before = scenario->statements[i].entry;
+	while (number-- > 0) {
+		const struct entry *before = &scenario->statements[number].entry;
 
-		if (strcmp(before->subject, statement->entry->subject) == 0 && blocked(before)) {
-			need(statement, i);
+		if (strcmp(before->subject, statement->entry.subject) == 0 && blocked(before) &&
+		    !entry_awaits(before)) {
+			need(statement, number);
 			return;
 		}
 	}
 }
 
+void scenario_link(struct scenario *scenario)
+{
+	for (size_t i = 0; i < scenario->count; i++) {
+		struct statement *statement = &scenario->statements[i];
+		const struct definition *subject;
+		char name[32];
+
+		statement->need_count = 0;
+		variable_name(statement->entry.subject, name);
+		subject = find(scenario, name);
+		if (subject)
+			need(statement, subject->statement);
+		need_values(scenario, statement, statement->entry.arguments);
+		if (entry_awaits(&statement->entry))
+			need_sleeping_call(scenario, i);
+	}
+}
+
+/* A table of one's own, with all that is in it. */
+static struct value *copy_value(const struct value *value)
+{
+	struct value *copy = malloc(sizeof(*copy)), **link;
+
+	if (!copy)
+		target_fail("out of memory");
+	*copy = *value;
+	if (value->kind != VALUE_TABLE)
+		return copy;
+	link = &copy->items;
+	for (const struct value *item = value->items; item; item = item->next) {
+		*link = copy_value(item);
+		link = &(*link)->next;
+	}
+	return copy;
+}
+
+void value_free(struct value *value)
+{
+	while (value->kind == VALUE_TABLE && value->items) {
+		struct value *item = value->items;
+
+		value->items = item->next;
+		value_free(item);
+	}
+	free(value);
+}
+
 static void define(struct scenario *scenario, const struct value *value, const char *path)
 {
-	const struct entry *entry = scenario->statements[scenario->count - 1].entry;
 	struct definition *definition;
 
 	scenario->definitions = grow(scenario->definitions, scenario->definition_count,
@@ -201,12 +249,10 @@ static void define(struct scenario *scenario, const struct value *value, const c
 	definition = &scenario->definitions[scenario->definition_count++];
 	*definition = (struct definition){.statement = scenario->count - 1, .value = value};
 	snprintf(definition->path, sizeof(definition->path), "%s", path);
-	if (is_mapping(value)) {
+	if (is_mapping(value))
 		mapping_name(value, definition->name);
-		definition->asked = address_asked(entry);
-	} else {
+	else
 		variable_name(value->name, definition->name);
-	}
 }
 
 /* The objects in a table of results. */
@@ -254,20 +300,12 @@ static void define_results(struct scenario *scenario, const struct entry *entry)
 static void add(struct scenario *scenario, const struct entry *entry)
 {
 	struct statement *statement;
-	const struct definition *subject;
-	char name[32];
 
 	scenario->statements =
 		grow(scenario->statements, scenario->count, sizeof(*scenario->statements));
 	statement = &scenario->statements[scenario->count++];
-	*statement = (struct statement){.entry = entry, .kept = true};
-	variable_name(entry->subject, name);
-	subject = find(scenario, name);
-	if (subject)
-		need(statement, subject->statement);
-	need_values(scenario, statement, entry->arguments);
-	if (entry_awaits(entry))
-		need_sleeping_call(scenario, statement);
+	*statement = (struct statement){.entry = *entry, .kept = true};
+	statement->entry.arguments = copy_value(entry->arguments);
 	define_results(scenario, entry);
 }
 
@@ -281,13 +319,16 @@ struct scenario scenario_new(const struct transcript *transcript, const struct e
 		if (e == last)
 			break;
 	}
+	scenario_link(&scenario);
 	return scenario;
 }
 
 void scenario_free(struct scenario *scenario)
 {
-	for (size_t i = 0; i < scenario->count; i++)
+	for (size_t i = 0; i < scenario->count; i++) {
+		value_free(scenario->statements[i].entry.arguments);
 		free(scenario->statements[i].needs);
+	}
 	free(scenario->statements);
 	free(scenario->definitions);
 }
@@ -424,7 +465,7 @@ static size_t find_used(const struct scenario *scenario)
 	for (size_t i = 0; i < scenario->definition_count; i++)
 		scenario->definitions[i].used = false;
 	for (size_t i = 0; i < scenario->count; i++) {
-		const struct entry *entry = scenario->statements[i].entry;
+		const struct entry *entry = &scenario->statements[i].entry;
 		struct definition *subject;
 		char name[32];
 
@@ -446,7 +487,7 @@ static void print_several(FILE *out, const struct scenario *scenario, size_t sta
 			  const char *scope)
 {
 	fprintf(out, "%sr%zu = ", scope, statement);
-	print_call(out, scenario, scenario->statements[statement].entry);
+	print_call(out, scenario, &scenario->statements[statement].entry);
 	putc('\n', out);
 	for (size_t i = 0; i < scenario->definition_count; i++) {
 		const struct definition *definition = &scenario->definitions[i];
@@ -476,7 +517,7 @@ static void print_statement(FILE *out, const struct scenario *scenario, size_t s
 	}
 	if (used)
 		fprintf(out, "%s%s = ", scope, used->name);
-	print_call(out, scenario, scenario->statements[statement].entry);
+	print_call(out, scenario, &scenario->statements[statement].entry);
 	fprintf(out, "%s\n", used ? used->path : "");
 }
 

@@ -3,6 +3,7 @@
  * Shrinking: what comes after the finding is cut, what only looks is dropped, and then statements
  * are left out as long as the finding shows: half of them, quarters, and so on, and again from the
  * start when that has removed something.  What needs a statement that is left out goes with it.
+ * What remains is simplified (check_simplify.c).
  *
  * A candidate is run on the targets that the finding needs, and with the invariant checker only if
  * the finding is the checker's.
@@ -89,7 +90,7 @@ static void drop_observations(struct shrinker *shrinker)
 
 	save(shrinker);
 	for (size_t i = 0; i + 1 < scenario->count; i++)
-		if (entry_observes(scenario->statements[i].entry))
+		if (entry_observes(&scenario->statements[i].entry))
 			scenario->statements[i].kept = false;
 	accept(shrinker);
 }
@@ -131,6 +132,26 @@ static void drop_statements(struct shrinker *shrinker)
 		     chunk = chunk > 1 ? (chunk + 1) / 2 : 0)
 			drop_chunks(shrinker, chunk);
 	} while (scenario_kept(&shrinker->scenario) < before && shrinker->in_time);
+}
+
+/* check_simplify.c asks whether what it changed still shows the finding. */
+static bool still_shows(void *context)
+{
+	struct shrinker *shrinker = context;
+
+	if (seconds_now() > shrinker->deadline)
+		shrinker->in_time = false;
+	return shrinker->in_time && reproduces(shrinker);
+}
+
+/* Simpler statements may need fewer others, and fewer be simpler. */
+static void minimise(struct shrinker *shrinker)
+{
+	drop_observations(shrinker);
+	do {
+		drop_statements(shrinker);
+	} while (scenario_simplify(&shrinker->scenario, still_shows, shrinker) &&
+		 shrinker->in_time);
 }
 
 /* The targets that show it. */
@@ -184,10 +205,8 @@ struct shrunk shrink(const struct check_targets *targets, const struct trial *fo
 			target_fail("out of memory");
 		shrunk.reproduces = reproduces(&shrinker);
 		/* What fails an allocation by its number needs all that come before. */
-		if (shrunk.reproduces && !found->script.fail) {
-			drop_observations(&shrinker);
-			drop_statements(&shrinker);
-		}
+		if (shrunk.reproduces && !found->script.fail)
+			minimise(&shrinker);
 		shrunk.in_time = shrinker.in_time;
 		shrunk.after = scenario_kept(&shrinker.scenario);
 		shrunk.text = text_of(&shrinker.scenario, &length);

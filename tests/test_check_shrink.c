@@ -68,7 +68,7 @@ static void agreement_is_no_finding(void **state)
 
 #define SHRUNK(operation)                                                                          \
 	"local p1 = quire.process()\n"                                                             \
-	"local m1 = p1:mmap{ length = 65536, prot = \"rw\" }\n"                                    \
+	"local m1 = p1:mmap{ length = 4096, prot = \"rw\" }\n"                                     \
 	"p1:mprotect(m1, 4096, \"r\")\n"                                                           \
 	"p1:" operation "(m1, 4096)\n"
 
@@ -112,9 +112,37 @@ static void a_violation_shrinks(void **state)
 	assert_shrinks(&library_faulty, SCRIPT("p:madvise(a, 4096, 'cold')"), TROUBLE_VIOLATION,
 		       LIBRARY,
 		       "local p1 = quire.process()\n"
-		       "local m1 = p1:mmap{ length = 65536, prot = \"rw\" }\n"
+		       "local m1 = p1:mmap{ length = 4096, prot = \"rw\" }\n"
 		       "p1:mprotect(m1, 4096, \"r\")\n"
 		       "p1:madvise(m1, 4096, \"cold\")\n");
+}
+
+/* On another thread of another process, at a place and with options of its own. */
+static void what_remains_is_simplified(void **state)
+{
+	(void)state;
+	assert_shrinks(&library_faulty,
+		       "local p, q = quire.process(), quire.process()\n"
+		       "local t = q:thread()\n"
+		       "local a = t:mmap{ length = 1 << 20, prot = 'rw', noreserve = true,\n"
+		       "                  address = 1 << 40, fixed = true }\n"
+		       "t:mprotect(a, 1 << 20, 'r')\n"
+		       "t:munmap(a + (1 << 16), 1 << 16)\n",
+		       TROUBLE_DIFFERENCE, LIBRARY,
+		       "local p2 = quire.process()\n"
+		       "p2:mprotect(0x10000000000, 4096, \"r\")\n"
+		       "p2:munmap(0x10000010000, 4096)\n");
+	assert_shrinks(&other_faulty,
+		       "local p = quire.process()\n"
+		       "p:write(p:mmap{ length = 1 << 20, prot = 'rw', noreserve = true,\n"
+		       "                address = 1 << 40, fixed = true }, ('x'):rep(100))\n"
+		       "p:mprotect(p:mmap{ length = 1 << 20, prot = 'rw' }, 1, 'r')\n"
+		       "p:mlock(0, 8192)\n",
+		       TROUBLE_DEATH, OTHER,
+		       "local p1 = quire.process()\n"
+		       "local m2 = p1:mmap{ length = 4096, prot = \"rw\" }\n"
+		       "p1:mprotect(m2, 1, \"r\")\n"
+		       "p1:mlock(0, 4096)\n");
 }
 
 /* Numbers do not make a finding another one, what happened does. */
@@ -174,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_crash_shrinks),
 		cmocka_unit_test(a_hang_shrinks),
 		cmocka_unit_test(a_violation_shrinks),
+		cmocka_unit_test(what_remains_is_simplified),
 		cmocka_unit_test(symptoms),
 		cmocka_unit_test(what_a_straight_line_does_not_show),
 		cmocka_unit_test(time_is_kept),
