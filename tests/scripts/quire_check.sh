@@ -3,6 +3,7 @@
 # `quire check` itself: wrong options, that the same seed gives the same run, limits, interruption.
 # What it finds and how that is shrunk: tests/test_check_shrink.c.
 # Usage: quire_check.sh [QUIRE]; prints "ok - ..." or "not ok - ..." for each case.
+# shellcheck source-path=SCRIPTDIR source=../script_support.sh
 . "$(dirname "$0")/../script_support.sh"
 
 # Standard output of a run on the library alone.
@@ -92,4 +93,4 @@ echo "exit status $status, want 130" >>"$work/output"
 [ $status -eq 130 ] && grep -q ' findings' "$work/output"
 report $? "SIGINT ends it with a summary"
 
-exit $failed
+exit "$failed"

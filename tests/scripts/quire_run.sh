@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `quire run` itself: wrong options, wrong scripts, failing checks, skips, time-outs, interruption.
 # Usage: quire_run.sh [QUIRE]; prints "ok - ..." or "not ok - ..." for each case.
+# shellcheck source-path=SCRIPTDIR source=../script_support.sh
 . "$(dirname "$0")/../script_support.sh"
 
 # Runs the lines as a script, after those that make a process, a mapping and a thread.
@@ -194,4 +195,4 @@ timeout --preserve-status -s INT 1 "$quire" run "$work/spin.lua" -- "$work/pid" 
 status=$?
 ended 130 SIGINT
 
-exit $failed
+exit "$failed"
