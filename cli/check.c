@@ -101,8 +101,9 @@ static bool take(void *context, const struct case_result *result)
 
 static void print_summary(const struct check *check)
 {
-	printf("%" PRIu64 " cases, %" PRIu64 " operations, %" PRIu64 " compared calls\n",
-	       check->cases, check->operations, check->calls);
+	printf("%" PRIu64 " cases, %" PRIu64 " operations, %" PRIu64 " calls%s\n", check->cases,
+	       check->operations, check->calls,
+	       check->options->targets.ops[OTHER] ? " compared" : "");
 	if (check->skipped)
 		printf("%" PRIu64 " cases skipped\n", check->skipped);
 	for (size_t i = 0; i < difference_rule_count; i++)
@@ -126,8 +127,29 @@ static const char *without_place(const char *reason)
 	return *reason == ':' ? reason + 2 : reason;
 }
 
-/* Finds out whether there is anything to run, and what can be reached. */
-static struct coverage probe(const struct check_options *options)
+/* Ends the command if a target can't be had. */
+static void probe_targets(const struct check_options *options)
+{
+	static const char text[] = "quire.process()";
+	static char *const none[] = {NULL};
+	const struct trial_script script = {.name = "check",
+					    .text = text,
+					    .length = strlen(text),
+					    .arguments = none,
+					    .timeout = options->timeout};
+	struct trial trial;
+
+	trial_run(&trial, &options->targets, &script);
+	if (trial.symptom.trouble == TROUBLE_SKIPPED)
+		printf("skipped on %s: ", trial.names[trial.symptom.side]);
+	trial_print(stdout, &trial);
+	if (trial.symptom.trouble != TROUBLE_NONE)
+		exit((int)trial_status(&trial));
+	trial_free(&trial);
+}
+
+/* Finds out what can be reached. */
+static struct coverage probe_generator(const struct check_options *options)
 {
 	struct coverage coverage;
 	struct trial trial;
@@ -152,8 +174,9 @@ int check_command(int argc, char **argv)
 	int interrupted;
 
 	check_parse_options(argc, argv, &options);
-	scratch = probe(&options);
-	check.coverage = probe(&options);
+	probe_targets(&options);
+	scratch = probe_generator(&options);
+	check.coverage = probe_generator(&options);
 	check.rules = calloc(difference_rule_count, sizeof(*check.rules));
 	if (!check.rules)
 		target_fail("out of memory");

@@ -71,7 +71,7 @@ void coverage_print(FILE *out, const struct coverage *coverage, bool all);
 struct case_result {
 	uint64_t number;
 	uint64_t seed;
-	uint64_t operations, calls; /* calls that change something, and all that were compared */
+	uint64_t operations, calls; /* calls that change something, and all */
 	enum status status;	    /* PASSED: no finding */
 	bool noise;		    /* differed, and did not when run again */
 	uint64_t *rules;	    /* how often each rule of differences.h was used */

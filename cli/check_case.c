@@ -121,7 +121,7 @@ static void count(const struct trial *trial, struct coverage *coverage, struct c
 {
 	const struct transcript *transcript = trial->transcripts[LIBRARY];
 
-	result->calls = trial->compared;
+	result->calls = trial->calls;
 	for (const struct entry *e = next_compared(transcript->first); e;
 	     e = next_compared(e->next))
 		result->operations += !entry_observes(e) && !entry_awaits(e);
@@ -282,6 +282,28 @@ static void write_script(const struct check_options *options, const struct trial
 	trial_free(&again);
 }
 
+/* What noise has misled is written as long as it was. */
+static struct shrunk shrink_and_write(const struct check_options *options,
+				      const struct trial *found, struct case_result *result,
+				      const char *path)
+{
+	struct shrunk shrunk = shrink(&options->targets, found, options->shrink_time);
+	bool misled;
+
+	if (!shrunk.text)
+		return shrunk;
+	misled = shrunk.reproduces;
+	write_script(options, found, &shrunk, result, path);
+	misled &= !shrunk.reproduces;
+	if (misled) {
+		free(shrunk.text);
+		free(result->script);
+		shrunk = shrink(&options->targets, found, 0);
+		write_script(options, found, &shrunk, result, path);
+	}
+	return shrunk;
+}
+
 static void print_script(FILE *out, const struct check_options *options, const struct trial *found,
 			 const struct shrunk *shrunk, const struct case_result *result,
 			 const char *path)
@@ -306,13 +328,11 @@ static void print_script(FILE *out, const struct check_options *options, const s
 static void report(const struct check_options *options, const struct trial *found,
 		   struct case_result *result)
 {
-	struct shrunk shrunk = shrink(&options->targets, found, options->shrink_time);
 	char *path = check_script_path(options, result->number);
+	struct shrunk shrunk = shrink_and_write(options, found, result, path);
 	struct builder lines;
 
 	result->status = trial_status(found);
-	if (shrunk.text)
-		write_script(options, found, &shrunk, result, path);
 	build(&lines);
 	print_title(lines.out, result, found);
 	if (result->report)

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,11 +170,13 @@ static void parse_option(int option, const char *text, struct check_options *opt
 
 static void check_together(const struct check_options *options)
 {
+	struct stat output;
+
 	if (options->jobs > JOBS_MAX)
 		usage_error("--jobs takes %d at most", JOBS_MAX);
 	if (options->first_case && options->cases)
 		usage_error("--case and --cases exclude each other");
-	if (access(options->output, W_OK))
+	if (stat(options->output, &output) || (!S_ISDIR(output.st_mode) && (errno = ENOTDIR)))
 		usage_error("--output %s: %s", options->output, strerror(errno));
 }
 

@@ -219,6 +219,8 @@ static void judge(struct trial *trial)
 {
 	bool both = trial->names[LIBRARY] && trial->names[OTHER];
 
+	if (trial->names[LIBRARY])
+		trial->calls = count_calls(trial->transcripts[LIBRARY]);
 	if (judge_skips(trial) || judge_ends(trial, true))
 		return;
 	if (trial->names[LIBRARY] && judge_checks(trial))
@@ -228,8 +230,6 @@ static void judge(struct trial *trial)
 		judge_difference(trial);
 	else
 		judge_ends(trial, false);
-	if (trial->names[LIBRARY])
-		trial->compared = count_calls(trial->transcripts[LIBRARY]);
 }
 
 void trial_run(struct trial *trial, const struct check_targets *targets,

@@ -54,7 +54,7 @@ struct trial {
 	struct symptom symptom;
 	struct difference difference; /* TROUBLE_DIFFERENCE */
 	const struct entry *culprit;  /* the call it happened in or after; NULL: none */
-	uint64_t compared;	      /* calls */
+	uint64_t calls;		      /* of the library, whatever they did */
 };
 
 /* Fills in the trial, which holds transcripts from then on. */

@@ -62,7 +62,7 @@ static void agreement_is_no_finding(void **state)
 	run(&trial, &library_faulty, SCRIPT(""));
 	assert_int_equal(trial.symptom.trouble, TROUBLE_NONE);
 	assert_int_equal(trial_status(&trial), STATUS_PASSED);
-	assert_int_equal(trial.compared, 104);
+	assert_int_equal(trial.calls, 104);
 	trial_free(&trial);
 }
 

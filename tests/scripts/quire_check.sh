@@ -77,7 +77,7 @@ report $? "--time ends it"
 	>"$work/output" 2>&1 </dev/null
 status=$?
 case $status in
-0 | 3) says " compared calls" "a run beside the kernel" ;;
+0 | 3) says " calls compared" "a run beside the kernel" ;;
 77) echo "ok - a run beside the kernel # SKIP $(tail -n 1 "$work/output")" ;;
 *)
 	echo "exit status $status" >>"$work/output"
