@@ -119,9 +119,9 @@ static void print_summary(const struct check *check)
 /* A message of the generator's, without the place in it. */
 static const char *without_place(const char *reason)
 {
-	const size_t length = strlen(CHECK_GENERATOR ":");
+	const size_t length = strlen(CHECK_GENERATOR ".lua:");
 
-	if (strncmp(reason, CHECK_GENERATOR ":", length) != 0)
+	if (strncmp(reason, CHECK_GENERATOR ".lua:", length) != 0)
 		return reason;
 	reason += length + strspn(reason + length, "0123456789");
 	return *reason == ':' ? reason + 2 : reason;
@@ -133,8 +133,7 @@ static void probe_targets(const struct check_options *options)
 	static const char text[] = "quire.process()";
 	static char *const none[] = {NULL};
 	const struct trial_script script = {.name = "check",
-					    .text = text,
-					    .length = strlen(text),
+					    .text = {.bytes = text, .length = strlen(text)},
 					    .arguments = none,
 					    .timeout = options->timeout};
 	struct trial trial;

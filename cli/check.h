@@ -12,7 +12,7 @@
  *	check_simplify.c	the same for their arguments
  *	check_simplify.c	their arguments, made shorter
  *	check_coverage.c	the cells of coverage
- *	check_generator.lua	draws the operations of a case
+ *	check_*.lua		draw the operations of a case; check_generator.lua is the script
  *
  * A case is a run of the generator with a seed of its own, which is made from the seed of the whole
  * run and the number of the case.  What is printed does not depend on how many jobs there are: the
@@ -47,10 +47,9 @@ int check_command(int argc, char **argv);
 /* check_options.c: exits for wrong usage, and for --help. */
 void check_parse_options(int argc, char **argv, struct check_options *options);
 
-/* The generator, and what it is called in messages. */
-extern const unsigned char check_generator[];
-extern const size_t check_generator_length;
-#define CHECK_GENERATOR "check_generator.lua"
+/* The files check_*.lua. */
+extern const struct script_text check_texts[];
+#define CHECK_GENERATOR "check_generator"
 
 /* check_coverage.c */
 struct coverage {

@@ -97,10 +97,14 @@ static void set_call_line(struct call_line *line, const struct check_options *op
 static struct trial_script generator(const struct check_options *options,
 				     const struct call_line *line)
 {
+	const struct script_text *text = check_texts;
+
+	while (strcmp(text->name, CHECK_GENERATOR) != 0)
+		text++;
 	return (struct trial_script){
-		.name = CHECK_GENERATOR,
-		.text = (const char *)check_generator,
-		.length = check_generator_length,
+		.name = CHECK_GENERATOR ".lua",
+		.text = *text,
+		.modules = check_texts,
 		.arguments = line->list,
 		.timeout = options->timeout,
 		.verify = options->targets.verify,
@@ -223,8 +227,8 @@ static void run_written(struct trial *again, const struct check_options *options
 	struct trial_script as_written = found->script;
 
 	as_written.name = path;
-	as_written.text = script;
-	as_written.length = strlen(script);
+	as_written.text = (struct script_text){.bytes = script, .length = strlen(script)};
+	as_written.modules = NULL;
 	as_written.arguments = none;
 	as_written.verify = options->targets.verify;
 	trial_run(again, &options->targets, &as_written);

@@ -46,10 +46,10 @@ static char *text_of(const struct scenario *scenario, size_t *length)
 static bool reproduces(struct shrinker *shrinker)
 {
 	struct trial trial;
-	char *text = text_of(&shrinker->scenario, &shrinker->script.length);
+	char *text = text_of(&shrinker->scenario, &shrinker->script.text.length);
 	bool same;
 
-	shrinker->script.text = text;
+	shrinker->script.text.bytes = text;
 	trial_run(&trial, shrinker->targets, &shrinker->script);
 	same = same_symptom(&trial.symptom, shrinker->symptom);
 	trial_free(&trial);

@@ -47,8 +47,8 @@ static void run_side(struct trial *trial, int side, const struct check_targets *
 	const struct target_ops *ops = targets->ops[side];
 	struct script_options options = {
 		.file = script->name,
-		.text = script->text,
-		.length = script->length,
+		.text = &script->text,
+		.modules = script->modules,
 		.arguments = script->arguments,
 		.ops = ops,
 		.label = ops->name,

@@ -33,8 +33,9 @@ struct symptom {
 };
 
 struct trial_script {
-	const char *name, *text;
-	size_t length;
+	const char *name;
+	struct script_text text;
+	const struct script_text *modules; /* NULL: none */
 	char *const *arguments;
 	double timeout;
 	uint64_t fail;	/* the allocation to fail; 0: none */

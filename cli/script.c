@@ -350,12 +350,39 @@ static int push_arguments(lua_State *L)
 	return count;
 }
 
+/* Pushes the script, or what is wrong with it. */
+static int load_text(lua_State *L, const struct script_text *text, const char *file)
+{
+	const char *name = lua_pushfstring(L, "@%s", file);
+	int error = luaL_loadbufferx(L, text->bytes, text->length, name, "t");
+
+	lua_remove(L, -2);
+	return error;
+}
+
 static int load(lua_State *L, const struct script_options *options)
 {
-	if (!options->text)
-		return luaL_loadfilex(L, options->file, "t");
-	lua_pushfstring(L, "@%s", options->file);
-	return luaL_loadbufferx(L, options->text, options->length, lua_tostring(L, -1), "t");
+	if (options->text)
+		return load_text(L, options->text, options->file);
+	return luaL_loadfilex(L, options->file, "t");
+}
+
+/* Puts the modules where require() finds them before it looks for files. */
+static void preload(lua_State *L, const struct script_options *options)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+	for (const struct script_text *text = options->modules; text && text->name; text++) {
+		const char *file;
+
+		if (options->text && text->bytes == options->text->bytes)
+			continue; /* the script itself */
+		file = lua_pushfstring(L, "%s.lua", text->name);
+		if (load_text(L, text, file) != LUA_OK)
+			lua_error(L);
+		lua_setfield(L, -3, text->name);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
 }
 
 /* Everything that may raise, under one lua_pcall. */
@@ -372,6 +399,7 @@ static int run(lua_State *L)
 		lua_pushcfunction(L, print_nothing);
 		lua_setglobal(L, "print");
 	}
+	preload(L, script->options);
 	if (load(L, script->options) != LUA_OK)
 		return lua_error(L);
 	lua_call(L, push_arguments(L), 0);

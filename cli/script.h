@@ -33,12 +33,19 @@ enum status {
 	STATUS_SKIPPED = 77,
 };
 
+/* A script in memory; a list of them ends with one without a name. */
+struct script_text {
+	const char *name;
+	const char *bytes;
+	size_t length;
+};
+
 /* How to run one script on one target. */
 struct script_options {
-	const char *file;	/* or, with `text`, what it is called in messages */
-	const char *text;	/* the script itself; NULL: it is in the file */
-	size_t length;		/* of the text */
-	char *const *arguments; /* of the script, NULL at the end */
+	const char *file;		   /* or, with `text`, what it is called in messages */
+	const struct script_text *text;	   /* the script itself; NULL: it is in the file */
+	const struct script_text *modules; /* what it can require; NULL: files only */
+	char *const *arguments;		   /* of the script, NULL at the end */
 	const struct target_ops *ops;
 	const char *label; /* of the target, in what is printed about failed checks */
 	double timeout;	   /* seconds */

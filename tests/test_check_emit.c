@@ -15,8 +15,7 @@ static void run(struct trial *trial, const char *text)
 {
 	static char *const none[] = {NULL};
 	struct trial_script script = {.name = "test.lua",
-				      .text = text,
-				      .length = strlen(text),
+				      .text = {.bytes = text, .length = strlen(text)},
 				      .arguments = none,
 				      .timeout = 20};
 

@@ -28,8 +28,7 @@ static void run(struct trial *trial, const struct check_targets *targets, const 
 {
 	static char *const none[] = {NULL};
 	struct trial_script script = {.name = "test.lua",
-				      .text = text,
-				      .length = strlen(text),
+				      .text = {.bytes = text, .length = strlen(text)},
 				      .arguments = none,
 				      .timeout = 0.5,
 				      .verify = true};
