@@ -115,6 +115,15 @@ static void set_culprit(struct trial *trial, const struct entry *culprit)
 			 culprit->function);
 }
 
+/* "EINVAL" */
+static bool is_error(const struct value *value)
+{
+	return value->kind == VALUE_STRING && value->string.length < 20 &&
+	       value->string.bytes[0] == 'E' &&
+	       strspn(value->string.bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZ2") == value->string.length;
+}
+
+/* Another error is another finding. */
 static const char *kind_of(const struct value *value)
 {
 	static const char *const kinds[] = {
@@ -122,7 +131,9 @@ static const char *kind_of(const struct value *value)
 		[VALUE_NUMBER] = "number", [VALUE_STRING] = "string",	[VALUE_NAME] = "name",
 		[VALUE_TABLE] = "table"};
 
-	return value ? kinds[value->kind] : "nothing";
+	if (!value)
+		return "nothing";
+	return is_error(value) ? value->string.bytes : kinds[value->kind];
 }
 
 static void judge_difference(struct trial *trial)

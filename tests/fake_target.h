@@ -4,6 +4,7 @@
  * what the faulty one does wrong in a process that has called mprotect:
  *
  *	munmap	fails
+ *	mremap	fails, for another reason than the sound one does
  *	mlock	crashes
  *	munlock	never returns
  *	madvise	breaks an invariant
@@ -125,6 +126,8 @@ static void fake_call(struct thread *thread, struct call *call)
 		break;
 	case CALL_MREMAP:
 		call->value = call->flags & MREMAP_FIXED ? call->new_address : call->address;
+		call->error = faulty ? EFAULT : call->length > 4096 ? ENOMEM : EINVAL;
+		call->status = process->protected ? CALL_ERROR : CALL_DONE;
 		break;
 	case CALL_MPROTECT:
 		process->protected = true;

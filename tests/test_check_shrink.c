@@ -160,6 +160,26 @@ static void symptoms(void **state)
 	trial_free(&b);
 }
 
+static bool same(const char *a, const char *b)
+{
+	struct trial first, second;
+	bool result;
+
+	run(&first, &library_faulty, a);
+	run(&second, &library_faulty, b);
+	result = same_symptom(&first.symptom, &second.symptom);
+	trial_free(&first);
+	trial_free(&second);
+	return result;
+}
+
+static void errors_are_told_apart(void **state)
+{
+	(void)state;
+	assert_true(same(SCRIPT("p:mremap(a, 1, 1)"), SCRIPT("p:mremap(a, 1, 2)")));
+	assert_false(same(SCRIPT("p:mremap(a, 1, 1)"), SCRIPT("p:mremap(a, 8192, 1)")));
+}
+
 /* The script of this one asks the target who it is. */
 static void what_a_straight_line_does_not_show(void **state)
 {
@@ -203,6 +223,7 @@ int main(void)
 		cmocka_unit_test(a_violation_shrinks),
 		cmocka_unit_test(what_remains_is_simplified),
 		cmocka_unit_test(symptoms),
+		cmocka_unit_test(errors_are_told_apart),
 		cmocka_unit_test(what_a_straight_line_does_not_show),
 		cmocka_unit_test(time_is_kept),
 	};
