@@ -15,6 +15,7 @@
 #define QUIRE_TEST_FAKE_TARGET_H
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -215,9 +216,12 @@ static int fake_maps(struct process *process, struct target_vma **vmas, size_t *
 
 static char *fake_verify_range(struct process *process, uint64_t start, uint64_t end)
 {
-	(void)start;
+	char *text;
+
 	(void)end;
-	return process->broken ? strdup("frame 0x1234 is lost") : NULL;
+	if (!process->broken)
+		return NULL;
+	return asprintf(&text, "the page at %#jx is lost", (uintmax_t)start) < 0 ? NULL : text;
 }
 
 #define FAKE_OPS(title, opener)                                                                    \
