@@ -63,6 +63,7 @@ static void run_side(struct trial *trial, int side, const struct check_targets *
 	trial->transcripts[side] = transcript_new(true);
 	if (!trial->transcripts[side])
 		target_fail("quire check: no memory for a transcript: %s", strerror(errno));
+	trial->transcripts[side]->target = ops->name;
 	trial->status[side] = worker_run(&options, trial->transcripts[side]);
 }
 
@@ -290,7 +291,7 @@ void trial_print(FILE *out, const struct trial *trial)
 	case TROUBLE_NONE:
 		break;
 	case TROUBLE_DIFFERENCE:
-		difference_print(out, trial->script.name, trial->names[OTHER], &trial->difference);
+		difference_print(out, trial->script.name, &trial->difference);
 		break;
 	case TROUBLE_VIOLATION:
 		print_first_check(out, transcript);
