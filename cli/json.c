@@ -88,7 +88,8 @@ static void print_entries(FILE *out, const struct transcript *transcript)
 	const char *separator = "";
 
 	for (const struct entry *entry = transcript->first; entry; entry = entry->next) {
-		if (entry->kind == ENTRY_CHECK)
+		if (entry->kind == ENTRY_CHECK || entry->kind == ENTRY_CELL ||
+		    entry->kind == ENTRY_REACHED)
 			continue;
 		fputs(separator, out);
 		print_entry(out, entry);

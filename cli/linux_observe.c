@@ -8,7 +8,6 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,8 @@
 /* One VMA of smaps. */
 struct mapping {
 	struct target_vma vma;
-	struct target_smaps smaps;
 	bool shmem;
+	const char *fields; /* the line after the VMA's own, and the rest of the text */
 };
 
 /* Opens /proc/PID/name; -1: errno says why. */
@@ -40,19 +39,34 @@ static int open_proc(const struct process *process, const char *name)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static FILE *fopen_proc(const struct process *process, const char *name)
+/* The whole of /proc/PID/name, malloc'ed; NULL: errno says why. */
+static char *read_proc(const struct process *process, const char *name)
 {
-	int file = open_proc(process, name);
+	int file = open_proc(process, name), error;
+	size_t room = 0, length = 0;
+	char *text = NULL;
+	ssize_t n = 1;
 
-	return file < 0 ? NULL : fdopen(file, "r");
-}
-
-static void drop_last_blank(char *text)
-{
-	size_t length = strlen(text);
-
-	if (length && text[length - 1] == ' ')
-		text[length - 1] = 0;
+	if (file < 0)
+		return NULL;
+	while (n > 0) {
+		if (room - length <= PAGE_SIZE) { /* the kernel gives about a page at once */
+			room = room ? 2 * room : 1u << 16;
+			text = realloc(text, room);
+			if (!text)
+				target_fail("out of memory");
+		}
+		n = read(file, text + length, room - length - 1);
+		length += n > 0 ? (size_t)n : 0;
+	}
+	error = errno;
+	close(file);
+	text[length] = 0;
+	if (n == 0)
+		return text;
+	free(text);
+	errno = error;
+	return NULL;
 }
 
 static bool starts_with(const char *text, const char *start)
@@ -60,68 +74,84 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* The line that starts a VMA, as in /proc/PID/maps. */
-static bool parse_range(const char *line, struct mapping *mapping)
+static const char *next_line(const char *line)
+{
+	const char *end = strchr(line, '\n');
+
+	return end ? end + 1 : line + strlen(line);
+}
+
+static const char *next_word(const char *word)
+{
+	word += strcspn(word, " \n");
+	return word + strspn(word, " ");
+}
+
+/* The line that starts a VMA, as in /proc/PID/maps: "START-END rwxp OFFSET DEVICE INODE NAME". */
+static void parse_range(const char *line, struct mapping *mapping)
 {
 	struct target_vma *vma = &mapping->vma;
-	char permissions[5];
 	unsigned long inode;
-	int name = 0;
 	bool anonymous;
+	char *end;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %lu %n", &vma->start,
-		   &vma->end, permissions, &vma->offset, &inode, &name) != 5)
-		return false;
-	memcpy(vma->prot, permissions, 3);
-	vma->shared = permissions[3] == 's';
+	vma->start = strtoull(line, &end, 16);
+	vma->end = strtoull(end + 1, NULL, 16);
+	line = next_word(line);
+	memcpy(vma->prot, line, 3);
+	vma->shared = line[3] == 's';
+	line = next_word(line);
+	vma->offset = strtoull(line, NULL, 16);
+	line = next_word(next_word(line));
+	inode = strtoul(line, NULL, 10);
+	line = next_word(line);
 	/* Shared anonymous memory is a shmem file of the kernel's own. */
-	anonymous = inode == 0 || starts_with(line + name, "/dev/zero (deleted)");
+	anonymous = inode == 0 || starts_with(line, "/dev/zero (deleted)");
 	vma->file = !anonymous;
 	if (anonymous)
 		vma->offset = 0;
-	mapping->shmem = inode && (anonymous || starts_with(line + name, "/memfd:"));
+	mapping->shmem = inode && (anonymous || starts_with(line, "/memfd:"));
+}
+
+/* "VmFlags: rd wr mr \n" */
+static void parse_flags(const char *line, char flags[128])
+{
+	size_t length;
+
+	line = next_word(line);
+	length = strcspn(line, "\n");
+	while (length && line[length - 1] == ' ')
+		length--;
+	if (length > 127)
+		length = 127;
+	memcpy(flags, line, length);
+	flags[length] = 0;
+}
+
+/* Takes the next VMA from the text of smaps; its flags come last. */
+static bool next_mapping(const char **text, struct mapping *mapping)
+{
+	const char *line = *text;
+
+	memset(mapping, 0, sizeof(*mapping));
+	if (!*line)
+		return false;
+	parse_range(line, mapping);
+	mapping->fields = line = next_line(line);
+	while (*line && *line != 'V')
+		line = next_line(line);
+	if (!*line)
+		return false;
+	parse_flags(line, mapping->vma.flags);
+	*text = next_line(line);
 	return true;
 }
 
-/* "Rss:    4 kB" */
-static void parse_field(const char *line, struct target_smaps *smaps)
-{
-	char name[sizeof(smaps->field[0].name)], unit[3] = "";
-	uint64_t value;
-
-	if (smaps->count == TARGET_SMAPS_MAX ||
-	    sscanf(line, "%23[^:]: %" SCNu64 " %2s", name, &value, unit) < 2)
-		return;
-	strcpy(smaps->field[smaps->count].name, name);
-	smaps->field[smaps->count].value = strcmp(unit, "kB") == 0 ? value * 1024 : value;
-	smaps->count++;
-}
-
-/* Reads the next VMA from smaps; its flags come last. */
-static bool next_mapping(FILE *file, struct mapping *mapping)
-{
-	char line[512];
-
-	memset(mapping, 0, sizeof(*mapping));
-	if (!fgets(line, sizeof(line), file) || !parse_range(line, mapping))
-		return false;
-	mapping->smaps.start = mapping->vma.start;
-	mapping->smaps.end = mapping->vma.end;
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "VmFlags: %127[^\n]", mapping->vma.flags) == 1) {
-			drop_last_blank(mapping->vma.flags);
-			strcpy(mapping->smaps.flags, mapping->vma.flags);
-			return true;
-		}
-		parse_field(line, &mapping->smaps);
-	}
-	return false;
-}
-
 /* The next one that is the script's. */
-static bool next_of_script(const struct process *process, FILE *file, struct mapping *mapping)
+static bool next_of_script(const struct process *process, const char **text,
+			   struct mapping *mapping)
 {
-	while (next_mapping(file, mapping)) {
+	while (next_mapping(text, mapping)) {
 		if (mapping->vma.start >= USER_END)
 			return false;
 		if (!is_own(process, mapping->vma.start, mapping->vma.end))
@@ -130,27 +160,57 @@ static bool next_of_script(const struct process *process, FILE *file, struct map
 	return false;
 }
 
+/* "4 kB", "1" */
+static uint64_t parse_value(const char *value)
+{
+	char *end;
+	uint64_t number = strtoull(value, &end, 10);
+
+	return starts_with(end, " kB") ? number * 1024 : number;
+}
+
+/* Zero where the kernel does not show it. */
 static uint64_t field(const struct mapping *mapping, const char *name)
 {
-	for (unsigned i = 0; i < mapping->smaps.count; i++)
-		if (strcmp(mapping->smaps.field[i].name, name) == 0)
-			return mapping->smaps.field[i].value;
+	size_t length = strlen(name);
+
+	for (const char *line = mapping->fields; *line && *line != 'V'; line = next_line(line))
+		if (strncmp(line, name, length) == 0 && line[length] == ':')
+			return parse_value(next_word(line));
 	return 0;
+}
+
+static void all_fields(const struct mapping *mapping, struct target_smaps *smaps)
+{
+	memset(smaps, 0, sizeof(*smaps));
+	smaps->start = mapping->vma.start;
+	smaps->end = mapping->vma.end;
+	strcpy(smaps->flags, mapping->vma.flags);
+	for (const char *line = mapping->fields;
+	     *line && *line != 'V' && smaps->count < TARGET_SMAPS_MAX; line = next_line(line)) {
+		size_t length = strcspn(line, ":");
+
+		if (length >= sizeof(smaps->field[0].name))
+			continue;
+		memcpy(smaps->field[smaps->count].name, line, length);
+		smaps->field[smaps->count++].value = parse_value(next_word(line));
+	}
 }
 
 void observe_own(struct process *process)
 {
-	FILE *file = fopen_proc(process, "smaps");
+	char *text = read_proc(process, "smaps");
+	const char *at = text;
 	struct mapping mapping;
 
-	if (!file)
+	if (!text)
 		target_fail("linux: can't read smaps: %s", strerror(errno));
-	while (next_mapping(file, &mapping) && mapping.vma.end <= WINDOW_TOP) {
+	while (next_mapping(&at, &mapping) && mapping.vma.end <= WINDOW_TOP) {
 		if (!process->own_start)
 			process->own_start = mapping.vma.start;
 		process->own_end = mapping.vma.end;
 	}
-	fclose(file);
+	free(text);
 }
 
 int observe_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits)
@@ -220,35 +280,37 @@ int observe_mincore(struct process *process, uint64_t address, uint64_t length,
 
 int observe_smaps(struct process *process, uint64_t address, struct target_smaps *smaps)
 {
-	FILE *file = fopen_proc(process, "smaps");
+	char *text = read_proc(process, "smaps");
+	const char *at = text;
 	struct mapping mapping;
 	int error = ENOENT;
 
-	if (!file)
+	if (!text)
 		return errno;
-	while (error && next_of_script(process, file, &mapping)) {
+	while (error && next_of_script(process, &at, &mapping)) {
 		if (mapping.vma.start > address)
 			break;
 		if (mapping.vma.end > address) {
-			*smaps = mapping.smaps;
+			all_fields(&mapping, smaps);
 			error = 0;
 		}
 	}
-	fclose(file);
+	free(text);
 	return error;
 }
 
 int observe_maps(struct process *process, struct target_vma **vmas, size_t *count)
 {
-	FILE *file = fopen_proc(process, "smaps");
+	char *text = read_proc(process, "smaps");
+	const char *at = text;
 	struct mapping mapping;
 	size_t room = 0;
 
-	if (!file)
+	if (!text)
 		return errno;
 	*vmas = NULL;
 	*count = 0;
-	while (next_of_script(process, file, &mapping)) {
+	while (next_of_script(process, &at, &mapping)) {
 		if (*count == room) {
 			room = room ? 2 * room : 16;
 			*vmas = realloc(*vmas, room * sizeof(**vmas));
@@ -257,35 +319,35 @@ int observe_maps(struct process *process, struct target_vma **vmas, size_t *coun
 		}
 		(*vmas)[(*count)++] = mapping.vma;
 	}
-	fclose(file);
+	free(text);
 	return 0;
 }
 
 /* The page tables of all levels, the agent's own included. */
 static int table_bytes(struct process *process, uint64_t *bytes)
 {
-	FILE *file = fopen_proc(process, "status");
-	char line[512];
+	char *text = read_proc(process, "status");
+	const char *line = text;
 
-	if (!file)
+	if (!text)
 		return errno;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmPTE: %" SCNu64, bytes) == 1)
-			break;
-	*bytes *= 1024;
-	fclose(file);
+	while (*line && !starts_with(line, "VmPTE:"))
+		line = next_line(line);
+	*bytes = parse_value(line + strcspn(line, "0123456789"));
+	free(text);
 	return 0;
 }
 
 int observe_rss(struct process *process, struct target_rss *rss)
 {
-	FILE *file = fopen_proc(process, "smaps");
+	char *text = read_proc(process, "smaps");
+	const char *at = text;
 	struct mapping mapping;
 
-	if (!file)
+	if (!text)
 		return errno;
 	memset(rss, 0, sizeof(*rss));
-	while (next_of_script(process, file, &mapping)) {
+	while (next_of_script(process, &at, &mapping)) {
 		uint64_t anon = field(&mapping, "Anonymous");
 		uint64_t cached = field(&mapping, "Rss") - anon;
 
@@ -296,6 +358,6 @@ int observe_rss(struct process *process, struct target_rss *rss)
 		else
 			rss->file += cached;
 	}
-	fclose(file);
+	free(text);
 	return table_bytes(process, &rss->tables);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "linux_agent.h"
 #include "run.h"
 
@@ -18,6 +19,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"run", run_command, "run memory scenarios on the library and on the kernel"},
+	{"check", check_command, "draw random scenarios, compare, and shrink what differs"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

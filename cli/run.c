@@ -127,6 +127,7 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 	if (other && other->status != STATUS_SKIPPED)
 		script.other = other->transcript;
 	on.transcript = run_new_transcript(options->on == ON_BOTH || run->json);
+	on.transcript->target = ops->name;
 	on.status = worker_run(&script, on.transcript);
 	if (options->tap)
 		print_test_point(run, file, &on);

@@ -46,6 +46,10 @@ void run_print_reason(const char *file, const char *target, enum status status,
 		      const struct transcript *transcript);
 
 /* sweep.c */
+/* How many allocations to let fail if `wanted` are asked for (0: all) and there are `count`. */
+uint64_t sweep_places(uint64_t wanted, uint64_t count);
+/* The number of the one that fails in the i-th place, from 0; they are evenly spread. */
+uint64_t sweep_place(uint64_t i, uint64_t places, uint64_t count);
 enum status count_allocations(const struct run_options *options, const char *file);
 enum status sweep_allocations(const struct run_options *options, const char *file);
 

@@ -5,11 +5,11 @@
 #define _GNU_SOURCE 1
 #include "run.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "parse.h"
 
 static const char help[] =
 	"Usage: quire run [OPTION...] FILE.lua... [-- ARG...]\n"
@@ -57,20 +57,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static _Noreturn void usage_error(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("quire run: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputs(" (see quire run --help)\n", stderr);
-	exit(STATUS_ERROR);
-}
-
 static enum run_on parse_target(const char *text)
 {
 	if (strcmp(text, "quire") == 0)
@@ -80,28 +66,6 @@ static enum run_on parse_target(const char *text)
 	if (strcmp(text, "both") == 0)
 		return ON_BOTH;
 	usage_error("there is no target '%s': quire, linux or both", text);
-}
-
-static double parse_seconds(const char *text)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (end == text || *end || !(seconds > 0 && seconds < 1e9))
-		usage_error("--timeout takes seconds, not '%s'", text);
-	return seconds;
-}
-
-static uint64_t parse_number(const char *option, const char *text, uint64_t least)
-{
-	char *end;
-	uint64_t number;
-
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || number < least)
-		usage_error("%s takes a number from %d, not '%s'", option, (int)least, text);
-	return number;
 }
 
 static void parse_option(int option, const char *text, struct run_options *options)
@@ -120,7 +84,7 @@ static void parse_option(int option, const char *text, struct run_options *optio
 		options->json = text;
 		break;
 	case OPTION_TIMEOUT:
-		options->timeout = parse_seconds(text);
+		options->timeout = parse_seconds("--timeout", text);
 		break;
 	case OPTION_NO_VERIFY:
 		options->verify = false;
@@ -172,6 +136,7 @@ void run_parse_options(int argc, char **argv, struct run_options *options)
 		}
 	}
 	argv[0] = name;
+	parse_as(name);
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		parse_option(option, optarg, options);
 	if (optind == argc)

@@ -277,18 +277,56 @@ static int quire_verify(lua_State *L)
 	return record_end(L, record_begin(L, ENTRY_LOCAL, "quire", 2, NULL), 1, NULL);
 }
 
+static void append_text(struct script *script, enum entry_kind kind, int line, const char *text)
+{
+	struct entry *entry = transcript_entry(script->transcript, kind, line);
+
+	entry->text = transcript_printf(script->transcript, "%s", text);
+	transcript_append(script->transcript, entry);
+}
+
 static int quire_say(lua_State *L)
 {
 	struct script *script = script_of(L);
-	struct entry *entry;
 	const char *text;
 
 	argument_count(L, 0, 1, 1);
 	text = argument_string(L, 1, "the text", NULL);
-	entry = transcript_entry(script->transcript, ENTRY_SAY, script_line(L));
-	entry->text = transcript_printf(script->transcript, "%s", text);
-	transcript_append(script->transcript, entry);
+	append_text(script, ENTRY_SAY, script_line(L), text);
 	trace_say(&script->trace, text);
+	return 0;
+}
+
+/* --- coverage: the cells are the keys of a table in the registry --- */
+
+#define CELLS "quire.cells"
+
+static int quire_cells(lua_State *L)
+{
+	argument_count(L, 0, 1, 1);
+	argument_table(L, 1, "the argument");
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, CELLS);
+	for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+		const char *name = argument_string(L, 3, "a cell", NULL);
+
+		append_text(script_of(L), ENTRY_CELL, script_line(L), name);
+		lua_pushboolean(L, true);
+		lua_setfield(L, 2, name);
+		lua_pop(L, 1);
+	}
+	return 0;
+}
+
+static int quire_reached(lua_State *L)
+{
+	const char *name;
+
+	argument_count(L, 0, 1, 1);
+	name = argument_string(L, 1, "the cell", NULL);
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, CELLS);
+	if (lua_getfield(L, -1, name) == LUA_TNIL)
+		script_error(L, "there is no cell '%s'", name);
+	append_text(script_of(L), ENTRY_REACHED, script_line(L), name);
 	return 0;
 }
 
@@ -299,6 +337,8 @@ static const struct binding quire_bindings[] = {
 	{"stats", quire_stats},
 	{"verify", quire_verify},
 	{"say", quire_say},
+	{"cells", quire_cells},
+	{"reached", quire_reached},
 	{"process", script_new_process},
 	{"shmem", script_shmem},
 	{"hugetlb", NULL},
@@ -344,6 +384,41 @@ static int push_arguments(lua_State *L)
 	return count;
 }
 
+/* Pushes the script, or what is wrong with it. */
+static int load_text(lua_State *L, const struct script_text *text, const char *file)
+{
+	const char *name = lua_pushfstring(L, "@%s", file);
+	int error = luaL_loadbufferx(L, text->bytes, text->length, name, "t");
+
+	lua_remove(L, -2);
+	return error;
+}
+
+static int load(lua_State *L, const struct script_options *options)
+{
+	if (options->text)
+		return load_text(L, options->text, options->file);
+	return luaL_loadfilex(L, options->file, "t");
+}
+
+/* Puts the modules where require() finds them before it looks for files. */
+static void preload(lua_State *L, const struct script_options *options)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+	for (const struct script_text *text = options->modules; text && text->name; text++) {
+		const char *file;
+
+		if (options->text && text->bytes == options->text->bytes)
+			continue; /* the script itself */
+		file = lua_pushfstring(L, "%s.lua", text->name);
+		if (load_text(L, text, file) != LUA_OK)
+			lua_error(L);
+		lua_setfield(L, -3, text->name);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
 /* Everything that may raise, under one lua_pcall. */
 static int run(lua_State *L)
 {
@@ -360,7 +435,8 @@ static int run(lua_State *L)
 		lua_pushcfunction(L, print_nothing);
 		lua_setglobal(L, "print");
 	}
-	if (luaL_loadfilex(L, script->options->file, "t") != LUA_OK)
+	preload(L, script->options);
+	if (load(L, script->options) != LUA_OK)
 		return lua_error(L);
 	lua_call(L, push_arguments(L), 0);
 	return 0;
@@ -385,7 +461,7 @@ static void stop_if_requested(lua_State *L, lua_Debug *unused)
 	script_finish(script, STATUS_ERROR, NULL);
 }
 
-/* Of the worker, for target_fail(), which targets may call wherever they are. */
+/* Of the worker, for target_fail(), which targets may call wherever they are; NULL: it has. */
 static const struct script *running;
 
 void script_run(const struct script_options *options, struct transcript *transcript)
@@ -447,14 +523,21 @@ void script_finish(struct script *script, enum status status, const char *reason
 
 void target_fail(const char *format, ...)
 {
+	const struct script *script = running;
 	va_list arguments;
+	char *text;
 
+	running = NULL; /* what the transcript has no room for is told below */
 	fflush(stdout);
-	if (running)
-		fprintf(stderr, "%s: [%s] ", running->options->file, running->options->label);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
 	va_end(arguments);
-	putc('\n', stderr);
+	if (script)
+		script->transcript->reason =
+			transcript_printf(script->transcript, "%s: [%s] %s", script->options->file,
+					  script->options->label, text);
+	else
+		fprintf(stderr, "%s\n", text);
 	_exit(STATUS_ERROR);
 }

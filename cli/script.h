@@ -9,6 +9,9 @@
  *  3. asks the target,
  *  4. pushes the results and ends the record.
  * Nothing raises between 2 and 4.
+ *
+ * Coverage: quire.cells{ "name", ... } declares the cells of it, and quire.reached("name") counts
+ * one of them.  Both are for `quire check`, which adds them up; nothing is compared.
  */
 #ifndef QUIRE_CLI_SCRIPT_H
 #define QUIRE_CLI_SCRIPT_H
@@ -30,13 +33,23 @@ enum status {
 	STATUS_SKIPPED = 77,
 };
 
+/* A script in memory; a list of them ends with one without a name. */
+struct script_text {
+	const char *name;
+	const char *bytes;
+	size_t length;
+};
+
 /* How to run one script on one target. */
 struct script_options {
-	const char *file;
-	char *const *arguments; /* of the script, NULL at the end */
+	const char *file;		   /* or, with `text`, what it is called in messages */
+	const struct script_text *text;	   /* the script itself; NULL: it is in the file */
+	const struct script_text *modules; /* what it can require; NULL: files only */
+	char *const *arguments;		   /* of the script, NULL at the end */
 	const struct target_ops *ops;
 	const char *label; /* of the target, in what is printed about failed checks */
 	double timeout;	   /* seconds */
+	double grace; /* seconds to end in when it is asked to stop; 0: as many as may be needed */
 	bool trace;
 	const struct transcript *other; /* traced beside this one */
 	bool print;			/* let the script's print() print */

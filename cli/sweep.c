@@ -11,6 +11,16 @@
 
 #include "worker.h"
 
+uint64_t sweep_places(uint64_t wanted, uint64_t count)
+{
+	return wanted == 0 || wanted > count ? count : wanted;
+}
+
+uint64_t sweep_place(uint64_t i, uint64_t places, uint64_t count)
+{
+	return 1 + i * count / places;
+}
+
 /* Runs the script as it is and counts its allocations. */
 static enum status count_in(const struct run_options *options, const char *file, uint64_t *count)
 {
@@ -76,11 +86,9 @@ enum status sweep_allocations(const struct run_options *options, const char *fil
 
 	if (status != STATUS_PASSED)
 		return status;
-	places = options->sweep_places;
-	if (places == 0 || places > count)
-		places = count;
+	places = sweep_places(options->sweep_places, count);
 	for (uint64_t i = 0; i < places; i++)
-		run_failing(options, file, 1 + i * count / places, &sweep);
+		run_failing(options, file, sweep_place(i, places, count), &sweep);
 	printf("%s: hit %" PRIu64 " places of %" PRIu64 ", ", file, sweep.hit, count);
 	if (sweep.failed)
 		printf("%" PRIu64 " failed (the first: --fail %" PRIu64 ")\n", sweep.failed,

@@ -300,7 +300,7 @@ extern const struct target_ops target_linux;
 
 /*
  * The target itself broke (an agent that died unasked, a system call that cannot fail failed):
- * prints one line with the culprit to standard error and ends the run of this script with status 2.
+ * one line with the culprit becomes the reason of this script's run, which ends with status 2.
  * Supplied by the runner.
  */
 _Noreturn void target_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -119,9 +119,9 @@ const struct entry *next_compared(const struct entry *entry)
 	return entry;
 }
 
-static bool takes_one_table(const struct value *arguments)
+bool entry_takes_one_table(const struct entry *entry)
 {
-	const struct value *first = arguments->items;
+	const struct value *first = entry->arguments->items;
 
 	return first && !first->next && first->repeat == 1 && first->kind == VALUE_TABLE &&
 	       first->items && first->items->key;
@@ -131,7 +131,7 @@ void entry_print_call(FILE *out, const struct entry *entry)
 {
 	fprintf(out, "%s%s%s", entry->subject, strcmp(entry->subject, "quire") == 0 ? "." : ":",
 		entry->function);
-	if (takes_one_table(entry->arguments)) {
+	if (entry_takes_one_table(entry)) {
 		value_print_items(out, entry->arguments, VALUE_CALL);
 	} else {
 		putc('(', out);

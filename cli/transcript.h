@@ -12,10 +12,12 @@
 #include "value.h"
 
 enum entry_kind {
-	ENTRY_CALL,  /* a call that has to give the same on every target */
-	ENTRY_LOCAL, /* a call that shows what only one target has: never compared */
-	ENTRY_CHECK, /* a failed check: text, with file and line */
-	ENTRY_SAY,   /* narration: text */
+	ENTRY_CALL,    /* a call that has to give the same on every target */
+	ENTRY_LOCAL,   /* a call that shows what only one target has: never compared */
+	ENTRY_CHECK,   /* a failed check: text, with file and line */
+	ENTRY_SAY,     /* narration: text */
+	ENTRY_CELL,    /* coverage: the name of something that can be reached */
+	ENTRY_REACHED, /* coverage: the name of such a cell, each time */
 };
 
 struct entry {
@@ -33,7 +35,8 @@ struct entry {
 };
 
 struct transcript {
-	bool keep; /* false: only the last call and the failed checks are kept */
+	const char *target; /* whose it is */
+	bool keep;	    /* false: only the last call and the failed checks are kept */
 	struct entry *first, *last;
 	size_t used;
 
@@ -41,6 +44,7 @@ struct transcript {
 	bool finished;	    /* the worker came to its end by itself */
 	const char *reason; /* why the script was skipped, or its error */
 	int line;	    /* where the script was when it was told to stop */
+	bool died;	    /* the worker crashed, hung, or its target gave up */
 	uint64_t checks, failed;
 	uint64_t allocations;	/* asked for by the script's calls */
 	bool allocation_failed; /* the one that was to fail did */
@@ -68,6 +72,8 @@ bool call_pending(const struct entry *entry);
 /* From `entry` on, itself included, the first that both targets have to agree on. */
 const struct entry *next_compared(const struct entry *entry);
 
+/* Is its one argument a table with fields, for which a script can leave out the parentheses? */
+bool entry_takes_one_table(const struct entry *entry);
 void entry_print_call(FILE *out, const struct entry *entry);
 /* The same, malloc'ed. */
 char *entry_call_text(const struct entry *entry);

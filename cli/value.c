@@ -112,7 +112,7 @@ static void print_integer(FILE *out, const struct value *value, enum value_style
 		fprintf(out, "%s0x%" PRIx64, sign, magnitude);
 }
 
-static void print_quoted(FILE *out, const char *bytes, size_t length)
+void value_print_quoted(FILE *out, const char *bytes, size_t length)
 {
 	putc('"', out);
 	for (size_t i = 0; i < length; i++) {
@@ -137,13 +137,13 @@ static void print_string(FILE *out, const struct value *value)
 	size_t length = value->string.length;
 
 	if (value->string.uniform && length >= 8) {
-		print_quoted(out, bytes, 1);
+		value_print_quoted(out, bytes, 1);
 		fprintf(out, " × %zu", length);
 	} else if (length > SHOWN_BYTES * 2) {
-		print_quoted(out, bytes, SHOWN_BYTES);
+		value_print_quoted(out, bytes, SHOWN_BYTES);
 		fprintf(out, "... (%zu bytes, hash %016" PRIx64 ")", length, value->string.hash);
 	} else {
-		print_quoted(out, bytes, length);
+		value_print_quoted(out, bytes, length);
 	}
 }
 
@@ -157,7 +157,7 @@ static bool is_field_name(const char *key)
 	return true;
 }
 
-static void print_key(FILE *out, const char *key)
+void value_print_key(FILE *out, const char *key)
 {
 	if (is_field_name(key) || *key == '[')
 		fputs(key, out);
@@ -168,7 +168,7 @@ static void print_key(FILE *out, const char *key)
 static void print_item(FILE *out, const struct value *item, enum value_style style)
 {
 	if (item->key) {
-		print_key(out, item->key);
+		value_print_key(out, item->key);
 		if (style == VALUE_RESULT && item->kind == VALUE_BOOLEAN)
 			return;
 		putc('=', out);

@@ -59,6 +59,9 @@ bool value_equal(const struct value *a, const struct value *b);
 void value_print(FILE *out, const struct value *value, enum value_style style);
 /* The items of a table, without the braces. */
 void value_print_items(FILE *out, const struct value *table, enum value_style style);
+/* A string, and the name of a field, as a script has to write them. */
+void value_print_quoted(FILE *out, const char *bytes, size_t length);
+void value_print_key(FILE *out, const char *key);
 void value_print_json(FILE *out, const struct value *value);
 void json_print_string(FILE *out, const char *bytes, size_t length);
 

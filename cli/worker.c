@@ -19,10 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a worker that was asked to stop has, in seconds. */
+/* How long a worker that was asked to stop has, in seconds, unless it is told otherwise. */
 #define GRACE 3.0
 
-static double now(void)
+double seconds_now(void)
 {
 	struct timespec time;
 
@@ -54,10 +54,10 @@ enum outcome {
 static enum outcome await(pid_t worker, double seconds, int *ending, int *signal)
 {
 	sigset_t signals = awaited_signals();
-	double deadline = now() + seconds;
+	double deadline = seconds_now() + seconds;
 
 	for (;;) {
-		double left = deadline - now();
+		double left = deadline - seconds_now();
 		struct timespec time;
 
 		if (waitpid(worker, ending, WNOHANG) == worker)
@@ -72,12 +72,12 @@ static enum outcome await(pid_t worker, double seconds, int *ending, int *signal
 	}
 }
 
-static void stop(pid_t worker)
+static void stop(const struct script_options *options, pid_t worker)
 {
 	int ending, ignored;
 
 	kill(worker, SIGTERM);
-	if (await(worker, GRACE, &ending, &ignored) == ENDED)
+	if (await(worker, options->grace > 0 ? options->grace : GRACE, &ending, &ignored) == ENDED)
 		return;
 	kill(worker, SIGKILL);
 	waitpid(worker, &ending, 0);
@@ -105,6 +105,7 @@ static void explain(const struct script_options *options, struct transcript *tra
 	int line = transcript->line;
 	char *call;
 
+	transcript->died = true;
 	if (in_call || (!line && last))
 		line = last->line;
 	transcript->reason = transcript_printf(transcript, "%s:%d: [%s] %s", options->file, line,
@@ -127,7 +128,8 @@ static enum status judge(const struct script_options *options, struct transcript
 	} else if (transcript->finished) {
 		return (enum status)WEXITSTATUS(ending);
 	} else if (WEXITSTATUS(ending) == STATUS_ERROR) {
-		return STATUS_ERROR; /* target_fail() has said it */
+		transcript->died = true; /* target_fail() has said why */
+		return STATUS_ERROR;
 	} else {
 		snprintf(what, sizeof(what), "left with exit status %d", WEXITSTATUS(ending));
 	}
@@ -145,12 +147,12 @@ static enum status supervise(const struct script_options *options, struct transc
 	case ENDED:
 		return judge(options, transcript, ending);
 	case EXPIRED:
-		stop(worker);
+		stop(options, worker);
 		snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
 		explain(options, transcript, what);
 		return STATUS_ERROR;
 	case INTERRUPTED:
-		stop(worker);
+		stop(options, worker);
 		signal(told, SIG_DFL);
 		kill(getpid(), told);
 		break;

@@ -15,4 +15,7 @@
  */
 enum status worker_run(const struct script_options *options, struct transcript *transcript);
 
+/* Of a clock that is never set. */
+double seconds_now(void);
+
 #endif

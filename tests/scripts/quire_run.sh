@@ -2,33 +2,8 @@
 # SPDX-License-Identifier: MIT
 # `quire run` itself: wrong options, wrong scripts, failing checks, skips, time-outs, interruption.
 # Usage: quire_run.sh [QUIRE]; prints "ok - ..." or "not ok - ..." for each case.
-quire=${1:-build/quire}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-report() { # HELD NAME
-	if [ "$1" -eq 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		sed 's/^/# /' "$work/output"
-		failed=1
-	fi
-}
-
-# Runs quire; it must exit with STATUS, and say TEXT.
-expect() { # NAME STATUS TEXT ARG...
-	name=$1 want=$2 text=$3
-	shift 3
-	"$quire" "$@" >"$work/output" 2>&1 </dev/null
-	status=$?
-	[ $status -eq "$want" ] && grep -qF -e "$text" "$work/output"
-	held=$?
-	[ $status -eq "$want" ] || echo "exit status $status, want $want" >>"$work/output"
-	[ $held -eq 0 ] || echo "no \"$text\"" >>"$work/output"
-	report $held "$name"
-}
+# shellcheck source-path=SCRIPTDIR source=../script_support.sh
+. "$(dirname "$0")/../script_support.sh"
 
 # Runs the lines as a script, after those that make a process, a mapping and a thread.
 script() { # LINE...
@@ -223,4 +198,4 @@ timeout --preserve-status -s INT 1 "$quire" run "$work/spin.lua" -- "$work/pid" 
 status=$?
 ended 130 SIGINT
 
-exit $failed
+exit "$failed"
