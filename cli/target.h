@@ -222,8 +222,9 @@ struct target_ops {
 	/*
 	 * Files of memory that live outside of processes; any process maps one by CALL_MMAP, and
 	 * mappings outlive file_close().  None of these sleeps in a userfault.  Offsets, sizes and
-	 * lengths are bytes and need not be aligned; those that do not fit off_t are EINVAL.
-	 * ENOMEM and ENOSPC: there is no memory left.
+	 * lengths are bytes and need not be aligned; those that do not fit off_t are EINVAL, a sum
+	 * that does not is EFBIG (EINVAL for file_resident).  ENOMEM and ENOSPC: there is no memory
+	 * left.
 	 */
 	/* A new file of holes, all of it shmem, as memfd_create(2) and ftruncate(2) make it; NULL:
 	 * errno says why. */
@@ -250,7 +251,7 @@ struct target_ops {
 	int (*file_resident)(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
 
 	/* swapoff(2) of the swap that setup asked for, which brings every page in it back.  EINVAL:
-	 * there is none, or none any more.  Like `signal`, a target without it has no swap. */
+	 * there is none, or none any more.  A target without it has no swap. */
 	int (*swapoff)(struct target *target);
 
 	/* Ends a pin (CALL_PIN), and the handle.  A pin also ends with its process, its handle does
