@@ -93,10 +93,8 @@ static int change_flags(struct quire_space *space, struct vma *vma, uint64_t sta
 static int advise_piece(struct quire_space *space, struct advising *advising, struct vma *vma,
 			uint64_t end, struct gather *gather)
 {
-	uint64_t start = max_u64(advising->position, vma->start);
+	uint64_t start = advising->position;
 
-	if (start > advising->position)
-		advising->hole = true;
 	if (advising->flags)
 		return change_flags(space, vma, start, end, advising->flags);
 	return advise_pages(space, vma, start, end, advising->advice, gather);
@@ -127,6 +125,8 @@ static int advise_range(struct quire_space *space, struct advising *advising)
 			break;
 		}
 		end = min_u64(end, vma->end);
+		advising->hole |= vma->start > advising->position;
+		advising->position = max_u64(advising->position, vma->start);
 		error = advise_piece(space, advising, vma, end, &gather);
 		if (!error) {
 			advising->position = end;
@@ -149,9 +149,11 @@ static bool try_again(struct quire_space *space, struct advising *advising, int 
 
 static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
 {
+	struct quire_run run = run_resume(space);
 	struct advising advising = {
-		.position = start,
+		.position = run.end ? run.reached : start,
 		.end = end,
+		.hole = run.hole,
 		.advice = advice,
 		.flags = find_flag_advice(advice),
 	};
@@ -162,8 +164,11 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		error = advise_range(space, &advising);
 		space_write_unlock(space);
 	} while (try_again(space, &advising, error));
-	if (error == -QUIRE_EINPROGRESS)
+	if (error == -QUIRE_EINPROGRESS) {
+		space_caller(space)->run = (struct quire_run){
+			.reached = advising.position, .end = end, .hole = advising.hole};
 		return error;
+	}
 	if (space_hooks(space))
 		space_hooks(space)->removed(space->machine);
 	if (!error && advising.hole)
@@ -193,16 +198,24 @@ static int populate(struct quire_space *space, uint64_t start, uint64_t end,
 		    enum quire_access access)
 {
 	uint64_t permission = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
+	struct quire_run run = run_resume(space);
+	uint64_t position = run.end ? run.reached : start, stop;
 	int error = 0;
 
-	while (start < end && !error) {
-		uint64_t stop = end;
-
-		error = look_up(space, start, permission, &stop);
+	while (position < end && !error) {
+		stop = end;
+		error = look_up(space, position, permission, &stop);
 		if (!error)
-			error = space_populate(space, start, stop, access);
-		start = stop;
+			error = space_populate(space, &position, stop, access, 0);
 	}
+	/* A VMA that has changed under the call is refused as one that was so before. */
+	if (error == -QUIRE_EFAULT) {
+		int refusal = look_up(space, position, permission, &stop);
+
+		return refusal ? refusal : error;
+	}
+	if (error == -QUIRE_EINPROGRESS)
+		space_caller(space)->run = (struct quire_run){.reached = position, .end = end};
 	return error;
 }
 

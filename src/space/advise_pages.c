@@ -108,25 +108,6 @@ static bool removes(int advice)
 	       advice == QUIRE_MADV_FREE;
 }
 
-/*
- * Whether userfaultfd lets the piece's pages go now: 0, or what the advice gives instead; *skip:
- * nothing is left to do.
- */
-static int announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
-		    bool *skip)
-{
-	*skip = false;
-	switch (space_hooks(space)->remove(space->machine, vma, start, end)) {
-	case REMOVE_DONE:
-		*skip = true;
-		return 0;
-	case REMOVE_WAIT:
-		return -QUIRE_EINPROGRESS;
-	default:
-		return 0;
-	}
-}
-
 int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		 int advice, struct gather *gather)
 {
@@ -135,13 +116,9 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 
 	if (error || advice == QUIRE_MADV_WILLNEED)
 		return error;
-	if (space_hooks(space) && removes(advice)) {
-		bool skip;
-
-		error = announce(space, vma, &start, end, &skip);
-		if (error || skip)
-			return error;
-	}
+	if (space_hooks(space) && removes(advice) &&
+	    space_hooks(space)->remove(space->machine, vma, start, end))
+		return -QUIRE_EINPROGRESS;
 	error = reserve_tables(space, start, end, advice, &reserve);
 	if (error)
 		return error;

@@ -37,11 +37,11 @@ struct fault {
 	struct quire_space *space;
 	uint64_t address, page;
 	enum quire_access access;
-	bool unshare; /* see above */
-	bool kernel;  /* on the process's behalf */
+	unsigned how; /* FAULT_* */
 
 	struct vma *vma;
 	struct table_snapshot seen;
+	bool dormant; /* a marker that protects nothing is to go before the fault is reported */
 	struct quire_fault_result result;
 };
 
@@ -71,7 +71,7 @@ static bool spurious(const struct fault *fault)
 {
 	const struct table_snapshot *seen = &fault->seen;
 
-	if (seen->kind != TABLE_LEAF || !seen->accessible || fault->unshare)
+	if (seen->kind != TABLE_LEAF || !seen->accessible || (fault->how & FAULT_UNSHARE))
 		return false;
 	if (writes(fault))
 		return seen->writable;
@@ -227,7 +227,12 @@ static void report(struct fault *fault, uint64_t flags)
 	/* As on Linux, which gets a page ready before it looks at the registration. */
 	if (writes(fault) && fault->seen.kind != TABLE_LEAF)
 		vma_prepare_anon(fault->space, fault->vma);
-	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags, fault->kernel);
+	if (fault->how & FAULT_UNHEARD) {
+		signal_fault(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+		return;
+	}
+	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags,
+			       fault->how & FAULT_KERNEL);
 	signal_fault(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)
 		return;
@@ -236,6 +241,37 @@ static void report(struct fault *fault, uint64_t flags)
 		hooks->withdraw(fault->space->machine);
 		signal_fault(fault, QUIRE_DONE, 0);
 	}
+}
+
+/*
+ * Where memory is not registered for WP any more a marker protects nothing, and the access that meets
+ * it takes it away.  What comes to stand there does that, too; a report would not.  0 or -NO_FRAMES.
+ */
+static int forget_dormant(struct fault *fault)
+{
+	struct quire_space *space = fault->space;
+	struct page_tables *tables = &space->tables;
+	uint64_t page = fault->page, end = page + PAGE_SIZE;
+	struct table_reserve reserve = {0};
+	const struct vma *vma;
+	int error;
+
+	space_write_lock(space);
+	vma = vma_find(space, page);
+	error = table_reserve(space->machine, &reserve,
+			      table_cut_cost(tables, page) + table_cut_cost(tables, end));
+	if (!error && vma_holds(vma, page) && !(vma->flags & VMA_UFFD_WP)) {
+		struct gather gather;
+
+		table_cut(tables, page, &reserve);
+		table_cut(tables, end, &reserve);
+		gather_begin(&gather, tables);
+		table_write_release(tables, page, end, vma_permissions(vma), &gather);
+		gather_end(&gather);
+	}
+	table_unreserve(space->machine, &reserve);
+	space_write_unlock(space);
+	return error;
 }
 
 /* WP_ASYNC: the protection goes, and the write goes on. */
@@ -247,6 +283,9 @@ static void release(struct fault *fault)
 
 static int serve_registered(struct fault *fault, uint64_t flags)
 {
+	fault->dormant = fault->seen.kind == TABLE_MARKER && !(fault->vma->flags & VMA_UFFD_WP);
+	if (fault->dormant)
+		return 0;
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF) {
 		report(fault, flags);
 		return 0;
@@ -306,24 +345,26 @@ static void settle(struct fault *fault)
 }
 
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
-				      enum quire_access access, bool kernel, bool unshare)
+				      enum quire_access access, unsigned how)
 {
 	struct fault fault = {
 		.space = space,
 		.address = address,
 		.page = page_down(address),
 		.access = access,
-		.unshare = unshare,
-		.kernel = kernel,
+		.how = how,
 	};
 	unsigned tries = 0;
 	int error;
 
 	do {
+		fault.dormant = false;
 		space_read_lock(space);
 		error = handle(&fault);
 		space_read_unlock(space);
-	} while (error && space_reclaim(space, &tries));
+		if (fault.dormant)
+			error = forget_dormant(&fault);
+	} while (error ? space_reclaim(space, &tries) : fault.dormant);
 	if (error)
 		signal_fault(&fault, QUIRE_OUT_OF_MEMORY, 0);
 	settle(&fault);
@@ -333,7 +374,7 @@ struct quire_fault_result space_fault(struct quire_space *space, uint64_t addres
 struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access)
 {
-	return space_fault(space, address, access, false, false);
+	return space_fault(space, address, access, 0);
 }
 
 bool quire_translate(struct quire_space *space, uint64_t address, enum quire_access access,

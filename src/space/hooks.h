@@ -63,16 +63,12 @@ struct userfault_hooks {
 	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
 
 	/*
-	 * Pages of the piece [*start, end) of `vma` are about to go (madvise).  Lock for writing.
-	 * While the call is made again, what lies before the piece that was told last is done, and
-	 * that one is told.  removed(): the call is over.
+	 * Pages of the piece [start, end) of `vma` are about to go (madvise): whether the caller waits
+	 * until that has been read, and then asks again.  Lock for writing.  removed(): the call is
+	 * over.
 	 */
-	enum removing {
-		REMOVE_NOW,
-		REMOVE_DONE,
-		REMOVE_WAIT
-	} (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t *start,
-		    uint64_t end);
+	bool (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t start,
+		       uint64_t end);
 	/* Where the piece begins that the call has told of and waited for; 0: none. */
 	uint64_t (*told)(struct quire_machine *machine);
 	void (*removed)(struct quire_machine *machine);
@@ -123,6 +119,28 @@ static inline bool events_resume(struct quire_space *space, int *error, uint64_t
 	const struct userfault_hooks *hooks = space_hooks(space);
 
 	return hooks && hooks->resume(space->machine, error, value, made);
+}
+
+/* The thread that calls, where it may have to sleep for a userfault; else NULL. */
+static inline struct quire_thread *space_caller(const struct quire_space *space)
+{
+	return space_hooks(space) ? quire_port_current(space->machine->host) : NULL;
+}
+
+/*
+ * Where the call goes on that was blocked half-way; all 0: it is a new one.  Asked once: whichever
+ * way the call ends, the next one is new.  A call that is blocked leaves it in thread->run.
+ */
+static inline struct quire_run run_resume(const struct quire_space *space)
+{
+	struct quire_thread *thread = space_caller(space);
+	struct quire_run run = {0};
+
+	if (thread) {
+		run = thread->run;
+		thread->run = (struct quire_run){0};
+	}
+	return run;
 }
 
 #endif

@@ -65,53 +65,81 @@ static int lock_vmas(struct quire_space *space, uint64_t start, uint64_t end, bo
 	return public_error(error);
 }
 
-/* The access that faults a page of `vma` in for good. */
-static enum quire_access strongest_access(const struct vma *vma)
-{
-	if (vma->flags & VMA_WRITE)
-		return QUIRE_WRITE;
-	return QUIRE_READ;
-}
-
-/* How far the VMA at `start` goes, up to `end`, and its access; false: none holds it. */
-static bool look_up(struct quire_space *space, uint64_t start, uint64_t *end,
-		    enum quire_access *access)
+/*
+ * The run of pages from `position` on, up to `end`, that one VMA holds; what nothing is mapped at is
+ * passed over.  Whether there is one.
+ */
+static bool find_run(struct quire_space *space, uint64_t position, uint64_t end,
+		     struct quire_run *run)
 {
 	const struct vma *vma;
 	bool found;
 
 	space_read_lock(space);
-	vma = vma_find(space, start);
-	found = vma_holds(vma, start);
-	if (found) {
-		*end = min_u64(*end, vma->end);
-		*access = strongest_access(vma);
-	}
+	vma = vma_find(space, position);
+	found = vma && position < end && vma->start < end;
+	if (found)
+		*run = (struct quire_run){
+			.begin = max_u64(position, vma->start),
+			.reached = max_u64(position, vma->start),
+			.end = min_u64(end, vma->end),
+			.write = vma->flags & VMA_WRITE,
+		};
 	space_read_unlock(space);
 	return found;
 }
 
-int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end)
+/* The call goes on here when it is made again, and what it did before is done. */
+static int suspend(struct quire_space *space, const struct quire_run *run, uint64_t value)
 {
-	int error = 0;
+	struct quire_thread *thread = space_caller(space);
 
-	while (start < end && !error) {
-		enum quire_access access = QUIRE_READ;
-		uint64_t stop = end;
+	thread->run = *run;
+	thread->resuming = true;
+	thread->error = 0;
+	thread->value = value;
+	return -QUIRE_EINPROGRESS;
+}
 
-		if (!look_up(space, start, &stop, &access))
-			return -QUIRE_EFAULT;
-		error = space_populate(space, start, stop, access);
-		start = stop;
+/*
+ * A page that stops a run which has come some way is the first of the next: its VMA may have
+ * changed while the call slept.  The first page that stops a run is refused.
+ */
+static int populate_run(struct quire_space *space, struct quire_run *run)
+{
+	int error = space_populate(space, &run->reached, run->end,
+				   run->write ? QUIRE_WRITE : QUIRE_READ, 0);
+
+	if (error && error != -QUIRE_EINPROGRESS && run->reached > run->begin) {
+		run->end = run->reached;
+		return 0;
 	}
 	return error;
 }
 
-/* A thread that may not sleep would make the whole call again; so it waits for nothing. */
-void populate_further(struct quire_space *space, uint64_t start, uint64_t end)
+/* `further`: of what cannot be had, the rest of its run is passed over. */
+static int populate(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value,
+		    bool further)
 {
-	if (populate_mapped(space, start, end) == -QUIRE_EINPROGRESS)
-		space_hooks(space)->withdraw(space->machine);
+	struct quire_run run = run_resume(space);
+	int error = 0;
+
+	while (!error &&
+	       (run.reached < run.end || find_run(space, max_u64(start, run.end), end, &run))) {
+		error = populate_run(space, &run);
+		if (error == -QUIRE_EINPROGRESS)
+			return suspend(space, &run, value);
+		if (error && further) {
+			run.reached = run.end;
+			error = 0;
+		}
+	}
+	return error;
+}
+
+int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value)
+{
+	return populate(space, start, end, value, true);
 }
 
 /* The pages that hold [*address, *address + length): -EINVAL, the end wraps. */
@@ -126,15 +154,18 @@ static int whole_pages(uint64_t *address, uint64_t length, uint64_t *end)
 
 int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length)
 {
-	uint64_t end;
+	uint64_t end, value;
+	void *nothing;
 	int error = whole_pages(&address, length, &end);
 
-	if (!error)
+	if (error)
+		return error;
+	if (!events_resume(space, &error, &value, &nothing))
 		error = lock_vmas(space, address, end, true);
 	if (error)
 		return error;
 	/* What mlock says of pages that cannot be had, and of memory that does not last. */
-	error = populate_mapped(space, address, end);
+	error = populate(space, address, end, 0, false);
 	switch (error) {
 	case -QUIRE_ENOMEM:
 		return -QUIRE_EAGAIN;

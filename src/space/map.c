@@ -184,6 +184,7 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 	*result = mapping.result;
 	/* That memory does not last is no error here: what is missing faults in when it is used. */
 	if (populates(flags))
-		populate_further(space, mapping.result, mapping.result + mapping.length);
+		return populate_further(space, mapping.result, mapping.result + mapping.length,
+					mapping.result);
 	return 0;
 }

@@ -161,22 +161,31 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 
 /* --- fault.c --- */
 
-/*
- * quire_fault(), and the same for an access that the kernel makes on the process's behalf. unshare:
- * a read that wants the page to become this space's own, so that what is read can't change under a
- * pin.
- */
+/* How an access is made that faults. */
+#define FAULT_KERNEL 1u /* by the kernel, on the process's behalf */
+#define FAULT_UNSHARE                                                                              \
+	2u		 /* a read that wants the page to become this space's own, so that what is
+			    read can't change under a pin */
+#define FAULT_UNHEARD 4u /* by a call that waits for nobody: what would be reported is a BUS */
+
+/* quire_fault(), and the same for other accesses; how: FAULT_*. */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
-				      enum quire_access access, bool kernel, bool unshare);
+				      enum quire_access access, unsigned how);
 
 /* --- access.c --- */
 
 /*
- * Faults in every page of [start, end) as reading or writing would; no lock held.  Stops at the
- * first page that cannot be had: 0, -QUIRE_ENOMEM (a hole, or no frame), -QUIRE_EFAULT (the VMA
- * forbids it; a guard page)
+ * Faults in the pages of [*position, end) as reading or writing would; no lock held; how: FAULT_*.
+ * Stops at the first page that cannot be had, where *position is then: 0, -QUIRE_ENOMEM (no frame),
+ * -QUIRE_EFAULT (a hole; the VMA forbids it; a guard page), -QUIRE_EHWPOISON, -QUIRE_EINPROGRESS.
  */
-int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
-		   enum quire_access access);
+int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
+		   enum quire_access access, unsigned how);
+
+/*
+ * What of userfaultfd's COPY the source is read with: quire_access_read(), but made again it starts
+ * over.
+ */
+int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length);
 
 #endif

@@ -115,13 +115,11 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
 /* --- lock.c --- */
 
 /*
- * Faults in [start, end) as far as the VMAs there allow: writing where they are writable, else
- * reading.  No lock held.  Stops at the first page that cannot be had: 0, -QUIRE_EFAULT,
- * -QUIRE_ENOMEM.
+ * After a call that is done whatever comes of it, and returns `value`: faults in [start, end) as far
+ * as memory lasts and the VMAs there allow, writing where they are writable, else reading.  No lock
+ * held.  0, or -QUIRE_EINPROGRESS: then the thread's next call resumes (hooks.h).
  */
-int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end);
-/* The same after a call that is done whatever comes of it: as far as memory lasts, and nobody waits. */
-void populate_further(struct quire_space *space, uint64_t start, uint64_t end);
+int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value);
 
 /* --- advise_pages.c --- */
 
