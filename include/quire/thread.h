@@ -48,16 +48,6 @@ struct quire_uffd_msg {
 };
 
 /*
- * Pages that a call works through, in order: what lies below `reached` is done.  When it faults them
- * in for good, [begin, end) lay in one VMA when it came to them.
- */
-struct quire_run {
-	uint64_t begin, reached, end; /* addresses; all 0: the call has not come to any page */
-	bool write;		      /* as a write would */
-	bool hole;		      /* nothing was mapped somewhere below `reached` */
-};
-
-/*
  * One thread of the guest; the host keeps it, all zero but for what it sets, as long as the thread
  * may call Quire.
  */
@@ -77,14 +67,15 @@ struct quire_thread {
 	struct quire_uffd_msg message;	      /* lock */
 	struct quire_userfault *child;	      /* lock: a fork event's */
 	struct quire_userfault_event
-		*events;      /* owner: still to be told, the call that caused them is done */
-	bool resuming;	      /* owner: the next call finishes an earlier one */
-	int error;	      /* owner: what that one returns */
-	uint64_t value;	      /* owner: and its result */
-	void *made;	      /* owner: the child of a fork that is still being told */
-	uint64_t announced;   /* owner: madvise: what has been told begins here, or 0 */
-	struct quire_run run; /* owner: where a call that was blocked half-way goes on */
-	bool dying;	      /* lock: a fatal signal came; it waits for nothing any more */
+		*events;    /* owner: still to be told, the call that caused them is done */
+	bool resuming;	    /* owner: the next call finishes an earlier one */
+	int error;	    /* owner: what that one returns */
+	uint64_t value;	    /* owner: and its result */
+	void *made;	    /* owner: the child of a fork that is still being told */
+	uint64_t announced; /* owner: madvise: what has been told begins here, or 0 */
+	uint64_t reached;   /* owner: where a call goes on that was blocked half-way, or 0 */
+	bool hole;	    /* owner: madvise: it has passed over one */
+	bool dying;	    /* lock: a fatal signal came; it waits for nothing any more */
 };
 
 /*

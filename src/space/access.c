@@ -100,14 +100,12 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 static int transfer_resumed(struct quire_space *space, uint64_t address, unsigned char *buffer,
 			    size_t length, enum quire_access access, size_t *done)
 {
-	struct quire_run run = run_resume(space);
 	int error;
 
-	*done = run.end ? (size_t)(run.reached - address) : 0;
+	*done = (size_t)(call_reached(space, address) - address);
 	error = transfer(space, address, buffer, length, access, done);
 	if (error == -QUIRE_EINPROGRESS)
-		space_caller(space)->run =
-			(struct quire_run){.reached = address + *done, .end = address + length};
+		space_caller(space)->reached = address + *done;
 	return error;
 }
 

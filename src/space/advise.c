@@ -149,11 +149,11 @@ static bool try_again(struct quire_space *space, struct advising *advising, int 
 
 static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
 {
-	struct quire_run run = run_resume(space);
+	struct quire_thread *thread = space_caller(space);
 	struct advising advising = {
-		.position = run.end ? run.reached : start,
+		.position = call_reached(space, start),
 		.end = end,
-		.hole = run.hole,
+		.hole = thread && thread->hole,
 		.advice = advice,
 		.flags = find_flag_advice(advice),
 	};
@@ -165,12 +165,14 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		space_write_unlock(space);
 	} while (try_again(space, &advising, error));
 	if (error == -QUIRE_EINPROGRESS) {
-		space_caller(space)->run = (struct quire_run){
-			.reached = advising.position, .end = end, .hole = advising.hole};
+		thread->reached = advising.position;
+		thread->hole = advising.hole;
 		return error;
 	}
-	if (space_hooks(space))
+	if (thread) {
+		thread->hole = false;
 		space_hooks(space)->removed(space->machine);
+	}
 	if (!error && advising.hole)
 		return -QUIRE_ENOMEM;
 	return public_error(error);
@@ -194,28 +196,33 @@ static int look_up(struct quire_space *space, uint64_t start, uint64_t permissio
 	return error;
 }
 
+static int populate_awake(struct quire_space *space, uint64_t *position, uint64_t end,
+			  enum quire_access access)
+{
+	uint64_t permission = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
+	int error = 0;
+
+	while (*position < end && !error) {
+		uint64_t stop = end;
+
+		error = look_up(space, *position, permission, &stop);
+		if (!error)
+			error = space_populate(space, position, stop, access, FAULT_AWAKE);
+	}
+	return error;
+}
+
 static int populate(struct quire_space *space, uint64_t start, uint64_t end,
 		    enum quire_access access)
 {
-	uint64_t permission = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
-	struct quire_run run = run_resume(space);
-	uint64_t position = run.end ? run.reached : start, stop;
-	int error = 0;
+	uint64_t position = call_reached(space, start);
+	int error;
 
-	while (position < end && !error) {
-		stop = end;
-		error = look_up(space, position, permission, &stop);
-		if (!error)
-			error = space_populate(space, &position, stop, access, 0);
-	}
-	/* A VMA that has changed under the call is refused as one that was so before. */
-	if (error == -QUIRE_EFAULT) {
-		int refusal = look_up(space, position, permission, &stop);
-
-		return refusal ? refusal : error;
-	}
+	do
+		error = populate_awake(space, &position, end, access);
+	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));
 	if (error == -QUIRE_EINPROGRESS)
-		space_caller(space)->run = (struct quire_run){.reached = position, .end = end};
+		space_caller(space)->reached = position;
 	return error;
 }
 

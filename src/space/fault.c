@@ -340,7 +340,8 @@ static void settle(struct fault *fault)
 {
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
 
-	if (fault->result.outcome == QUIRE_BLOCKED && hooks->sleep(fault->space->machine))
+	if (fault->result.outcome == QUIRE_BLOCKED && !(fault->how & FAULT_AWAKE) &&
+	    hooks->sleep(fault->space->machine))
 		signal_fault(fault, QUIRE_DONE, 0);
 }
 

@@ -128,19 +128,17 @@ static inline struct quire_thread *space_caller(const struct quire_space *space)
 }
 
 /*
- * Where the call goes on that was blocked half-way; all 0: it is a new one.  Asked once: whichever
- * way the call ends, the next one is new.  A call that is blocked leaves it in thread->run.
+ * Where the call goes on that was blocked half-way; a new one at `start`.  Asked once: whichever way
+ * the call ends, the next one is new.  One that is blocked leaves it in thread->reached.
  */
-static inline struct quire_run run_resume(const struct quire_space *space)
+static inline uint64_t call_reached(const struct quire_space *space, uint64_t start)
 {
 	struct quire_thread *thread = space_caller(space);
-	struct quire_run run = {0};
+	uint64_t reached = thread ? thread->reached : 0;
 
-	if (thread) {
-		run = thread->run;
-		thread->run = (struct quire_run){0};
-	}
-	return run;
+	if (reached)
+		thread->reached = 0;
+	return reached ? reached : start;
 }
 
 #endif

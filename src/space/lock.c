@@ -66,73 +66,64 @@ static int lock_vmas(struct quire_space *space, uint64_t start, uint64_t end, bo
 }
 
 /*
- * The run of pages from `position` on, up to `end`, that one VMA holds; what nothing is mapped at is
- * passed over.  Whether there is one.
+ * The next pages up to `end` that one VMA holds, and the access that faults them in for good; what
+ * nothing is mapped at is passed over.  Whether there are any.
  */
-static bool find_run(struct quire_space *space, uint64_t position, uint64_t end,
-		     struct quire_run *run)
+static bool find_run(struct quire_space *space, uint64_t *position, uint64_t end, uint64_t *stop,
+		     enum quire_access *access)
 {
 	const struct vma *vma;
 	bool found;
 
 	space_read_lock(space);
-	vma = vma_find(space, position);
-	found = vma && position < end && vma->start < end;
-	if (found)
-		*run = (struct quire_run){
-			.begin = max_u64(position, vma->start),
-			.reached = max_u64(position, vma->start),
-			.end = min_u64(end, vma->end),
-			.write = vma->flags & VMA_WRITE,
-		};
+	vma = vma_find(space, *position);
+	found = vma && *position < end && vma->start < end;
+	if (found) {
+		*position = max_u64(*position, vma->start);
+		*stop = min_u64(end, vma->end);
+		*access = vma->flags & VMA_WRITE ? QUIRE_WRITE : QUIRE_READ;
+	}
 	space_read_unlock(space);
 	return found;
 }
 
-/* The call goes on here when it is made again, and what it did before is done. */
-static int suspend(struct quire_space *space, const struct quire_run *run, uint64_t value)
+/* `further`: where a page cannot be had, the rest of what its VMA holds is passed over. */
+static int populate_awake(struct quire_space *space, uint64_t *position, uint64_t end, bool further)
 {
-	struct quire_thread *thread = space_caller(space);
+	enum quire_access access;
+	uint64_t stop;
+	int error = 0;
 
-	thread->run = *run;
-	thread->resuming = true;
-	thread->error = 0;
-	thread->value = value;
-	return -QUIRE_EINPROGRESS;
-}
-
-/*
- * A page that stops a run which has come some way is the first of the next: its VMA may have
- * changed while the call slept.  The first page that stops a run is refused.
- */
-static int populate_run(struct quire_space *space, struct quire_run *run)
-{
-	int error = space_populate(space, &run->reached, run->end,
-				   run->write ? QUIRE_WRITE : QUIRE_READ, 0);
-
-	if (error && error != -QUIRE_EINPROGRESS && run->reached > run->begin) {
-		run->end = run->reached;
-		return 0;
+	while (!error && find_run(space, position, end, &stop, &access)) {
+		error = space_populate(space, position, stop, access, FAULT_AWAKE);
+		if (error && error != -QUIRE_EINPROGRESS && further) {
+			*position = stop;
+			error = 0;
+		}
 	}
 	return error;
 }
 
-/* `further`: of what cannot be had, the rest of its run is passed over. */
+/*
+ * Whenever the call has slept the VMAs may have changed, and it goes on by what they are then.  When
+ * it is to be made again, that finishes it with `value`.
+ */
 static int populate(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value,
 		    bool further)
 {
-	struct quire_run run = run_resume(space);
-	int error = 0;
+	uint64_t position = call_reached(space, start);
+	int error;
 
-	while (!error &&
-	       (run.reached < run.end || find_run(space, max_u64(start, run.end), end, &run))) {
-		error = populate_run(space, &run);
-		if (error == -QUIRE_EINPROGRESS)
-			return suspend(space, &run, value);
-		if (error && further) {
-			run.reached = run.end;
-			error = 0;
-		}
+	do
+		error = populate_awake(space, &position, end, further);
+	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));
+	if (error == -QUIRE_EINPROGRESS) {
+		struct quire_thread *thread = space_caller(space);
+
+		thread->reached = position;
+		thread->resuming = true;
+		thread->error = 0;
+		thread->value = value;
 	}
 	return error;
 }

@@ -181,10 +181,11 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 	}
 	if (error)
 		return error;
-	*result = mapping.result;
 	/* That memory does not last is no error here: what is missing faults in when it is used. */
 	if (populates(flags))
-		return populate_further(space, mapping.result, mapping.result + mapping.length,
-					mapping.result);
-	return 0;
+		error = populate_further(space, mapping.result, mapping.result + mapping.length,
+					 mapping.result);
+	if (!error)
+		*result = mapping.result;
+	return error;
 }

@@ -439,7 +439,7 @@ static bool resume_growth(struct quire_space *space, struct remap *remap)
 {
 	struct quire_thread *thread = space_caller(space);
 
-	if (!thread || !thread->run.end)
+	if (!thread || !thread->reached)
 		return false;
 	remap->populate = true;
 	remap->result = thread->value;

@@ -168,6 +168,8 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 			    read can't change under a pin */
 #define FAULT_UNHEARD 4u /* by a call that waits for nobody: what would be reported is a BUS */
 
+#define FAULT_AWAKE 8u /* who waits does not sleep yet: the caller lets it */
+
 /* quire_fault(), and the same for other accesses; how: FAULT_*. */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access, unsigned how);
