@@ -33,7 +33,7 @@ static inline void as_handler(void)
 static inline int set_up(void **state)
 {
 	(void)state;
-	fixture = soft_fixture_open(&(struct soft_config){.memory = 16 * MIB});
+	fixture = soft_fixture_open(&(struct soft_config){.memory = 16 * MIB, .cpus = 2});
 	base = map(fixture.space, PAGES, RW);
 	cpu = soft_machine_cpu(fixture.machine, 0);
 	soft_cpu_enter(cpu, fixture.space);

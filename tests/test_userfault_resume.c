@@ -223,6 +223,32 @@ static void mremap_populates_before_it_tells(void **state)
 		assert_int_equal(entry_at(fixture.space, to + page * PAGE).kind, QUIRE_ENTRY_LEAF);
 }
 
+/* A thread that does sleep goes on in the same way. */
+static void act_lock(struct guest *sleeper)
+{
+	sleeper->error = lock_all();
+}
+
+static void a_call_that_slept_looks_at_the_vmas_anew(void **state)
+{
+	struct guest sleeper = {.act = act_lock, .fixture = &fixture, .cpu = 1};
+
+	(void)state;
+	begin(0, MISSING);
+	start_guest(&sleeper);
+	assert_fault(next_message(context, NULL), base, WRITE_FLAG);
+	assert_int_equal(quire_munmap(fixture.space, base, PAGE), 0);
+	assert_int_equal(wake_pages(context, base, 1), 0);
+	assert_fault(next_message(context, NULL), base + PAGE, WRITE_FLAG);
+	assert_int_equal(quire_mprotect(fixture.space, base + PAGE, PAGE, R), 0);
+	assert_int_equal(wake_pages(context, base + PAGE, 1), 0);
+	assert_fault(next_message(context, NULL), base + PAGE, 0);
+	assert_int_equal(quire_munmap(fixture.space, base, PAGES * PAGE), 0);
+	assert_int_equal(wake_pages(context, base + PAGE, 1), 0);
+	assert_finishes(&sleeper);
+	assert_int_equal(sleeper.error, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +258,7 @@ int main(void)
 		TEST(mmap_waits_for_what_it_populates),
 		TEST(a_thread_ends_half_way),
 		TEST(mremap_populates_before_it_tells),
+		TEST(a_call_that_slept_looks_at_the_vmas_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
