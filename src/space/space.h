@@ -161,14 +161,18 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 
 /* --- fault.c --- */
 
-/* How an access is made that faults. */
-#define FAULT_KERNEL 1u /* by the kernel, on the process's behalf */
-#define FAULT_UNSHARE                                                                              \
-	2u		 /* a read that wants the page to become this space's own, so that what is
-			    read can't change under a pin */
-#define FAULT_UNHEARD 4u /* by a call that waits for nobody: what would be reported is a BUS */
-
-#define FAULT_AWAKE 8u /* who waits does not sleep yet: the caller lets it */
+/*
+ * How an access is made that faults.
+ *   KERNEL   by the kernel, on the process's behalf
+ *   UNSHARE  a read that wants the page to become this space's own, so that what is read can't
+ *            change under a pin
+ *   UNHEARD  by a call that waits for nobody: what would be reported is a BUS
+ *   AWAKE    who is to wait does not sleep yet; the caller sees to that
+ */
+#define FAULT_KERNEL  1u
+#define FAULT_UNSHARE 2u
+#define FAULT_UNHEARD 4u
+#define FAULT_AWAKE   8u
 
 /* quire_fault(), and the same for other accesses; how: FAULT_*. */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
@@ -185,8 +189,7 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 		   enum quire_access access, unsigned how);
 
 /*
- * What of userfaultfd's COPY the source is read with: quire_access_read(), but made again it starts
- * over.
+ * quire_access_read() as a part of another call: when that is made again, this starts over.
  */
 int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length);
 
