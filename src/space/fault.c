@@ -244,8 +244,9 @@ static void report(struct fault *fault, uint64_t flags)
 }
 
 /*
- * Where memory is not registered for WP any more a marker protects nothing, and the access that meets
- * it takes it away.  What comes to stand there does that, too; a report would not.  0 or -NO_FRAMES.
+ * Where memory is not registered for WP any more a marker protects nothing, and the access that
+ * meets it takes it away.  What comes to stand there does that, too; a report would not.  0 or
+ * -NO_FRAMES.
  */
 static int forget_dormant(struct fault *fault)
 {
