@@ -30,11 +30,12 @@ check(p:munmap(a, K))
 finish(true)
 check.pagemap(p, a + 2 * K, { present = false })
 
--- It is written to: not done again.
+-- It is filled again: not done again.  (Not by a store: the kernel has not flushed other CPUs yet.)
 begin()
-check(p:write(a, "new"))
+check(p:madvise(a, K, "populate_write"))
 finish(true)
-check.page(p, a, "new")
+check.pagemap(p, a, { present = true })
+check.pagemap(p, a + 2 * K, { present = false })
 
 -- It refuses the advice now: too late.
 begin()
@@ -51,6 +52,22 @@ check(p:mmap{ length = "4K", prot = "rw", address = a + K, fixed = true })
 check(p:write(a + K, "filled"))
 finish(false, "ENOMEM")
 check.page(p, a + K, "filled")
+
+-- The VMA has grown: what has not been told of is told of now.
+begin()
+check(p:munmap(a + 3 * K, K))
+check(p:mmap{ length = "4K", prot = "rw", address = a + 3 * K, fixed = true })
+finish(true)
+a = p:mmap{ length = "12K", prot = "rw" }
+u = p:userfaultfd{ features = { "event_remove" } }
+check(u:register(a, K, { "wp" }))
+check.fails("blocked", t:madvise(a, 3 * K, "dontneed"))
+check(u:register(a + K, 2 * K, { "wp" }))
+check.eq(u:read(), { event = "remove", start = a, finish = a + K })
+check.fails("blocked", t:result())
+check.eq(u:read(), { event = "remove", start = a + K, finish = a + 3 * K })
+check.eq(t:result(), true)
+check(u:close())
 
 -- What was to be removed has gone, or refuses now.
 begin()

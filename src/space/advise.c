@@ -100,33 +100,65 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 	return advise_pages(space, vma, start, end, advising->advice, gather);
 }
 
-/* Whether what was to be removed has been unmapped while the call waited: that ends it. */
-static bool told_of_nothing(struct quire_space *space)
+/*
+ * The VMA of the next piece, which begins at advising->position then, and how far it goes; NULL:
+ * there is none.
+ */
+static struct vma *next_piece(struct quire_space *space, struct advising *advising, uint64_t *end)
 {
-	const struct userfault_hooks *hooks = space_hooks(space);
-	uint64_t told = hooks ? hooks->told(space->machine) : 0;
+	struct vma *vma = vma_find(space, advising->position);
 
-	return told && !vma_holds(vma_find(space, told), told);
+	if (!vma || vma->start >= advising->end) {
+		advising->hole = true;
+		return NULL;
+	}
+	advising->hole |= vma->start > advising->position;
+	advising->position = max_u64(advising->position, vma->start);
+	*end = min_u64(advising->end, vma->end);
+	return vma;
+}
+
+/*
+ * The call has waited until its next piece was told: when that has been unmapped meanwhile it ends,
+ * and when the VMA has grown, nobody has been told of more than the piece that was.
+ */
+static int resume_piece(struct quire_space *space, struct advising *advising, struct gather *gather)
+{
+	struct vma *vma = vma_find(space, advising->position);
+	uint64_t end;
+	int error;
+
+	if (!vma_holds(vma, advising->position))
+		return -QUIRE_ENOMEM;
+	end = min_u64(vma->end, space_caller(space)->announced_end);
+	error = advise_piece(space, advising, vma, end, gather);
+	if (!error)
+		advising->position = end;
+	return error;
+}
+
+static bool has_told(const struct quire_space *space, const struct advising *advising)
+{
+	const struct quire_thread *thread = space_caller(space);
+
+	return thread && thread->announced && thread->announced == advising->position;
 }
 
 /* Lock held for writing. */
 static int advise_range(struct quire_space *space, struct advising *advising)
 {
 	struct gather gather;
-	int error = told_of_nothing(space) ? -QUIRE_ENOMEM : 0;
+	struct vma *vma;
+	uint64_t end;
+	int error = 0;
 
 	gather_begin(&gather, &space->tables);
+	if (has_told(space, advising))
+		error = resume_piece(space, advising, &gather);
 	while (!error && advising->position < advising->end) {
-		struct vma *vma = vma_find(space, advising->position);
-		uint64_t end = advising->end;
-
-		if (!vma || vma->start >= end) {
-			advising->hole = true;
+		vma = next_piece(space, advising, &end);
+		if (!vma)
 			break;
-		}
-		end = min_u64(end, vma->end);
-		advising->hole |= vma->start > advising->position;
-		advising->position = max_u64(advising->position, vma->start);
 		error = advise_piece(space, advising, vma, end, &gather);
 		if (!error) {
 			advising->position = end;
@@ -171,7 +203,7 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 	}
 	if (thread) {
 		thread->hole = false;
-		space_hooks(space)->removed(space->machine);
+		thread->announced = 0;
 	}
 	if (!error && advising.hole)
 		return -QUIRE_ENOMEM;

@@ -64,14 +64,11 @@ struct userfault_hooks {
 
 	/*
 	 * Pages of the piece [start, end) of `vma` are about to go (madvise): whether the caller waits
-	 * until that has been read, and then asks again.  Lock for writing.  removed(): the call is
-	 * over.
+	 * until that has been read, and then asks again.  It is in thread->announced until the caller,
+	 * at the end of its call, clears that.  Lock for writing.
 	 */
 	bool (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t start,
 		       uint64_t end);
-	/* Where the piece begins that the call has told of and waited for; 0: none. */
-	uint64_t (*told)(struct quire_machine *machine);
-	void (*removed)(struct quire_machine *machine);
 
 	/* The space is going. */
 	void (*gone)(struct quire_space *space);

@@ -259,10 +259,7 @@ static bool resume(struct quire_machine *machine, int *error, uint64_t *value, v
 	return true;
 }
 
-/*
- * `announced` remembers which piece has been told, by its start.  What is left of its VMA is done
- * then; the rest is told again.
- */
+/* `announced` remembers which piece has been told, by its start. */
 static bool announce_remove(struct quire_machine *machine, const struct vma *vma, uint64_t start,
 			    uint64_t end)
 {
@@ -279,6 +276,7 @@ static bool announce_remove(struct quire_machine *machine, const struct vma *vma
 		return false;
 	}
 	thread->announced = start;
+	thread->announced_end = end;
 	queue_append(&context->events, context, thread);
 	context->changing++;
 	thread->child = NULL;
@@ -287,21 +285,6 @@ static bool announce_remove(struct quire_machine *machine, const struct vma *vma
 	thread->message.arg.remove.end = end;
 	queue_unlock(machine);
 	return true;
-}
-
-static uint64_t removal_told(struct quire_machine *machine)
-{
-	const struct quire_thread *thread = current_thread(machine);
-
-	return thread ? thread->announced : 0;
-}
-
-static void removed(struct quire_machine *machine)
-{
-	struct quire_thread *thread = current_thread(machine);
-
-	if (thread)
-		thread->announced = 0;
 }
 
 /* Waiters stay in their contexts; the contexts know no space any more. */
@@ -330,7 +313,5 @@ const struct userfault_hooks userfault_hooks = {
 	.tell = tell,
 	.resume = resume,
 	.remove = announce_remove,
-	.told = removal_told,
-	.removed = removed,
 	.gone = space_gone,
 };
