@@ -79,6 +79,8 @@ static int64_t start_thread(void (*function)(void *), struct agent_slot *slot)
 		return -EAGAIN;
 	thread = agent_thread(number);
 	thread->slot = slot;
+	/* A thread that did not come along into a forked child may have been in the middle of one. */
+	thread->resume = 0;
 	thread_used[number] = true;
 	tid = clone_thread(flags, thread + 1, function, thread);
 	if (tid < 0)

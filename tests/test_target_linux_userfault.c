@@ -81,6 +81,32 @@ static void faults_sleep(void **state)
 	finish(sleeper, &call);
 }
 
+/*
+ * The parent's sleepers are not in the child, whose new threads have their stacks: what those were
+ * in the middle of must not come back with the first signal.
+ */
+static void a_fork_forgets_what_sleepers_do(void **state)
+{
+	struct userfault *userfault = open_userfault(UFFD_USER_MODE_ONLY, 0);
+	struct call asleep[4];
+	struct process *child;
+	uint64_t a = map(4, RWX, PRIVATE);
+
+	(void)state;
+	register_range(userfault, a, 4, MISSING);
+	for (unsigned i = 0; i < 4; i++) {
+		asleep[i] = range_call(CALL_TOUCH_EXECUTE, a + i * PAGE, 1);
+		start(ops->thread(process), &asleep[i]);
+	}
+	child = fork_on(thread);
+	for (unsigned i = 0; i < 4; i++) {
+		char byte;
+
+		assert_signal(CALL_SEGV, SEGV_MAPERR,
+			      run(ops->thread(child), data_call(CALL_READ, a - PAGE, &byte, 1)));
+	}
+}
+
 static void kernel_accesses_and_events_sleep(void **state)
 {
 	struct userfault *userfault = open_userfault(0, EVENTS);
@@ -348,6 +374,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		target_test(faults_sleep),
+		target_test(a_fork_forgets_what_sleepers_do),
 		target_test(kernel_accesses_and_events_sleep),
 		target_test(what_comes_of_waking_can_be_read_at_once),
 		target_test(a_signal_lets_a_thread_fault_again),

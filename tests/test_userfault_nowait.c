@@ -5,58 +5,7 @@
  * (BEHAVIOUR B3, B5, B6; <quire/thread.h>).  And what becomes of contexts whose space has gone, or
  * that may not report.
  */
-#include "userfault_fixture.h"
-
-#define PAGES 8
-#define EVENTS                                                                                     \
-	(QUIRE_UFFD_FEATURE_EVENT_FORK | QUIRE_UFFD_FEATURE_EVENT_REMAP |                          \
-	 QUIRE_UFFD_FEATURE_EVENT_REMOVE | QUIRE_UFFD_FEATURE_EVENT_UNMAP)
-#define WRITE_FLAG QUIRE_UFFD_PAGEFAULT_FLAG_WRITE
-
-static struct soft_fixture fixture;
-static struct soft_cpu *cpu;
-static struct quire_thread guest; /* plays where as_guest() was called last */
-static struct quire_userfault *context;
-static uint64_t base;
-
-static void as_guest(void)
-{
-	soft_thread_use(&guest);
-}
-
-static void as_handler(void)
-{
-	soft_thread_use(NULL);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	fixture = soft_fixture_open(&(struct soft_config){.memory = 16 * MIB});
-	base = map(fixture.space, PAGES, RW);
-	cpu = soft_machine_cpu(fixture.machine, 0);
-	soft_cpu_enter(cpu, fixture.space);
-	guest = (struct quire_thread){.id = 1, .nowait = true};
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	as_handler();
-	assert_false(quire_thread_asleep(&guest));
-	if (context)
-		quire_userfault_close(context);
-	context = NULL;
-	soft_fixture_close(&fixture);
-	return 0;
-}
-
-static void begin(uint64_t features, uint64_t mode)
-{
-	context = open_context(fixture.space, features);
-	assert_int_equal(register_pages(context, base, PAGES, mode), 0);
-}
+#include "nowait_fixture.h"
 
 static enum quire_outcome store(uint64_t address, uint64_t value)
 {
@@ -472,8 +421,6 @@ static void a_context_outlives_its_space(void **state)
 	quire_userfault_close(negotiated);
 	quire_userfault_close(fresh);
 }
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {

@@ -75,7 +75,8 @@ bool quire_translate(struct quire_space *space, uint64_t address, enum quire_acc
  *   0             all were
  *   -EFAULT       a page could not be reached: *done bytes were moved
  *   -ENOMEM       out of frames: *done bytes were moved
- *   -EINPROGRESS  a userfault waits, and the thread may not sleep; made again, it starts over
+ *   -EINPROGRESS  a userfault waits, and the thread may not sleep; made again, it goes on where it
+ *                 stopped
  */
 int quire_access_read(struct quire_space *space, uint64_t address, void *buffer, size_t length,
 		      size_t *done);

@@ -7,8 +7,8 @@
  * does so in quire_port_wait().  One with `nowait` never does: the call returns QUIRE_BLOCKED (a
  * fault) or -QUIRE_EINPROGRESS (everything else), the thread counts as asleep, and when
  * quire_thread_asleep() says that it is not any more, the host makes the same call with the same
- * arguments again.  So an event loop, or an emulator with one host thread, can serve its own
- * faults.
+ * arguments (and what they point to) again, before any other.  The call goes on where it stopped.
+ * So an event loop, or an emulator with one host thread, can serve its own faults.
  */
 #ifndef QUIRE_THREAD_H
 #define QUIRE_THREAD_H
@@ -67,13 +67,16 @@ struct quire_thread {
 	struct quire_uffd_msg message;	      /* lock */
 	struct quire_userfault *child;	      /* lock: a fork event's */
 	struct quire_userfault_event
-		*events;    /* owner: still to be told, the call that caused them is done */
-	bool resuming;	    /* owner: the next call finishes an earlier one */
-	int error;	    /* owner: what that one returns */
-	uint64_t value;	    /* owner: and its result */
-	void *made;	    /* owner: the child of a fork that is still being told */
-	uint64_t announced; /* owner: madvise: what has been told begins here, or 0 */
-	bool dying;	    /* lock: a fatal signal came; it waits for nothing any more */
+		*events;	/* owner: still to be told, the call that caused them is done */
+	bool resuming;		/* owner: the next call finishes an earlier one */
+	int error;		/* owner: what that one returns */
+	uint64_t value;		/* owner: and its result */
+	void *made;		/* owner: the child of a fork that is still being told */
+	uint64_t announced;	/* owner: madvise: what has been told last begins here, or 0 */
+	uint64_t announced_end; /* owner: and ends here */
+	uint64_t reached;	/* owner: where a call goes on that was blocked half-way, or 0 */
+	bool hole;		/* owner: madvise: it has passed over one */
+	bool dying;		/* lock: a fatal signal came; it waits for nothing any more */
 };
 
 /*

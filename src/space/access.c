@@ -6,7 +6,7 @@
  * reading: then no fork can share the page in the middle of a write.  A fault beside it may replace
  * the page; a reference keeps the old one until it has been read.
  */
-#include "space/space.h"
+#include "space/hooks.h"
 
 enum reach {
 	REACHED, /* the bytes were moved */
@@ -53,8 +53,10 @@ static enum reach try_page(struct quire_space *space, uint64_t address, unsigned
 
 /* The same, with faults: 0, -EFAULT or -ENOMEM. */
 static int reach_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-		      size_t bytes, enum quire_access access)
+		      size_t bytes, enum quire_access access, unsigned how)
 {
+	if (bytes && access == QUIRE_READ)
+		how |= FAULT_UNSHARE;
 	for (;;) {
 		struct quire_fault_result fault;
 		enum reach reach;
@@ -66,8 +68,7 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		fault = space_fault(space, page_down(address), access, true,
-				    bytes > 0 && access == QUIRE_READ);
+		fault = space_fault(space, page_down(address), access, how | FAULT_KERNEL);
 		if (fault.outcome == QUIRE_BLOCKED)
 			return -QUIRE_EINPROGRESS;
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
@@ -79,58 +80,65 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 	}
 }
 
-/* Moves bytes between the buffer (written if the access reads) and user memory. */
+/* Moves bytes between the buffer (written if the access reads) and user memory, from *done on. */
 static int transfer(struct quire_space *space, uint64_t address, unsigned char *buffer,
 		    size_t length, enum quire_access access, size_t *done)
 {
 	int error = 0;
 
-	*done = 0;
 	while (*done < length && !error) {
 		uint64_t here = address + *done;
 		size_t bytes = (size_t)min_u64(length - *done, PAGE_SIZE - here % PAGE_SIZE);
 
-		error = reach_page(space, here, buffer + *done, bytes, access);
+		error = reach_page(space, here, buffer + *done, bytes, access, 0);
 		if (!error)
 			*done += bytes;
 	}
 	return error;
 }
 
+static int transfer_resumed(struct quire_space *space, uint64_t address, unsigned char *buffer,
+			    size_t length, enum quire_access access, size_t *done)
+{
+	int error;
+
+	*done = (size_t)(call_reached(space, address) - address);
+	error = transfer(space, address, buffer, length, access, done);
+	if (error == -QUIRE_EINPROGRESS)
+		space_caller(space)->reached = address + *done;
+	return error;
+}
+
 int quire_access_read(struct quire_space *space, uint64_t address, void *buffer, size_t length,
 		      size_t *done)
 {
-	return transfer(space, address, buffer, length, QUIRE_READ, done);
+	return transfer_resumed(space, address, buffer, length, QUIRE_READ, done);
 }
 
 int quire_access_write(struct quire_space *space, uint64_t address, const void *buffer,
 		       size_t length, size_t *done)
 {
 	/* Written to memory only: the access is a write. */
-	return transfer(space, address, (unsigned char *)(uintptr_t)buffer, length, QUIRE_WRITE,
-			done);
+	return transfer_resumed(space, address, (unsigned char *)(uintptr_t)buffer, length,
+				QUIRE_WRITE, done);
 }
 
-/* What a page that cannot be had means to populate and mlock. */
-static int refusal(struct quire_space *space, uint64_t address)
+int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length)
 {
-	bool mapped;
+	size_t done = 0;
 
-	space_read_lock(space);
-	mapped = vma_holds(vma_find(space, address), address);
-	space_read_unlock(space);
-	return mapped ? -QUIRE_EFAULT : -QUIRE_ENOMEM;
+	return transfer(space, address, buffer, length, QUIRE_READ, &done);
 }
 
-int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
-		   enum quire_access access)
+int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
+		   enum quire_access access, unsigned how)
 {
 	int error = 0;
 
-	for (uint64_t page = start; page < end && !error; page += PAGE_SIZE) {
-		error = reach_page(space, page, NULL, 0, access);
-		if (error == -QUIRE_EFAULT)
-			error = refusal(space, page);
+	while (*position < end && !error) {
+		error = reach_page(space, *position, NULL, 0, access, how);
+		if (!error)
+			*position += PAGE_SIZE;
 	}
 	return error;
 }

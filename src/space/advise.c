@@ -38,7 +38,7 @@ struct advising {
 	uint64_t position, end; /* still to be done */
 	int advice;
 	const struct flag_advice *flags; /* or NULL */
-	bool hole, hole_ends;		 /* one was met; nothing is mapped from one on */
+	bool hole;			 /* one was met */
 	struct quire_object *object;	 /* to punch a hole into */
 	uint64_t hole_start, hole_length;
 	struct frame *pages[PAGES_AT_ONCE]; /* to take out of memory */
@@ -114,16 +114,12 @@ static int check_flags(const struct vma *vma, int advice)
 static int note_hole(struct quire_space *space, struct advising *advising, const struct vma *vma,
 		     uint64_t start, uint64_t end)
 {
-	bool skip;
-	int error;
-
 	if ((vma->flags & VMA_LOCKED) || !vma->object)
 		return -QUIRE_EINVAL;
 	if ((vma->flags & (VMA_SHARED | VMA_MAYWRITE)) != (VMA_SHARED | VMA_MAYWRITE))
 		return -QUIRE_EACCES;
-	error = advise_announce(space, vma, &start, end, &skip);
-	if (error || skip)
-		return error;
+	if (advise_must_wait(space, vma, start, end))
+		return -QUIRE_EINPROGRESS;
 	advising->object = vma->object;
 	quire_object_get(advising->object);
 	advising->hole_start = vma_index(vma, start) << PAGE_SHIFT;
@@ -164,10 +160,8 @@ static int run_errand(struct quire_space *space, struct advising *advising)
 static int advise_piece(struct quire_space *space, struct advising *advising, struct vma *vma,
 			uint64_t end, struct gather *gather)
 {
-	uint64_t start = max_u64(advising->position, vma->start);
+	uint64_t start = advising->position;
 
-	if (start > advising->position)
-		advising->hole = true;
 	if (advising->advice == QUIRE_MADV_REMOVE)
 		return note_hole(space, advising, vma, start, end);
 	if (advising->advice == QUIRE_MADV_PAGEOUT)
@@ -180,31 +174,66 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 	return advise_pages(space, vma, start, end, advising->advice, gather);
 }
 
-/* Whether what was to be removed has been unmapped while the call waited: that ends it. */
-static bool told_of_nothing(struct quire_space *space)
+/*
+ * The VMA of the next piece, which begins at advising->position then, and how far it goes; NULL:
+ * there is none.
+ */
+static struct vma *next_piece(struct quire_space *space, struct advising *advising, uint64_t *end)
 {
-	const struct userfault_hooks *hooks = space_hooks(space);
-	uint64_t told = hooks ? hooks->told(space->machine) : 0;
+	struct vma *vma = vma_find(space, advising->position);
 
-	return told && !vma_holds(vma_find(space, told), told);
+	if (!vma || vma->start >= advising->end) {
+		advising->hole = true;
+		advising->position = advising->end;
+		return NULL;
+	}
+	advising->hole |= vma->start > advising->position;
+	advising->position = max_u64(advising->position, vma->start);
+	*end = min_u64(advising->end, vma->end);
+	return vma;
+}
+
+/*
+ * The call has waited until its next piece was told: when that has been unmapped meanwhile it ends,
+ * and when the VMA has grown, nobody has been told of more than the piece that was.
+ */
+static int resume_piece(struct quire_space *space, struct advising *advising, struct gather *gather)
+{
+	struct vma *vma = vma_find(space, advising->position);
+	uint64_t end;
+	int error;
+
+	if (!vma_holds(vma, advising->position))
+		return -QUIRE_ENOMEM;
+	end = min_u64(vma->end, space_caller(space)->announced_end);
+	error = advise_piece(space, advising, vma, end, gather);
+	if (!error)
+		advising->position = end;
+	return error;
+}
+
+static bool has_told(const struct quire_space *space, const struct advising *advising)
+{
+	const struct quire_thread *thread = space_caller(space);
+
+	return thread && thread->announced && thread->announced == advising->position;
 }
 
 /* Lock held for writing. */
 static int advise_range(struct quire_space *space, struct advising *advising)
 {
 	struct gather gather;
-	int error = told_of_nothing(space) ? -QUIRE_ENOMEM : 0;
+	struct vma *vma;
+	uint64_t end;
+	int error = 0;
 
 	gather_begin(&gather, &space->tables);
+	if (has_told(space, advising))
+		error = resume_piece(space, advising, &gather);
 	while (!error && advising->position < advising->end) {
-		struct vma *vma = vma_find(space, advising->position);
-		uint64_t end = advising->end;
-
-		if (!vma || vma->start >= end) {
-			advising->hole = advising->hole_ends = true;
+		vma = next_piece(space, advising, &end);
+		if (!vma)
 			break;
-		}
-		end = min_u64(end, vma->end);
 		error = advise_piece(space, advising, vma, end, &gather);
 		if (!error) {
 			advising->position = end;
@@ -223,15 +252,17 @@ static bool try_again(struct quire_space *space, struct advising *advising, int 
 	if (error == -QUIRE_EINPROGRESS)
 		return space_hooks(space)->sleep(space->machine);
 	if (!error)
-		return advising->position < advising->end && !advising->hole_ends;
+		return advising->position < advising->end;
 	return error == -NO_FRAMES && space_reclaim(space, &advising->tries);
 }
 
 static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
 {
+	struct quire_thread *thread = space_caller(space);
 	struct advising advising = {
-		.position = start,
+		.position = call_reached(space, start),
 		.end = end,
+		.hole = thread && thread->hole,
 		.advice = advice,
 		.flags = find_flag_advice(advice),
 	};
@@ -244,10 +275,15 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 		if (error == -ERRAND)
 			error = run_errand(space, &advising);
 	} while (try_again(space, &advising, error));
-	if (error == -QUIRE_EINPROGRESS)
+	if (error == -QUIRE_EINPROGRESS) {
+		thread->reached = advising.position;
+		thread->hole = advising.hole;
 		return error;
-	if (space_hooks(space))
-		space_hooks(space)->removed(space->machine);
+	}
+	if (thread) {
+		thread->hole = false;
+		thread->announced = 0;
+	}
 	if (!error && advising.hole)
 		return -QUIRE_ENOMEM;
 	return public_error(error);
@@ -271,20 +307,33 @@ static int look_up(struct quire_space *space, uint64_t start, uint64_t permissio
 	return error;
 }
 
-static int populate(struct quire_space *space, uint64_t start, uint64_t end,
-		    enum quire_access access)
+static int populate_awake(struct quire_space *space, uint64_t *position, uint64_t end,
+			  enum quire_access access)
 {
 	uint64_t permission = access == QUIRE_WRITE ? VMA_WRITE : VMA_READ;
 	int error = 0;
 
-	while (start < end && !error) {
+	while (*position < end && !error) {
 		uint64_t stop = end;
 
-		error = look_up(space, start, permission, &stop);
+		error = look_up(space, *position, permission, &stop);
 		if (!error)
-			error = space_populate(space, start, stop, access);
-		start = stop;
+			error = space_populate(space, position, stop, access, FAULT_AWAKE);
 	}
+	return error;
+}
+
+static int populate(struct quire_space *space, uint64_t start, uint64_t end,
+		    enum quire_access access)
+{
+	uint64_t position = call_reached(space, start);
+	int error;
+
+	do
+		error = populate_awake(space, &position, end, access);
+	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));
+	if (error == -QUIRE_EINPROGRESS)
+		space_caller(space)->reached = position;
 	return error;
 }
 

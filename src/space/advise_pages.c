@@ -79,23 +79,6 @@ static bool removes(int advice)
 	       advice == QUIRE_MADV_FREE;
 }
 
-int advise_announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
-		    bool *skip)
-{
-	*skip = false;
-	if (!space_hooks(space))
-		return 0;
-	switch (space_hooks(space)->remove(space->machine, vma, start, end)) {
-	case REMOVE_DONE:
-		*skip = true;
-		return 0;
-	case REMOVE_WAIT:
-		return -QUIRE_EINPROGRESS;
-	default:
-		return 0;
-	}
-}
-
 int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		 int advice, struct gather *gather)
 {
@@ -104,13 +87,8 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 
 	if (error || advice == QUIRE_MADV_WILLNEED)
 		return error;
-	if (removes(advice)) {
-		bool skip;
-
-		error = advise_announce(space, vma, &start, end, &skip);
-		if (error || skip)
-			return error;
-	}
+	if (removes(advice) && advise_must_wait(space, vma, start, end))
+		return -QUIRE_EINPROGRESS;
 	/* Only now, as on Linux. */
 	if (advice == QUIRE_MADV_FREE && vma->object)
 		return -QUIRE_EINVAL;

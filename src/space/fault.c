@@ -47,7 +47,8 @@ static bool vma_allows(const struct fault *fault)
 /* Whether the page, which can be read, is to become the process's own all the same. */
 static bool unshares(const struct fault *fault)
 {
-	return fault->unshare && !(fault->seen.frame && frame_of_object(fault->seen.frame));
+	return (fault->how & FAULT_UNSHARE) &&
+	       !(fault->seen.frame && frame_of_object(fault->seen.frame));
 }
 
 /* Whether the entry lets the access through already. */
@@ -211,7 +212,12 @@ int fault_report(struct fault *fault, uint64_t flags)
 		error = vma_prepare_anon(fault->space, fault->vma);
 	if (error)
 		return error;
-	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags, fault->kernel);
+	if (fault->how & FAULT_UNHEARD) {
+		fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+		return 0;
+	}
+	outcome = hooks->fault(fault->space, fault->vma, fault->address, flags,
+			       fault->how & FAULT_KERNEL);
 	fault_signal(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)
 		return 0;
@@ -223,6 +229,38 @@ int fault_report(struct fault *fault, uint64_t flags)
 	return 0;
 }
 
+/*
+ * Where memory is not registered for WP any more a marker protects nothing, and the access that
+ * meets it takes it away.  What comes to stand there does that, too; a report would not.  0 or
+ * -NO_FRAMES.
+ */
+static int forget_dormant(struct fault *fault)
+{
+	struct quire_space *space = fault->space;
+	struct page_tables *tables = &space->tables;
+	uint64_t page = fault->page, end = page + PAGE_SIZE;
+	struct table_reserve reserve = {0};
+	const struct vma *vma;
+	int error;
+
+	space_write_lock(space);
+	vma = vma_find(space, page);
+	error = table_reserve(space->machine, &reserve,
+			      table_cut_cost(tables, page) + table_cut_cost(tables, end));
+	if (!error && vma_holds(vma, page) && !(vma->flags & VMA_UFFD_WP)) {
+		struct gather gather;
+
+		table_cut(tables, page, &reserve);
+		table_cut(tables, end, &reserve);
+		gather_begin(&gather, tables);
+		table_write_release(tables, page, end, vma_permissions(vma), &gather);
+		gather_end(&gather);
+	}
+	table_unreserve(space->machine, &reserve);
+	space_write_unlock(space);
+	return error;
+}
+
 /* WP_ASYNC: the protection goes, and the write goes on. */
 static void release(struct fault *fault)
 {
@@ -232,6 +270,9 @@ static void release(struct fault *fault)
 
 static int serve_registered(struct fault *fault, uint64_t flags)
 {
+	fault->dormant = fault->seen.kind == TABLE_MARKER && !(fault->vma->flags & VMA_UFFD_WP);
+	if (fault->dormant)
+		return 0;
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF)
 		return fault_report(fault, flags);
 	machine_bump(&fault->space->machine->faults);
@@ -286,7 +327,8 @@ static void settle(struct fault *fault)
 {
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
 
-	if (fault->result.outcome == QUIRE_BLOCKED && hooks->sleep(fault->space->machine))
+	if (fault->result.outcome == QUIRE_BLOCKED && !(fault->how & FAULT_AWAKE) &&
+	    hooks->sleep(fault->space->machine))
 		fault_signal(fault, QUIRE_DONE, 0);
 }
 
@@ -327,25 +369,30 @@ static bool again(struct fault *fault, int *error, unsigned *tries)
 		/* A page that cannot be read; one that the object has lost meanwhile, too. */
 		if (*error != -NO_FRAMES)
 			fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
+	} else if (!*error && fault->dormant) {
+		*error = forget_dormant(fault);
+		fault->dormant = false;
+		if (!*error)
+			return true;
 	}
 	return *error == -NO_FRAMES && space_reclaim(fault->space, tries);
 }
 
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
-				      enum quire_access access, bool kernel, bool unshare)
+				      enum quire_access access, unsigned how)
 {
 	struct fault fault = {
 		.space = space,
 		.address = address,
 		.page = page_down(address),
 		.access = access,
-		.unshare = unshare,
-		.kernel = kernel,
+		.how = how,
 	};
 	unsigned tries = 0;
 	int error;
 
 	do {
+		fault.dormant = false;
 		space_read_lock(space);
 		error = handle(&fault);
 		space_read_unlock(space);
@@ -387,7 +434,7 @@ int space_swap_in(struct quire_space *space, uint64_t page)
 struct quire_fault_result quire_fault(struct quire_space *space, uint64_t address,
 				      enum quire_access access)
 {
-	return space_fault(space, address, access, false, false);
+	return space_fault(space, address, access, 0);
 }
 
 bool quire_translate(struct quire_space *space, uint64_t address, enum quire_access access,

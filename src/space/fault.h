@@ -11,11 +11,11 @@ struct fault {
 	struct quire_space *space;
 	uint64_t address, page;
 	enum quire_access access;
-	bool unshare; /* see fault.c */
-	bool kernel;  /* on the process's behalf */
+	unsigned how; /* FAULT_* */
 
 	struct vma *vma;
 	struct table_snapshot seen;
+	bool dormant; /* a marker that protects nothing is to go before the fault is reported */
 	struct quire_fault_result result;
 
 	/*

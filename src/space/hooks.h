@@ -63,19 +63,12 @@ struct userfault_hooks {
 	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
 
 	/*
-	 * Pages of the piece [*start, end) of `vma` are about to go (madvise).  Lock for writing.
-	 * While the call is made again, what lies before the piece that was told last is done, and
-	 * that one is told.  removed(): the call is over.
+	 * Pages of the piece [start, end) of `vma` are about to go (madvise): whether the caller waits
+	 * until that has been read, and then asks again.  It is in thread->announced until the caller,
+	 * at the end of its call, clears that.  Lock for writing.
 	 */
-	enum removing {
-		REMOVE_NOW,
-		REMOVE_DONE,
-		REMOVE_WAIT
-	} (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t *start,
-		    uint64_t end);
-	/* Where the piece begins that the call has told of and waited for; 0: none. */
-	uint64_t (*told)(struct quire_machine *machine);
-	void (*removed)(struct quire_machine *machine);
+	bool (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t start,
+		       uint64_t end);
 
 	/* The space is going. */
 	void (*gone)(struct quire_space *space);
@@ -123,6 +116,26 @@ static inline bool events_resume(struct quire_space *space, int *error, uint64_t
 	const struct userfault_hooks *hooks = space_hooks(space);
 
 	return hooks && hooks->resume(space->machine, error, value, made);
+}
+
+/* The thread that calls, where it may have to sleep for a userfault; else NULL. */
+static inline struct quire_thread *space_caller(const struct quire_space *space)
+{
+	return space_hooks(space) ? quire_port_current(space->machine->host) : NULL;
+}
+
+/*
+ * Where the call goes on that was blocked half-way; a new one at `start`.  Asked once: whichever way
+ * the call ends, the next one is new.  One that is blocked leaves it in thread->reached.
+ */
+static inline uint64_t call_reached(const struct quire_space *space, uint64_t start)
+{
+	struct quire_thread *thread = space_caller(space);
+	uint64_t reached = thread ? thread->reached : 0;
+
+	if (reached)
+		thread->reached = 0;
+	return reached ? reached : start;
 }
 
 #endif

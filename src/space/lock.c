@@ -65,53 +65,74 @@ static int lock_vmas(struct quire_space *space, uint64_t start, uint64_t end, bo
 	return public_error(error);
 }
 
-/* The access that faults a page of `vma` in for good: what is shared is never copied. */
-static enum quire_access strongest_access(const struct vma *vma)
-{
-	if ((vma->flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE)
-		return QUIRE_WRITE;
-	return QUIRE_READ;
-}
-
-/* How far the VMA at `start` goes, up to `end`, and its access; false: none holds it. */
-static bool look_up(struct quire_space *space, uint64_t start, uint64_t *end,
-		    enum quire_access *access)
+/*
+ * The next pages up to `end` that one VMA holds, and the access that faults them in for good; what
+ * nothing is mapped at is passed over.  Whether there are any.
+ */
+static bool find_run(struct quire_space *space, uint64_t *position, uint64_t end, uint64_t *stop,
+		     enum quire_access *access)
 {
 	const struct vma *vma;
 	bool found;
 
 	space_read_lock(space);
-	vma = vma_find(space, start);
-	found = vma_holds(vma, start);
+	vma = vma_find(space, *position);
+	found = vma && *position < end && vma->start < end;
 	if (found) {
-		*end = min_u64(*end, vma->end);
-		*access = strongest_access(vma);
+		*position = max_u64(*position, vma->start);
+		*stop = min_u64(end, vma->end);
+		/* What is shared is never copied. */
+		*access = (vma->flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE ? QUIRE_WRITE
+									       : QUIRE_READ;
 	}
 	space_read_unlock(space);
 	return found;
 }
 
-int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end)
+/* `further`: where a page cannot be had, the rest of what its VMA holds is passed over. */
+static int populate_awake(struct quire_space *space, uint64_t *position, uint64_t end, bool further)
 {
+	enum quire_access access;
+	uint64_t stop;
 	int error = 0;
 
-	while (start < end && !error) {
-		enum quire_access access = QUIRE_READ;
-		uint64_t stop = end;
-
-		if (!look_up(space, start, &stop, &access))
-			return -QUIRE_EFAULT;
-		error = space_populate(space, start, stop, access);
-		start = stop;
+	while (!error && find_run(space, position, end, &stop, &access)) {
+		error = space_populate(space, position, stop, access, FAULT_AWAKE);
+		if (error && error != -QUIRE_EINPROGRESS && further) {
+			*position = stop;
+			error = 0;
+		}
 	}
 	return error;
 }
 
-/* A thread that may not sleep would make the whole call again; so it waits for nothing. */
-void populate_further(struct quire_space *space, uint64_t start, uint64_t end)
+/*
+ * Whenever the call has slept the VMAs may have changed, and it goes on by what they are then.  When
+ * it is to be made again, that finishes it with `value`.
+ */
+static int populate(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value,
+		    bool further)
 {
-	if (populate_mapped(space, start, end) == -QUIRE_EINPROGRESS)
-		space_hooks(space)->withdraw(space->machine);
+	uint64_t position = call_reached(space, start);
+	int error;
+
+	do
+		error = populate_awake(space, &position, end, further);
+	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));
+	if (error == -QUIRE_EINPROGRESS) {
+		struct quire_thread *thread = space_caller(space);
+
+		thread->reached = position;
+		thread->resuming = true;
+		thread->error = 0;
+		thread->value = value;
+	}
+	return error;
+}
+
+int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value)
+{
+	return populate(space, start, end, value, true);
 }
 
 /* The pages that hold [*address, *address + length): -EINVAL, the end wraps. */
@@ -126,15 +147,18 @@ static int whole_pages(uint64_t *address, uint64_t length, uint64_t *end)
 
 int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length)
 {
-	uint64_t end;
+	uint64_t end, value;
+	void *nothing;
 	int error = whole_pages(&address, length, &end);
 
-	if (!error)
+	if (error)
+		return error;
+	if (!events_resume(space, &error, &value, &nothing))
 		error = lock_vmas(space, address, end, true);
 	if (error)
 		return error;
 	/* What mlock says of pages that cannot be had, and of memory that does not last. */
-	error = populate_mapped(space, address, end);
+	error = populate(space, address, end, 0, false);
 	switch (error) {
 	case -QUIRE_ENOMEM:
 		return -QUIRE_EAGAIN;

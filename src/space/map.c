@@ -217,11 +217,13 @@ static int map_anywhere(struct quire_space *space, struct mapping *mapping, uint
 	}
 	if (error)
 		return error;
-	*result = mapping->result;
 	/* That memory does not last is no error here: what is missing faults in when it is used. */
 	if (populates(mapping->flags))
-		populate_further(space, mapping->result, mapping->result + mapping->length);
-	return 0;
+		error = populate_further(space, mapping->result, mapping->result + mapping->length,
+					 mapping->result);
+	if (!error)
+		*result = mapping->result;
+	return error;
 }
 
 /* Shared anonymous memory is an object that nobody else knows. */

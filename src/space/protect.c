@@ -7,7 +7,8 @@
  *
  * A piece that becomes writable is accounted for from then on (VMA_ACCOUNT).  One that stops being
  * writable remains so, unless it never had an anonymous page.  Locked memory that becomes writable
- * is written to, as mlock would have done, with the lock released for that time.
+ * is written to, as mlock would have done, with the lock released for that time; but up to the first
+ * page of which userfaultfd would have to hear, for Linux holds its lock and cannot wait.
  */
 #include "space/vma.h"
 
@@ -161,7 +162,8 @@ int quire_mprotect(struct quire_space *space, uint64_t address, uint64_t length,
 		error = protect_range(space, &protection);
 		space_write_unlock(space);
 		/* As far as memory lasts. */
-		populate_further(space, protection.populate_start, protection.populate_end);
+		space_populate(space, &protection.populate_start, protection.populate_end,
+			       QUIRE_WRITE, FAULT_UNHEARD);
 	} while (goes_on(space, &protection, error));
 	return public_error(error);
 }

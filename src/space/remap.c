@@ -33,7 +33,7 @@ struct remap {
 
 	uint64_t moved; /* bytes that several VMAs have moved so far */
 	uint64_t result;
-	uint64_t populate_start, populate_end; /* what locked memory has grown by */
+	bool populate; /* locked memory has grown */
 	struct event_chain events;
 };
 
@@ -259,8 +259,7 @@ static void note_growth(const struct vma *vma, struct remap *remap)
 {
 	if (!(vma->flags & VMA_LOCKED) || remap->new_length <= remap->old_length)
 		return;
-	remap->populate_start = remap->result + remap->old_length;
-	remap->populate_end = remap->result + remap->new_length;
+	remap->populate = true;
 }
 
 static int grow_in_place(struct quire_space *space, struct vma *vma, struct remap *remap)
@@ -476,6 +475,36 @@ static int remap_and_reclaim(struct quire_space *space, struct remap *remap)
 	return public_error(error);
 }
 
+/*
+ * Faults in what locked memory has grown by, as far as memory lasts.  As on Linux nobody has been
+ * told yet, and whoever waits to be told may not resolve faults: who is blocked here stays so until
+ * the memory is unregistered, or the context closed.
+ */
+static int populate_growth(struct quire_space *space, const struct remap *remap)
+{
+	int error = populate_further(space, remap->result + remap->old_length,
+				     remap->result + remap->new_length, remap->result);
+
+	if (error)
+		space_caller(space)->events = remap->events.first;
+	return error;
+}
+
+/* Whether the call was blocked there. */
+static bool resume_growth(struct quire_space *space, struct remap *remap)
+{
+	struct quire_thread *thread = space_caller(space);
+
+	if (!thread || !thread->reached)
+		return false;
+	remap->populate = true;
+	remap->result = thread->value;
+	remap->events.first = thread->events;
+	thread->events = NULL;
+	thread->resuming = false;
+	return true;
+}
+
 int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_length,
 		 uint64_t new_length, int flags, uint64_t new_address, uint64_t *result)
 {
@@ -491,14 +520,19 @@ int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_lengt
 
 	if (error)
 		return error;
-	if (!events_resume(space, &error, &remap.result, &nothing)) {
+	if (!resume_growth(space, &remap)) {
+		if (events_resume(space, &error, &remap.result, &nothing)) {
+			if (!error)
+				*result = remap.result;
+			return error;
+		}
 		error = remap_and_reclaim(space, &remap);
-		error = events_tell(space, &remap.events, error, remap.result, NULL);
 	}
-	if (error)
-		return error;
-	*result = remap.result;
-	/* As far as memory lasts. */
-	populate_further(space, remap.populate_start, remap.populate_end);
-	return 0;
+	if (!error && remap.populate)
+		error = populate_growth(space, &remap);
+	if (error != -QUIRE_EINPROGRESS)
+		error = events_tell(space, &remap.events, error, remap.result, NULL);
+	if (!error)
+		*result = remap.result;
+	return error;
 }

@@ -192,12 +192,21 @@ static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 /* --- fault.c --- */
 
 /*
- * quire_fault(), and the same for an access that the kernel makes on the process's behalf. unshare:
- * a read that wants the page to become this space's own, so that what is read can't change under a
- * pin.
+ * How an access is made that faults.
+ *   KERNEL   by the kernel, on the process's behalf
+ *   UNSHARE  a read that wants the page to become this space's own, so that what is read can't
+ *            change under a pin
+ *   UNHEARD  by a call that waits for nobody: what would be reported is a BUS
+ *   AWAKE    who is to wait does not sleep yet; the caller sees to that
  */
+#define FAULT_KERNEL  1u
+#define FAULT_UNSHARE 2u
+#define FAULT_UNHEARD 4u
+#define FAULT_AWAKE   8u
+
+/* quire_fault(), and the same for other accesses; how: FAULT_*. */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,
-				      enum quire_access access, bool kernel, bool unshare);
+				      enum quire_access access, unsigned how);
 
 /* Brings in what a swap entry at `page` stands for, whatever the VMA allows.  0, -NO_FRAMES, -EIO. */
 int space_swap_in(struct quire_space *space, uint64_t page);
@@ -205,11 +214,16 @@ int space_swap_in(struct quire_space *space, uint64_t page);
 /* --- access.c --- */
 
 /*
- * Faults in every page of [start, end) as reading or writing would; no lock held.  Stops at the
- * first page that cannot be had: 0, -QUIRE_ENOMEM (a hole, or no frame), -QUIRE_EFAULT (the VMA
- * forbids it; a guard page)
+ * Faults in the pages of [*position, end) as reading or writing would; no lock held; how: FAULT_*.
+ * Stops at the first page that cannot be had, where *position is then: 0, -QUIRE_ENOMEM (no frame),
+ * -QUIRE_EFAULT (a hole; the VMA forbids it; a guard page), -QUIRE_EHWPOISON, -QUIRE_EINPROGRESS.
  */
-int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
-		   enum quire_access access);
+int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
+		   enum quire_access access, unsigned how);
+
+/*
+ * quire_access_read() as a part of another call: when that is made again, this starts over.
+ */
+int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length);
 
 #endif

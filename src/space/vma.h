@@ -126,13 +126,11 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
 /* --- lock.c --- */
 
 /*
- * Faults in [start, end) as far as the VMAs there allow: writing where they are writable, else
- * reading.  No lock held.  Stops at the first page that cannot be had: 0, -QUIRE_EFAULT,
- * -QUIRE_ENOMEM.
+ * After a call that is done whatever comes of it, and returns `value`: faults in [start, end) as far
+ * as memory lasts and the VMAs there allow, writing where they are writable, else reading.  No lock
+ * held.  0, or -QUIRE_EINPROGRESS: then the thread's next call resumes (hooks.h).
  */
-int populate_mapped(struct quire_space *space, uint64_t start, uint64_t end);
-/* The same after a call that is done whatever comes of it: as far as memory lasts, and nobody waits. */
-void populate_further(struct quire_space *space, uint64_t start, uint64_t end);
+int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value);
 
 /* --- advise_pages.c --- */
 
@@ -142,12 +140,12 @@ void populate_further(struct quire_space *space, uint64_t start, uint64_t end);
  */
 int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		 int advice, struct gather *gather);
-/*
- * Whether userfaultfd lets the pages of [*start, end) go now: 0, or what the advice gives instead;
- * *skip: nothing is left to do.
- */
-int advise_announce(struct quire_space *space, const struct vma *vma, uint64_t *start, uint64_t end,
-		    bool *skip);
+/* Whether userfaultfd must first hear that the pages of [start, end) go: the thread waits then. */
+static inline bool advise_must_wait(struct quire_space *space, const struct vma *vma,
+				    uint64_t start, uint64_t end)
+{
+	return space_hooks(space) && space_hooks(space)->remove(space->machine, vma, start, end);
+}
 
 /* --- limits --- */
 

@@ -189,10 +189,9 @@ static int add_page(struct filling *filling, uint64_t page, unsigned marks, stru
 static int read_source(const struct filling *filling, uint64_t offset, unsigned char *memory)
 {
 	uint64_t source = filling->source + offset;
-	size_t done;
 
 	if (filling->source_space)
-		return quire_access_read(filling->source_space, source, memory, PAGE_SIZE, &done);
+		return space_read(filling->source_space, source, memory, PAGE_SIZE);
 	memcpy(memory, (const void *)(uintptr_t)source, PAGE_SIZE);
 	return 0;
 }

@@ -227,6 +227,7 @@ static int tell_rest(struct quire_machine *machine, struct quire_thread *thread)
 		thread->events = event->next;
 		drop_event(event, told);
 	}
+	thread->resuming = false;
 	return thread->error;
 }
 
@@ -258,56 +259,32 @@ static bool resume(struct quire_machine *machine, int *error, uint64_t *value, v
 	return true;
 }
 
-/*
- * `announced` remembers where the thread has got to while its call is made again: what lies below
- * is done, and what begins there has been told.
- * Only what is left of that piece's VMA is done then; the rest is told again.
- */
-static enum removing announce_remove(struct quire_machine *machine, const struct vma *vma,
-				     uint64_t *start, uint64_t end)
+/* `announced` remembers which piece has been told, by its start. */
+static bool announce_remove(struct quire_machine *machine, const struct vma *vma, uint64_t start,
+			    uint64_t end)
 {
 	struct quire_userfault *context = vma->userfault;
 	struct quire_thread *thread = current_thread(machine);
 
-	if (!thread)
-		return REMOVE_NOW;
-	if (end <= thread->announced)
-		return REMOVE_DONE;
-	if (*start <= thread->announced) {
-		*start = thread->announced;
-		return REMOVE_NOW;
-	}
+	if (!thread || start == thread->announced)
+		return false;
 	if (!context || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
-		return REMOVE_NOW;
+		return false;
 	queue_lock(machine);
 	if (thread->dying) {
 		queue_unlock(machine);
-		return REMOVE_NOW;
+		return false;
 	}
-	thread->announced = *start;
+	thread->announced = start;
+	thread->announced_end = end;
 	queue_append(&context->events, context, thread);
 	context->changing++;
 	thread->child = NULL;
 	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_REMOVE};
-	thread->message.arg.remove.start = *start;
+	thread->message.arg.remove.start = start;
 	thread->message.arg.remove.end = end;
 	queue_unlock(machine);
-	return REMOVE_WAIT;
-}
-
-static uint64_t removal_told(struct quire_machine *machine)
-{
-	const struct quire_thread *thread = current_thread(machine);
-
-	return thread ? thread->announced : 0;
-}
-
-static void removed(struct quire_machine *machine)
-{
-	struct quire_thread *thread = current_thread(machine);
-
-	if (thread)
-		thread->announced = 0;
+	return true;
 }
 
 /* Waiters stay in their contexts; the contexts know no space any more. */
@@ -336,7 +313,5 @@ const struct userfault_hooks userfault_hooks = {
 	.tell = tell,
 	.resume = resume,
 	.remove = announce_remove,
-	.told = removal_told,
-	.removed = removed,
 	.gone = space_gone,
 };
