@@ -31,3 +31,9 @@ check.fails("blocked", t:result())
 check.eq(u:zeropage(a + 9 * K, K), K)
 check.eq(u:result(), K)
 check.eq(t:result(), "\0\0")
+
+-- Whoever waits for the destination of one that need not wait goes on as soon as it is done.
+check.fails("blocked", t:read(a + 4 * K, 4))
+check.eq(u:read().address, a + 4 * K)
+check.eq(u:copy(a + 4 * K, source, K), K)
+check.eq(t:result(), "SSSS")
