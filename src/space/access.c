@@ -28,20 +28,21 @@ static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint6
 }
 
 /*
- * Moves `bytes` inside one page, if the page is there.  0 bytes are to find out whether it is, for
- * which any permission will do.
+ * Moves `bytes` inside one page, if the page is there; 0 bytes are to find out whether it is.  What
+ * `pins` the page to read it needs it to be this entry's alone, and permission to read; else any
+ * permission will do, as to the hardware.
  */
 static enum reach try_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-			   size_t bytes, enum quire_access access)
+			   size_t bytes, enum quire_access access, bool pins)
 {
-	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : bytes ? VMA_READ : VMA_ACCESS;
+	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : pins ? VMA_READ : VMA_ACCESS;
 	const struct vma *vma = vma_find(space, address);
 	struct quire_machine *machine = space->machine;
 	struct frame *frame;
 
 	if (!vma_holds(vma, address) || !(vma->flags & wanted))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), access, bytes > 0);
+	frame = table_hold_page(&space->tables, page_down(address), access, pins);
 	if (!frame)
 		return FAULT;
 	if (bytes)
@@ -53,21 +54,21 @@ static enum reach try_page(struct quire_space *space, uint64_t address, unsigned
 
 /* The same, with faults: 0, -EFAULT or -ENOMEM. */
 static int reach_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-		      size_t bytes, enum quire_access access)
+		      size_t bytes, enum quire_access access, bool pins)
 {
 	for (;;) {
 		struct quire_fault_result fault;
 		enum reach reach;
 
 		space_read_lock(space);
-		reach = try_page(space, address, buffer, bytes, access);
+		reach = try_page(space, address, buffer, bytes, access, pins);
 		space_read_unlock(space);
 		if (reach == REACHED)
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
 		fault = space_fault(space, page_down(address), access, true,
-				    bytes > 0 && access == QUIRE_READ);
+				    pins && access == QUIRE_READ);
 		if (fault.outcome == QUIRE_BLOCKED)
 			return -QUIRE_EINPROGRESS;
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
@@ -81,7 +82,7 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 
 /* Moves bytes between the buffer (written if the access reads) and user memory. */
 static int transfer(struct quire_space *space, uint64_t address, unsigned char *buffer,
-		    size_t length, enum quire_access access, size_t *done)
+		    size_t length, enum quire_access access, bool pins, size_t *done)
 {
 	int error = 0;
 
@@ -90,7 +91,7 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 		uint64_t here = address + *done;
 		size_t bytes = (size_t)min_u64(length - *done, PAGE_SIZE - here % PAGE_SIZE);
 
-		error = reach_page(space, here, buffer + *done, bytes, access);
+		error = reach_page(space, here, buffer + *done, bytes, access, pins);
 		if (!error)
 			*done += bytes;
 	}
@@ -100,7 +101,7 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 int quire_access_read(struct quire_space *space, uint64_t address, void *buffer, size_t length,
 		      size_t *done)
 {
-	return transfer(space, address, buffer, length, QUIRE_READ, done);
+	return transfer(space, address, buffer, length, QUIRE_READ, true, done);
 }
 
 int quire_access_write(struct quire_space *space, uint64_t address, const void *buffer,
@@ -108,7 +109,14 @@ int quire_access_write(struct quire_space *space, uint64_t address, const void *
 {
 	/* Written to memory only: the access is a write. */
 	return transfer(space, address, (unsigned char *)(uintptr_t)buffer, length, QUIRE_WRITE,
-			done);
+			true, done);
+}
+
+int space_copy_in(struct quire_space *space, uint64_t address, void *buffer, size_t length)
+{
+	size_t done;
+
+	return transfer(space, address, buffer, length, QUIRE_READ, false, &done);
 }
 
 /* What a page that cannot be had means to populate and mlock. */
@@ -128,7 +136,7 @@ int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
 	int error = 0;
 
 	for (uint64_t page = start; page < end && !error; page += PAGE_SIZE) {
-		error = reach_page(space, page, NULL, 0, access);
+		error = reach_page(space, page, NULL, 0, access, false);
 		if (error == -QUIRE_EFAULT)
 			error = refusal(space, page);
 	}

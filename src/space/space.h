@@ -178,5 +178,10 @@ struct quire_fault_result space_fault(struct quire_space *space, uint64_t addres
  */
 int space_populate(struct quire_space *space, uint64_t start, uint64_t end,
 		   enum quire_access access);
+/*
+ * Reads as the kernel reads the argument of a system call, without pinning: a page stays shared,
+ * and any permission will do.  0, -QUIRE_EFAULT, -QUIRE_ENOMEM, or -QUIRE_EINPROGRESS.
+ */
+int space_copy_in(struct quire_space *space, uint64_t address, void *buffer, size_t length);
 
 #endif

@@ -8,6 +8,8 @@
  *
  *	parent   W X D A   ──▶   - - D A
  *	child    absent    ──▶   - - D -
+ *
+ * A marker is repeated, but for the write protection of a guard page or of poison.
  */
 #include "table/cursor.h"
 
@@ -46,6 +48,7 @@ static void follow(struct cursor *child, struct page_tables *tables, uint64_t ad
 void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
 		struct table_reserve *reserve, struct gather *gather)
 {
+	const unsigned unprotected = MARK_GUARD | MARK_POISON;
 	struct cursor from, to = {.table = NULL};
 	int64_t anon = 0;
 
@@ -63,6 +66,8 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 				anon++;
 			}
 		}
+		if (entry_is_marker(entry) && (entry_marks(entry) & unprotected))
+			entry = entry_make_marker(entry_marks(entry) & unprotected);
 		follow(&to, child, from.address, from.level, reserve);
 		cursor_exchange(&to, entry);
 	}

@@ -85,10 +85,9 @@ static int install(struct filling *filling, uint64_t page, struct table_leaf *le
 static int read_source(const struct filling *filling, uint64_t offset, unsigned char *memory)
 {
 	uint64_t source = filling->source + offset;
-	size_t done;
 
 	if (filling->source_space)
-		return quire_access_read(filling->source_space, source, memory, PAGE_SIZE, &done);
+		return space_copy_in(filling->source_space, source, memory, PAGE_SIZE);
 	memcpy(memory, (const void *)(uintptr_t)source, PAGE_SIZE);
 	return 0;
 }
