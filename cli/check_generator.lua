@@ -237,7 +237,14 @@ operation("odd", "errors", 3, function(process)
 		{ "syscall_write", one_of(odd_addresses), ("o"):rep(one_of { 0, 1, PAGE }) },
 		{ "touch", one_of { 0, PAGE, 0x10000, START - 8 * PAGE, FAR - 1 }, one_of { "r", "w", "x" } },
 	}
-	call_on(process, idle_thread(process), { { inside, 2 * PAGE } }, table.unpack(one_of(choices)))
+	local needed <const> = {
+		munmap = "map", mmap = "map", mprotect = "protect", madvise = "advise", mlock = "lock", munlock = "lock", mremap = "remap",
+		syscall_read = "kernel", syscall_write = "kernel", touch = "access",
+	}
+	local choice = one_of(choices)
+	if on[needed[choice[1]]] then
+		call_on(process, idle_thread(process), { { inside, 2 * PAGE } }, table.unpack(choice))
+	end
 end)
 
 -- === Operations on contexts
@@ -589,6 +596,12 @@ for _, entry in ipairs(registry) do
 	for _ = 1, entry.weight * (more[entry.name] or more[entry.feature] or 1) do
 		table.insert(drawn, entry)
 	end
+end
+if #drawn == 0 then
+	drawn = registry -- the mood is about features that are switched off
+end
+if #drawn == 0 then
+	error("no operation has these features alone", 0)
 end
 
 local function begin()
