@@ -257,6 +257,16 @@ function asleep_at(process, at, length)
 	return count
 end
 
+-- Whether a system call sleeps that has pinned pages before the one that it waits for.
+function pins_pages(process)
+	for _, thread in ipairs(process.threads) do
+		if thread.waits == "fault" and thread.transfers and thread.spans[1][1] // PAGE ~= (thread.spans[1][1] + thread.spans[1][2] - 1) // PAGE then
+			return true
+		end
+	end
+	return false
+end
+
 function process_ended(process)
 	process.gone = true
 	for i, other in ipairs(processes) do
@@ -299,6 +309,7 @@ end
 local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event" }
 function call_on(process, thread, spans, name, ...)
 	thread.spans = spans
+	thread.transfers = name:find("^syscall") ~= nil
 	return settle(process, thread, sleeps_in[name] or "fault", thread.object[name](thread.object, ...))
 end
 
