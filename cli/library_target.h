@@ -45,6 +45,7 @@ struct target {
 
 /* A process that owns `space`, with one thread. */
 struct process *library_process(struct target *target, struct quire_space *space);
+void library_process_exit(struct process *process);
 
 /* library_call.c */
 

@@ -108,8 +108,12 @@ int library_userfault_ioctl(struct userfault *userfault, unsigned long request, 
 
 int library_userfault_copy(struct thread *thread, struct call *call)
 {
-	return quire_userfault_ioctl(call->userfault->context, QUIRE_UFFDIO_COPY, &call->copy,
-				     thread->process->space);
+	int error = quire_userfault_ioctl(call->userfault->context, QUIRE_UFFDIO_COPY, &call->copy,
+					  thread->process->space);
+
+	/* The caller is done, and anyone may be the next. */
+	library_run_woken(thread->process->target);
+	return error;
 }
 
 static struct thread *find_thread(struct target *target, uint32_t id)
@@ -181,7 +185,7 @@ int library_signal(struct thread *thread)
 
 /*
  * A thread that ends: nobody waits for it, or is told anything by it, any more.  What it has done
- * is done; a fork has its child.
+ * is done, but the child of a fork that was not finished comes to nothing.
  */
 void library_thread_end(struct thread *thread)
 {
@@ -189,7 +193,11 @@ void library_thread_end(struct thread *thread)
 
 	quire_thread_interrupt(core, &thread->guest, true);
 	while (thread->pending && thread->guest.resuming) {
-		library_call(thread, thread->pending);
+		struct call *call = thread->pending;
+
+		library_call(thread, call);
+		if (call->kind == CALL_FORK && call->status == CALL_DONE)
+			library_process_exit(call->child);
 		quire_thread_interrupt(core, &thread->guest, true);
 	}
 	thread->pending = NULL;

@@ -166,6 +166,8 @@ void access_set_up_thread(struct agent_thread *self)
 {
 	const stack_t stack = {.ss_sp = self->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
 
+	/* In a child this may be the memory of a thread that was executing when its parent forked. */
+	self->resume = 0;
 	system_call(SYS_sigaltstack, (uint64_t[6]){(uint64_t)&stack});
 }
 

@@ -133,7 +133,7 @@ static struct thread *process_first_thread(struct process *process)
 	return thread;
 }
 
-static void process_exit(struct process *process)
+void library_process_exit(struct process *process)
 {
 	struct soft_machine *machine = process->target->machine;
 
@@ -169,7 +169,7 @@ static void target_close(struct target *target)
 		library_userfault_close(target->userfaults);
 	while ((process = target->processes)) {
 		target->processes = process->next;
-		process_exit(process);
+		library_process_exit(process);
 		process_free(process);
 	}
 	if (soft_machine_close(target->machine))
@@ -201,7 +201,7 @@ const struct target_ops target_quire = {
 	.process = target_process,
 	.first_thread = process_first_thread,
 	.thread = process_thread,
-	.exit = process_exit,
+	.exit = library_process_exit,
 	.call = library_call,
 	.result = thread_result,
 	.signal = library_signal,

@@ -31,3 +31,22 @@ check.fails("blocked", t:result())
 check.eq(u:zeropage(a + 9 * K, K), K)
 check.eq(u:result(), K)
 check.eq(t:result(), "\0\0")
+
+-- Whoever waits for the destination of one that need not wait goes on as soon as it is done.
+check.fails("blocked", t:read(a + 4 * K, 4))
+check.eq(u:read().address, a + 4 * K)
+check.eq(u:copy(a + 4 * K, source, K), K)
+check.eq(t:result(), "SSSS")
+
+-- The source is not pinned: a page that is shared with a child stays so, and memory that may only be written to can be read.
+local c = p:fork()
+check.pagemap(p, source, { exclusive = false })
+check.eq(u:copy(a + 5 * K, source, K), K)
+check.pagemap(p, source, { exclusive = false })
+check.pagemap(c, source, { exclusive = false })
+check(p:mprotect(source, "16K", "w"))
+check.eq(u:copy(a + 6 * K, source, K), K)
+check.eq(u:copy(a + 7 * K, source + 2 * K, K), K) -- nothing is there yet
+check.pagemap(p, source + 2 * K, { present = true, exclusive = false })
+check(p:mprotect(source, "16K", "none"))
+check.fails("EFAULT", u:copy(a + 10 * K, source, K))

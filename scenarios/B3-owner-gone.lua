@@ -23,4 +23,15 @@ check.fails("ESRCH", u:writeprotect(a, K, true))
 check.fails("ENOMEM", u:register(a, K, { "missing" }))
 check.fails("ENOMEM", u:unregister(a, K))
 check(u:wake(a, K))
+-- Pages move inside the caller's memory only, and the caller is another.
+check.eq({ u:move(a, a + K, K) }, { nil, "EINVAL", 0 })
+
+-- What is asked is looked at first.
+check.fails("EINVAL", u:register(a, K + 1, { "missing" }))
+check.fails("EINVAL", u:unregister(a + 1, K))
+check.fails("EINVAL", u:wake(a, 0))
+check.fails("EINVAL", u:writeprotect(a, -K, true))
+check.eq({ u:copy(a, "") }, { nil, "EINVAL", 0 })
+check.eq({ u:zeropage(1 << 47, K) }, { nil, "EINVAL", 0 })
+check.eq({ u:poison(a + 8, K) }, { nil, "EINVAL", 0 })
 check(u:close())

@@ -28,20 +28,21 @@ static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint6
 }
 
 /*
- * Moves `bytes` inside one page, if the page is there.  0 bytes are to find out whether it is, for
- * which any permission will do.
+ * Moves `bytes` inside one page, if the page is there; 0 bytes are to find out whether it is.  What
+ * `pins` the page to read it needs it to be this entry's alone, and permission to read; else any
+ * permission will do, as to the hardware.
  */
 static enum reach try_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-			   size_t bytes, enum quire_access access)
+			   size_t bytes, enum quire_access access, bool pins)
 {
-	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : bytes ? VMA_READ : VMA_ACCESS;
+	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : pins ? VMA_READ : VMA_ACCESS;
 	const struct vma *vma = vma_find(space, address);
 	struct quire_machine *machine = space->machine;
 	struct frame *frame;
 
 	if (!vma_holds(vma, address) || !(vma->flags & wanted))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), access, bytes > 0);
+	frame = table_hold_page(&space->tables, page_down(address), access, pins);
 	if (!frame)
 		return FAULT;
 	if (bytes)
@@ -55,14 +56,12 @@ static enum reach try_page(struct quire_space *space, uint64_t address, unsigned
 static int reach_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
 		      size_t bytes, enum quire_access access, unsigned how)
 {
-	if (bytes && access == QUIRE_READ)
-		how |= FAULT_UNSHARE;
 	for (;;) {
 		struct quire_fault_result fault;
 		enum reach reach;
 
 		space_read_lock(space);
-		reach = try_page(space, address, buffer, bytes, access);
+		reach = try_page(space, address, buffer, bytes, access, how & FAULT_UNSHARE);
 		space_read_unlock(space);
 		if (reach == REACHED)
 			return 0;
@@ -82,7 +81,7 @@ static int reach_page(struct quire_space *space, uint64_t address, unsigned char
 
 /* Moves bytes between the buffer (written if the access reads) and user memory, from *done on. */
 static int transfer(struct quire_space *space, uint64_t address, unsigned char *buffer,
-		    size_t length, enum quire_access access, size_t *done)
+		    size_t length, enum quire_access access, unsigned how, size_t *done)
 {
 	int error = 0;
 
@@ -90,7 +89,7 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 		uint64_t here = address + *done;
 		size_t bytes = (size_t)min_u64(length - *done, PAGE_SIZE - here % PAGE_SIZE);
 
-		error = reach_page(space, here, buffer + *done, bytes, access, 0);
+		error = reach_page(space, here, buffer + *done, bytes, access, how);
 		if (!error)
 			*done += bytes;
 	}
@@ -103,7 +102,8 @@ static int transfer_resumed(struct quire_space *space, uint64_t address, unsigne
 	int error;
 
 	*done = (size_t)(call_reached(space, address) - address);
-	error = transfer(space, address, buffer, length, access, done);
+	error = transfer(space, address, buffer, length, access,
+			 access == QUIRE_READ ? FAULT_UNSHARE : 0, done);
 	if (error == -QUIRE_EINPROGRESS)
 		space_caller(space)->reached = address + *done;
 	return error;
@@ -123,11 +123,11 @@ int quire_access_write(struct quire_space *space, uint64_t address, const void *
 				QUIRE_WRITE, done);
 }
 
-int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length)
+int space_copy_in(struct quire_space *space, uint64_t address, void *buffer, size_t length)
 {
 	size_t done = 0;
 
-	return transfer(space, address, buffer, length, QUIRE_READ, &done);
+	return transfer(space, address, buffer, length, QUIRE_READ, 0, &done);
 }
 
 int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,

@@ -13,12 +13,36 @@
  */
 #include "space/vma.h"
 
+/* The first piece of [*start, end) that has no guard marker, [*start, *stop); false: none. */
+static bool next_unguarded(struct quire_space *space, const struct vma *vma, uint64_t *start,
+			   uint64_t *stop, uint64_t end)
+{
+	struct table_run run;
+
+	if (!(vma->flags & VMA_GUARD)) {
+		*stop = end;
+		return *start < end;
+	}
+	for (*stop = *start; *stop < end; *stop = run.end) {
+		table_run(&space->tables, *stop, end, false, &run);
+		if (run.kind != QUIRE_ENTRY_GUARD)
+			continue;
+		if (*start < *stop)
+			return true;
+		*start = run.end;
+	}
+	return *start < end;
+}
+
+/* Where a guard marker stands it stays, with what it is protected by. */
 static void install_guards(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 			   struct table_reserve *reserve, struct gather *gather)
 {
-	table_zap(&space->tables, start, end, ZAP_ALL, gather);
+	for (uint64_t stop; next_unguarded(space, vma, &start, &stop, end); start = stop) {
+		table_zap(&space->tables, start, stop, ZAP_ALL, gather);
+		table_mark(&space->tables, start, stop, MARK_GUARD, reserve);
+	}
 	vma_set_flags(space, vma, vma->flags | VMA_GUARD);
-	table_mark(&space->tables, start, end, MARK_GUARD, reserve);
 }
 
 /* Whether the advice is for this memory. */

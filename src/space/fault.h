@@ -50,6 +50,9 @@ static inline bool fault_stays_protected(const struct fault *fault)
 {
 	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
 
+	/* A page that is unshared keeps what it has, even if that lies dormant. */
+	if ((fault->how & FAULT_UNSHARE) && fault->seen.uffd_wp)
+		return true;
 	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
 }
 

@@ -40,9 +40,10 @@ struct remap {
 /* One VMA's move, or part of one's. */
 struct move {
 	uint64_t from, to;
-	uint64_t length; /* of what is moved, with the pages; the rest of `source` is dropped */
+	uint64_t length; /* of what is moved, with the pages */
 	uint64_t new_length;
 	struct removal source, target;
+	struct removal rest; /* behind the source, which is dropped; may be empty */
 	struct vma *fresh;
 	struct table_reserve tables;
 	bool registered; /* the new place is registered as the old one was */
@@ -77,10 +78,16 @@ static bool too_many(const struct quire_space *space, uint64_t more)
 	return space->vma_count + more >= space->machine->max_maps;
 }
 
+static bool drops_rest(const struct move *move)
+{
+	return move->rest.start < move->rest.end;
+}
+
 static void move_abandon(struct quire_space *space, struct move *move)
 {
 	removal_abandon(space, &move->source);
 	removal_abandon(space, &move->target);
+	removal_abandon(space, &move->rest);
 	if (move->fresh)
 		vma_free(space, move->fresh);
 	table_unreserve(space->machine, &move->tables);
@@ -98,8 +105,7 @@ static int new_vmas(struct quire_space *space, struct move *move)
 static int reserve_tables(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
-	unsigned cost = table_move_cost(tables, move->from, move->to, move->length) +
-			table_cut_cost(tables, move->from + move->length);
+	unsigned cost = table_move_cost(tables, move->from, move->to, move->length);
 
 	return table_reserve(space->machine, &move->tables, cost);
 }
@@ -111,7 +117,6 @@ static int reserve_tables(struct quire_space *space, struct move *move)
 static int announce(struct quire_space *space, struct move *move, struct event_chain *events)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
-	uint64_t end = move->from + move->length;
 	int error;
 
 	if (!hooks)
@@ -121,9 +126,9 @@ static int announce(struct quire_space *space, struct move *move, struct event_c
 		error = hooks->remap(vma_find(space, move->from), move->from, move->to,
 				     move->length, events, &move->registered);
 	if (!error && !move->keep)
-		error = hooks->unmap(space, end, move->source.end, events);
+		error = hooks->unmap(space, move->rest.start, move->rest.end, events);
 	if (!error && !move->keep)
-		error = hooks->unmap(space, move->from, end, events);
+		error = hooks->unmap(space, move->source.start, move->source.end, events);
 	return error;
 }
 
@@ -133,6 +138,8 @@ static int move_prepare(struct quire_space *space, struct move *move)
 
 	if (!error)
 		error = removal_prepare(space, &move->target);
+	if (!error && drops_rest(move))
+		error = removal_prepare(space, &move->rest);
 	if (!error)
 		error = reserve_tables(space, move);
 	if (!error)
@@ -191,15 +198,14 @@ static void move_commit(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
 	const struct vma *vma = vma_find(space, move->from);
-	uint64_t end = move->from + move->length;
 	struct gather gather;
 
 	gather_begin(&gather, tables);
 	removal_commit(space, &move->target, &gather);
+	/* Before the new VMA looks for what it may merge with: there is a hole. */
+	if (drops_rest(move))
+		removal_commit(space, &move->rest, &gather);
 	removal_cut(space, &move->source);
-	table_cut(tables, end, &move->tables);
-	if (end < move->source.end)
-		table_zap(tables, end, move->source.end, ZAP_ALL, &gather);
 	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
 	describe(space, move, vma);
 	/* Protection moves only where the registration does. */
@@ -220,12 +226,14 @@ static void move_commit(struct quire_space *space, struct move *move)
 static int move(struct quire_space *space, uint64_t from, uint64_t old_length, uint64_t to,
 		uint64_t new_length, struct remap *remap)
 {
+	uint64_t length = min_u64(old_length, new_length);
 	struct move move = {
 		.from = from,
 		.to = to,
-		.length = min_u64(old_length, new_length),
+		.length = length,
 		.new_length = new_length,
-		.source = {.start = from, .end = from + old_length},
+		.source = {.start = from, .end = from + length},
+		.rest = {.start = from + length, .end = from + old_length},
 		.target = {.start = to, .end = to + new_length},
 		.keep = remap->flags & QUIRE_MREMAP_DONTUNMAP,
 	};

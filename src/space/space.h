@@ -222,8 +222,10 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 		   enum quire_access access, unsigned how);
 
 /*
- * quire_access_read() as a part of another call: when that is made again, this starts over.
+ * Reads as the kernel reads the argument of a system call, without pinning: a page stays shared,
+ * and any permission will do.  Made again, it starts over.  0, -QUIRE_EFAULT, -QUIRE_ENOMEM, or
+ * -QUIRE_EINPROGRESS.
  */
-int space_read(struct quire_space *space, uint64_t address, void *buffer, size_t length);
+int space_copy_in(struct quire_space *space, uint64_t address, void *buffer, size_t length);
 
 #endif

@@ -9,7 +9,8 @@
  *	parent   W X D A   ──▶   - - D A
  *	child    absent    ──▶   - - D -
  *
- * In a shared one the entries are alike, but for what the child has not done yet.
+ * In a shared one the entries are alike, but for what the child has not done yet.  A marker is
+ * repeated, but for the write protection of a guard page or of poison.
  */
 #include "table/cursor.h"
 
@@ -66,6 +67,7 @@ static void follow(struct cursor *child, struct page_tables *tables, uint64_t ad
 void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
 		bool shared, struct table_reserve *reserve, struct gather *gather)
 {
+	const unsigned unprotected = MARK_GUARD | MARK_POISON;
 	struct cursor from, to = {.table = NULL};
 	int64_t resident[RESIDENT_KINDS] = {0};
 
@@ -87,6 +89,8 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 			entry = share_swap(&from);
 			resident[RESIDENT_SWAP]++;
 		}
+		if (entry_is_marker(entry) && (entry_marks(entry) & unprotected))
+			entry = entry_make_marker(entry_marks(entry) & unprotected);
 		follow(&to, child, from.address, from.level, reserve);
 		cursor_exchange(&to, entry);
 	}

@@ -13,6 +13,7 @@ struct quire_userfault *context_new(struct quire_space *space)
 		return NULL;
 	context->machine = machine;
 	context->space = space;
+	context->highest = space->highest;
 	context->references = 1;
 	queue_lock(machine);
 	context->next = space->userfaults;
@@ -58,7 +59,7 @@ struct quire_space *context_space(struct quire_userfault *context)
 	return space;
 }
 
-int context_enter(struct quire_userfault *context, struct quire_space **space)
+int context_enter(struct quire_userfault *context, bool valid, struct quire_space **space)
 {
 	int error = 0;
 
@@ -66,6 +67,8 @@ int context_enter(struct quire_userfault *context, struct quire_space **space)
 	*space = context->space;
 	if (context->changing)
 		error = -QUIRE_EAGAIN;
+	else if (!valid)
+		error = -QUIRE_EINVAL;
 	else if (!*space)
 		error = -QUIRE_ESRCH;
 	queue_unlock(context->machine);

@@ -191,7 +191,7 @@ static int read_source(const struct filling *filling, uint64_t offset, unsigned 
 	uint64_t source = filling->source + offset;
 
 	if (filling->source_space)
-		return space_read(filling->source_space, source, memory, PAGE_SIZE);
+		return space_copy_in(filling->source_space, source, memory, PAGE_SIZE);
 	memcpy(memory, (const void *)(uintptr_t)source, PAGE_SIZE);
 	return 0;
 }
@@ -311,9 +311,9 @@ static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 	return done && error ? -QUIRE_EAGAIN : error;
 }
 
-static int enter(struct filling *filling, int64_t *output)
+static int enter(struct filling *filling, bool valid, int64_t *output)
 {
-	int error = context_enter(filling->context, &filling->space);
+	int error = context_enter(filling->context, valid, &filling->space);
 
 	if (error == -QUIRE_EAGAIN)
 		*output = error;
@@ -333,13 +333,12 @@ int userfault_copy(struct quire_userfault *context, struct quire_uffdio_copy *re
 		.source = request->src,
 		.source_space = source,
 	};
-	int error = enter(&filling, &request->copy);
+	bool valid = range_valid(context, request->dst, request->len) &&
+		     request->src + request->len >= request->src && !(request->mode & ~modes);
+	int error = enter(&filling, valid, &request->copy);
 
 	if (error)
 		return error;
-	if (!range_valid(filling.space, request->dst, request->len) ||
-	    request->src + request->len < request->src || (request->mode & ~modes))
-		return -QUIRE_EINVAL;
 	return fill_range(&filling, request->mode & QUIRE_UFFDIO_MODE_DONTWAKE, &request->copy);
 }
 
@@ -354,13 +353,12 @@ static int fill_plain(struct quire_userfault *context, const struct quire_uffdio
 		.wp = wp,
 		.fill = fill,
 	};
-	int error = enter(&filling, output);
+	bool valid = range_valid(context, range->start, range->len) &&
+		     !(mode & ~QUIRE_UFFDIO_MODE_DONTWAKE);
+	int error = enter(&filling, valid, output);
 
 	if (error)
 		return error;
-	if (!range_valid(filling.space, range->start, range->len) ||
-	    (mode & ~QUIRE_UFFDIO_MODE_DONTWAKE))
-		return -QUIRE_EINVAL;
 	return fill_range(&filling, mode & QUIRE_UFFDIO_MODE_DONTWAKE, output);
 }
 

@@ -4,12 +4,7 @@
 
 static int wake(struct quire_userfault *context, const struct quire_uffdio_range *range)
 {
-	struct quire_space *space = context_space(context);
-
-	/* Without a space there is nobody to wake, and no range to be wrong. */
-	if (!space)
-		return 0;
-	if (!range_valid(space, range->start, range->len))
+	if (!range_valid(context, range->start, range->len))
 		return -QUIRE_EINVAL;
 	userfault_wake(context, range->start, range->start + range->len);
 	return 0;

@@ -103,15 +103,17 @@ int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *re
 	};
 	unsigned tries = 0;
 	uint64_t done = 0;
-	int error = context_enter(context, &moving.space);
+	bool valid = range_valid(context, request->dst, request->len) &&
+		     range_valid(context, request->src, request->len) && !(request->mode & ~modes);
+	int error = context_enter(context, valid, &moving.space);
 
 	if (error == -QUIRE_EAGAIN)
 		request->move = error;
+	/* Pages move inside the caller's space only; whoever asks is not of one that has gone. */
+	if (error == -QUIRE_ESRCH)
+		error = -QUIRE_EINVAL;
 	if (error)
 		return error;
-	if (!range_valid(moving.space, request->dst, request->len) ||
-	    !range_valid(moving.space, request->src, request->len) || (request->mode & ~modes))
-		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(moving.space);
 		error = move_pages(&moving, &done);

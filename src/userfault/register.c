@@ -164,10 +164,10 @@ int userfault_register(struct quire_userfault *context, struct quire_uffdio_regi
 
 	if (!request->mode || (request->mode & ~modes))
 		return -QUIRE_EINVAL;
+	if (!range_valid(context, position, request->range.len))
+		return -QUIRE_EINVAL;
 	if (!space)
 		return -QUIRE_ENOMEM;
-	if (!range_valid(space, position, request->range.len))
-		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
 		error = check_register(context, space, request->range.start, end, flags);
@@ -215,10 +215,10 @@ int userfault_unregister(struct quire_userfault *context, const struct quire_uff
 	unsigned tries = 0;
 	int error;
 
+	if (!range_valid(context, position, range->len))
+		return -QUIRE_EINVAL;
 	if (!space)
 		return -QUIRE_ENOMEM;
-	if (!range_valid(space, position, range->len))
-		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
 		error = check_unregister(context, space, range->start, end);

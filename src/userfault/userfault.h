@@ -26,6 +26,7 @@ struct quire_userfault {
 	struct quire_machine *machine;	      /* constant */
 	struct quire_space *space;	      /* queue: NULL when it has gone */
 	struct quire_userfault *next;	      /* queue: of the space's contexts */
+	uint64_t highest;		      /* constant: where the space's addresses end */
 	struct quire_userfault_config config; /* constant */
 	uint64_t features;		      /* constant once negotiated */
 	bool negotiated;		      /* queue */
@@ -78,10 +79,10 @@ extern const struct userfault_hooks userfault_hooks;
 /* --- the requests; arguments as in ioctl --- */
 
 /*
- * What a request on memory needs: 0, -EAGAIN (an event is unread) or -ESRCH; then *space is the
- * context's.
+ * What a request on memory needs: 0, and *space is the context's; -EAGAIN: an event is unread;
+ * -EINVAL: its arguments are not `valid`; -ESRCH: the space has gone.
  */
-int context_enter(struct quire_userfault *context, struct quire_space **space);
+int context_enter(struct quire_userfault *context, bool valid, struct quire_space **space);
 
 int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api);
 int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request);
@@ -102,12 +103,13 @@ void unregister_all(struct quire_userfault *context, struct quire_space *space);
 
 /*
  * Whether [start, start + length) is a range that a request may name: whole pages, not empty,
- * inside the address space.
+ * inside the address space, even if that has gone.
  */
-static inline bool range_valid(const struct quire_space *space, uint64_t start, uint64_t length)
+static inline bool range_valid(const struct quire_userfault *context, uint64_t start,
+			       uint64_t length)
 {
 	return page_aligned(start) && page_aligned(length) && length > 0 &&
-	       space_holds(space, start, length);
+	       length <= context->highest && start <= context->highest - length;
 }
 
 #endif

@@ -87,13 +87,12 @@ int userfault_writeprotect(struct quire_userfault *context,
 	bool protect = request->mode & wp;
 	struct quire_space *space;
 	unsigned tries = 0;
-	int error = context_enter(context, &space);
+	bool valid = range_valid(context, position, request->range.len) &&
+		     !(request->mode & ~(wp | dontwake)) && request->mode != (wp | dontwake);
+	int error = context_enter(context, valid, &space);
 
 	if (error)
 		return error;
-	if (!range_valid(space, position, request->range.len) ||
-	    (request->mode & ~(wp | dontwake)) || request->mode == (wp | dontwake))
-		return -QUIRE_EINVAL;
 	do {
 		space_write_lock(space);
 		error = meets_vma(space, request->range.start, end)
