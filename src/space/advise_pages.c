@@ -42,7 +42,9 @@ static void install_guards(struct quire_space *space, struct vma *vma, uint64_t 
 	/* So that the markers are copied by fork, as pages are. */
 	vma_prepare_anon(space, vma);
 	vma_set_flags(space, vma, vma->flags | VMA_GUARD);
-	table_mark(&space->tables, start, end, MARK_GUARD, reserve);
+	table_mark(&space->tables, start, end,
+		   MARK_GUARD | (QUIRE_MISTAKE(GUARD_KEEPS_PROTECTION) ? MARK_UFFD_WP : 0),
+		   reserve);
 }
 
 /* Whether the advice is for this memory; private anonymous memory is all there is. */

@@ -83,6 +83,10 @@ static bool stays_protected(const struct fault *fault)
 {
 	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
 
+	if (QUIRE_MISTAKE(FAULT_LOSES_MARKER))
+		marked = false;
+	if (QUIRE_MISTAKE(UNSHARE_LOSES_PROTECTION) && fault->unshare)
+		return false;
 	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
 }
 
@@ -208,6 +212,8 @@ static bool reported(struct fault *fault, uint64_t *flags)
 	uint64_t registered = fault->vma->flags;
 
 	*flags = writes(fault) ? QUIRE_UFFD_PAGEFAULT_FLAG_WRITE : 0;
+	if (QUIRE_MISTAKE(MARKER_TAKEN_FOR_PAGE) && (fault->seen.marks & MARK_UFFD_WP))
+		return writes(fault);
 	if (fault->seen.kind != TABLE_LEAF)
 		return registered & VMA_UFFD_MISSING;
 	*flags |= QUIRE_UFFD_PAGEFAULT_FLAG_WP;
@@ -232,6 +238,8 @@ static void report(struct fault *fault, uint64_t flags)
 	if (outcome != QUIRE_BLOCKED)
 		return;
 	table_probe(&fault->space->tables, fault->page, &now);
+	if (QUIRE_MISTAKE(SLEEP_WITHOUT_LOOKING))
+		return;
 	if (now.entry != fault->seen.entry || now.missing != fault->seen.missing) {
 		hooks->withdraw(fault->space->machine);
 		signal_fault(fault, QUIRE_DONE, 0);
@@ -289,6 +297,8 @@ static int handle(struct fault *fault)
 	if (refused(fault))
 		return 0;
 	signal_fault(fault, QUIRE_DONE, 0);
+	if (QUIRE_MISTAKE(COPY_BEFORE_REPORT) && !fault->seen.exclusive && fault->seen.frame)
+		fault->seen.uffd_wp = false;
 	if (spurious(fault))
 		return 0;
 	if (fault->vma->userfault && reported(fault, &flags))

@@ -68,6 +68,8 @@ static int install(struct filling *filling, uint64_t page, struct table_leaf *le
 	error = table_reserve(space->machine, &reserve, snapshot.missing);
 	if (error)
 		return error;
+	if (QUIRE_MISTAKE(COPY_KEEPS_MARKER) && (snapshot.marks & MARK_UFFD_WP))
+		leaf->uffd_wp = true;
 	leaf->allow = vma_permissions(vma);
 	if (!leaf->frame || leaf->uffd_wp)
 		leaf->allow.write = false;
@@ -99,6 +101,8 @@ static int fill_copy(struct filling *filling, uint64_t page)
 	struct table_leaf leaf = {.exclusive = true, .dirty = true, .uffd_wp = filling->wp};
 	int error;
 
+	if (QUIRE_MISTAKE(COPY_LEAVES_CLEAN))
+		leaf.dirty = false;
 	leaf.frame = frame_alloc(machine, 0);
 	if (!leaf.frame)
 		return -NO_FRAMES;
