@@ -304,7 +304,8 @@ static void no_store_is_lost_by_a_move(void **state)
 	close_memory();
 }
 
-int main(void)
+/* With an argument: the tests of that name. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_dirty_bit_is_lost),
@@ -312,5 +313,7 @@ int main(void)
 		cmocka_unit_test(no_store_is_lost_by_a_move),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

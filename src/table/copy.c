@@ -17,7 +17,9 @@ static entry_t share(struct cursor *parent)
 	entry_t was = cursor_entry(parent), is;
 
 	do
-		is = entry_set_exclusive(entry_forbid_write(was), false);
+		is = entry_set_exclusive(entry_forbid_write(was),
+					 QUIRE_MISTAKE(FORK_LEAVES_EXCLUSIVE) &&
+						 entry_exclusive(was));
 	while (was != is && !cursor_update(parent, &was, is));
 	if (entry_writable(was) && !QUIRE_MISTAKE(FORK_WITHOUT_FLUSH))
 		gather_span(parent->gather, parent->address, cursor_reach(parent));

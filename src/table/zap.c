@@ -19,7 +19,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, struct 
 		entry = cursor_exchange(&cursor, ENTRY_ABSENT);
 		if (!entry_is_leaf(entry, cursor.level))
 			continue;
-		gather_span(gather, cursor.address, cursor_reach(&cursor));
+		if (!QUIRE_MISTAKE(ZAP_WITHOUT_FLUSH))
+			gather_span(gather, cursor.address, cursor_reach(&cursor));
 		if (entry_special(entry))
 			continue;
 		gather_frame(gather, leaf_frame(tables, entry));
