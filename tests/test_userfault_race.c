@@ -65,7 +65,8 @@ static bool next_round(long *round)
 
 	while (told == *round)
 		relax(&turns);
-	*round = begun = told;
+	*round = told;
+	begun = *round;
 	return *round > 0;
 }
 
