@@ -13,7 +13,7 @@
  * first and last words for a little while: whatever the TLBs of the two held, nothing may change
  * any more once the call has returned.
  *
- * A build of the port with -DSOFT_FAULT_NO_SHOOTDOWN flushes the calling thread's CPUs only.  There
+ * A build of the port with -DQUIRE_MISTAKE_NO_SHOOTDOWN flushes the calling thread's CPUs only.  There
  * this program must fail: each of the tests finds stray stores in its first rounds.
  */
 #include <pthread.h>

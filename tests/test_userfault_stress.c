@@ -18,12 +18,9 @@
  * stores that come next copy them.
  *
  * QUIRE_STRESS_SECONDS says how long it goes on.  Two builds must fail here, both within the first
- * epochs, with "page N changed and was not reported": the core with -DQUIRE_FAULT_NO_WP_FLUSH
- * (src/table/wp.c), and the port with
- * -DSOFT_FAULT_NO_SHOOTDOWN:
- *
- *	cmake -B build-fault -DCMAKE_C_FLAGS=-DQUIRE_FAULT_NO_WP_FLUSH && cmake --build build-fault --target test_userfault_stress
- *	build-fault/tests/test_userfault_stress
+ * epochs, with "page N changed and was not reported": the core with the mistake
+ * protect-without-flush, which tests/check_mistakes.sh sees to, and the port with
+ * -DQUIRE_MISTAKE_NO_SHOOTDOWN.
  */
 #include "userfault_fixture.h"
 

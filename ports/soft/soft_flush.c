@@ -28,7 +28,7 @@
  * The CPUs of the calling thread are in no access now.  Their entries are dropped on the spot, and
  * where no other CPU is named there is no fence: a program with one thread pays next to nothing.
  *
- * SOFT_FAULT_NO_SHOOTDOWN builds a port that leaves other threads' CPUs alone, to show that
+ * QUIRE_MISTAKE_NO_SHOOTDOWN builds a port that leaves other threads' CPUs alone, to show that
  * tests/test_shootdown notices.
  */
 #include "soft_internal.h"
@@ -38,7 +38,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SOFT_FAULT_NO_SHOOTDOWN
+#ifdef QUIRE_MISTAKE_NO_SHOOTDOWN
 #define SHOOTDOWN false
 #else
 #define SHOOTDOWN true

@@ -33,6 +33,15 @@ int memcmp(const void *a, const void *b, size_t bytes);
 			quire_port_panic(NULL, __FILE__, __LINE__, #condition);                    \
 	} while (0)
 
+/*
+ * Mistakes put in on purpose, to see that the tests notice them (docs/reliability.md).
+ * QUIRE_MISTAKE(NAME) is 1 where the compiler was given -DQUIRE_MISTAKE_NAME=, and 0 anywhere else:
+ * that comma moves the 1 to the third place.
+ */
+#define MISTAKE_THIRD(first, second, third, ...) third
+#define MISTAKE_EXPAND(...)			 MISTAKE_THIRD(__VA_ARGS__)
+#define QUIRE_MISTAKE(name)			 MISTAKE_EXPAND(QUIRE_MISTAKE_##name, 1, 0, 0)
+
 #define PAGE_SHIFT QUIRE_PAGE_SHIFT
 #define PAGE_SIZE  QUIRE_PAGE_SIZE
 

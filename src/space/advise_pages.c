@@ -40,7 +40,9 @@ static void install_guards(struct quire_space *space, struct vma *vma, uint64_t 
 {
 	for (uint64_t stop; next_unguarded(space, vma, &start, &stop, end); start = stop) {
 		table_zap(&space->tables, start, stop, ZAP_ALL, gather);
-		table_mark(&space->tables, start, stop, MARK_GUARD, reserve);
+		table_mark(&space->tables, start, stop,
+			   MARK_GUARD | (QUIRE_MISTAKE(GUARD_KEEPS_PROTECTION) ? MARK_UFFD_WP : 0),
+			   reserve);
 	}
 	vma_set_flags(space, vma, vma->flags | VMA_GUARD);
 }

@@ -63,6 +63,20 @@ static bool spurious(const struct fault *fault)
 	return fault->access != QUIRE_EXECUTE || seen->executable;
 }
 
+bool fault_stays_protected(const struct fault *fault)
+{
+	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
+
+	if (QUIRE_MISTAKE(FAULT_LOSES_MARKER))
+		marked = false;
+	if (QUIRE_MISTAKE(UNSHARE_LOSES_PROTECTION) && (fault->how & FAULT_UNSHARE))
+		return false;
+	/* A page that is unshared keeps what it has, even if that lies dormant. */
+	if ((fault->how & FAULT_UNSHARE) && fault->seen.uffd_wp)
+		return true;
+	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
+}
+
 static struct frame *new_page(struct quire_machine *machine, const struct frame *source)
 {
 	struct frame *page;
@@ -187,6 +201,8 @@ static bool reported(struct fault *fault, uint64_t *flags)
 	uint64_t registered = fault->vma->flags;
 
 	*flags = 0;
+	if (QUIRE_MISTAKE(MARKER_TAKEN_FOR_PAGE) && (fault->seen.marks & MARK_UFFD_WP))
+		return fault_writes(fault);
 	if (fault->seen.kind != TABLE_LEAF)
 		return (registered & VMA_UFFD_MISSING) && !fault->vma->object;
 	*flags = QUIRE_UFFD_PAGEFAULT_FLAG_WP;
@@ -222,6 +238,8 @@ int fault_report(struct fault *fault, uint64_t flags)
 	if (outcome != QUIRE_BLOCKED)
 		return 0;
 	table_probe(&fault->space->tables, fault->page, &now);
+	if (QUIRE_MISTAKE(SLEEP_WITHOUT_LOOKING))
+		return 0;
 	if (now.entry != fault->seen.entry || now.missing != fault->seen.missing) {
 		hooks->withdraw(fault->space->machine);
 		fault_signal(fault, QUIRE_DONE, 0);
@@ -313,6 +331,8 @@ static int handle(struct fault *fault)
 	if (refused(fault))
 		return 0;
 	fault_signal(fault, QUIRE_DONE, 0);
+	if (QUIRE_MISTAKE(COPY_BEFORE_REPORT) && !fault->seen.exclusive && fault->seen.frame)
+		fault->seen.uffd_wp = false;
 	if (spurious(fault))
 		return 0;
 	if (fault->seen.kind == TABLE_SWAP)

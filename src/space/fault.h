@@ -45,18 +45,10 @@ static inline void fault_signal(struct fault *fault, enum quire_outcome outcome,
 {
 	fault->result = (struct quire_fault_result){.outcome = outcome, .code = code};
 }
-/* What comes to stand in the entry's place is protected as the entry was. */
-static inline bool fault_stays_protected(const struct fault *fault)
-{
-	bool marked = fault->seen.kind == TABLE_MARKER && (fault->seen.marks & MARK_UFFD_WP);
-
-	/* A page that is unshared keeps what it has, even if that lies dormant. */
-	if ((fault->how & FAULT_UNSHARE) && fault->seen.uffd_wp)
-		return true;
-	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
-}
-
 /* --- fault.c --- */
+
+/* What comes to stand in the entry's place is protected as the entry was. */
+bool fault_stays_protected(const struct fault *fault);
 
 /*
  * Puts `leaf` in the place of what was seen; whoever came first, the access can be made again.  0

@@ -23,7 +23,8 @@ static bool inherited(const struct vma *vma)
 static bool worth_copying(const struct vma *vma, const struct vma *copy)
 {
 	return !(vma->flags & VMA_WIPEONFORK) &&
-	       (vma->anon || (vma->flags & VMA_GUARD) || (copy->flags & VMA_UFFD_WP));
+	       (vma->anon || (vma->flags & VMA_GUARD) ||
+		((copy->flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(FORK_SKIPS_UNWRITTEN)));
 }
 
 /* A fork on its way. */
@@ -136,7 +137,7 @@ static int fork_unit(struct forking *forking)
 		return error;
 	}
 	copy_entries(forking);
-	if (space_hooks(forking->parent))
+	if (space_hooks(forking->parent) && !QUIRE_MISTAKE(FORK_KEEPS_PROTECTION))
 		drop_protection(forking);
 	table_unreserve(machine, &forking->tables);
 	return 0;

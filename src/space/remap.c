@@ -209,7 +209,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
 	describe(space, move, vma);
 	/* Protection moves only where the registration does. */
-	if (vma->userfault && !move->registered)
+	if (vma->userfault && !move->registered && !QUIRE_MISTAKE(MREMAP_KEEPS_PROTECTION))
 		table_write_forget(tables, move->to, move->to + move->length, vma_permissions(vma),
 				   &gather);
 	gather_end(&gather);

@@ -20,9 +20,11 @@ static entry_t share(struct cursor *parent)
 	entry_t was = cursor_entry(parent), is;
 
 	do
-		is = entry_set_exclusive(entry_forbid_write(was), false);
+		is = entry_set_exclusive(entry_forbid_write(was),
+					 QUIRE_MISTAKE(FORK_LEAVES_EXCLUSIVE) &&
+						 entry_exclusive(was));
 	while (was != is && !cursor_update(parent, &was, is));
-	if (entry_writable(was))
+	if (entry_writable(was) && !QUIRE_MISTAKE(FORK_WITHOUT_FLUSH))
 		gather_span(parent->gather, parent->address, cursor_reach(parent));
 	return is;
 }
@@ -77,9 +79,13 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 
 		if (entry_is_absent(entry))
 			continue;
+		if (QUIRE_MISTAKE(FORK_LOSES_MARKER) && entry_is_marker(entry))
+			continue;
 		quire_assert(cursor_whole(&from));
 		if (entry_is_leaf(entry, from.level)) {
 			entry = copied(&from, shared);
+			if (QUIRE_MISTAKE(FORK_LOSES_LEAF))
+				entry = entry_set_uffd_wp(entry, false);
 			if (!entry_special(entry)) {
 				frame_hold(leaf_frame(parent, entry), FRAME_ONE_MAPPING);
 				resident[frame_resident(leaf_frame(parent, entry))]++;

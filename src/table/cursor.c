@@ -137,7 +137,8 @@ bool cursor_next_table(struct cursor *cursor, uint64_t next)
 static void fill_table(struct page_tables *tables, struct frame *table, entry_t entry,
 		       unsigned level)
 {
-	unsigned count = entry_is_absent(entry) ? 0 : arch_entries(level);
+	bool empty = entry_is_absent(entry) || QUIRE_MISTAKE(SPLIT_LOSES_MARKER);
+	unsigned count = empty ? 0 : arch_entries(level);
 
 	frame_set_kind(tables->machine, table, FRAME_TABLE);
 	table->lock = (struct quire_lock){0};

@@ -69,7 +69,8 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	}
 	if (!entry_is_leaf(entry, cursor->level))
 		return;
-	gather_span(gather, cursor->address, cursor_reach(cursor));
+	if (!QUIRE_MISTAKE(COPY_WITHOUT_FLUSH))
+		gather_span(gather, cursor->address, cursor_reach(cursor));
 	gather_flush(gather);
 	if (entry_special(entry))
 		return;

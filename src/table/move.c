@@ -116,10 +116,14 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 			run = (struct marker_run){address, address + level_span(cursor.level),
 						  entry_marks(entry)};
 		} else {
-			gather_span(gather, cursor.address, cursor_reach(&cursor));
+			if (!QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
+				gather_span(gather, cursor.address, cursor_reach(&cursor));
+			if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, cursor.level))
+				entry = entry_set_dirty(entry, false);
 			put(tables, address, cursor.level, entry, reserve);
 		}
 		cursor_resume(&cursor);
 	}
-	put_run(tables, &run, reserve);
+	if (!QUIRE_MISTAKE(MREMAP_LOSES_MARKER))
+		put_run(tables, &run, reserve);
 }

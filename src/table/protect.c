@@ -20,6 +20,8 @@ static entry_t permitted(entry_t leaf, struct table_permissions allow)
 {
 	bool write = allow.write && (allow.shared || entry_exclusive(leaf)) && !entry_uffd_wp(leaf);
 
+	if (QUIRE_MISTAKE(MPROTECT_OPENS_PROTECTED))
+		write = allow.write && entry_exclusive(leaf);
 	return entry_set_permissions(leaf, allow.access, write, allow.execute);
 }
 
@@ -38,7 +40,7 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		do
 			is = permitted(was, allow);
 		while (was != is && !cursor_update(&cursor, &was, is));
-		if (tightens(was, is))
+		if (tightens(was, is) && !QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
 			gather_span(gather, cursor.address, cursor_reach(&cursor));
 	}
 }

@@ -92,6 +92,8 @@ uint64_t table_scan(const struct table_scan *scan)
 
 		if (!(scan->wanted[traits / 64] >> traits % 64 & 1))
 			continue;
+		if (QUIRE_MISTAKE(SCAN_SKIPS_HOLES) && cursor.level > 0 && !traits)
+			continue;
 		if (change)
 			fit(&cursor, scan->reserve);
 		reach = cursor_reach(&cursor);
@@ -99,7 +101,8 @@ uint64_t table_scan(const struct table_scan *scan)
 		if (taken < reach) {
 			cursor_end(&cursor);
 			if (change && start < taken)
-				protect_part(scan, start, taken);
+				protect_part(scan, start,
+					     QUIRE_MISTAKE(SCAN_PROTECTS_BEYOND) ? reach : taken);
 			return taken;
 		}
 		if (change)

@@ -6,9 +6,6 @@
  * says it instead, at the highest entry that the range covers: protecting an empty terabyte takes a
  * handful of entries.  Guard and poison markers say all there is to say about their span, and are
  * left alone.
- *
- * QUIRE_FAULT_NO_WP_FLUSH builds a core that forgets to flush what it protects, to show that
- * tests/test_userfault_stress.c notices.
  */
 #include "table/cursor.h"
 
@@ -24,13 +21,13 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 	quire_assert(cursor_whole(cursor));
 	do
 		is = entry_set_uffd_wp(entry_forbid_write(was), true);
-	while (was != is && !cursor_update(cursor, &was, is));
-#ifdef QUIRE_FAULT_NO_WP_FLUSH
-	(void)gather;
-#else
-	if (entry_writable(was))
+	while (was != is && !QUIRE_MISTAKE(PROTECT_OVERWRITES) && !cursor_update(cursor, &was, is));
+	if (QUIRE_MISTAKE(PROTECT_OVERWRITES))
+		cursor_exchange(cursor, is);
+	if (QUIRE_MISTAKE(PROTECT_LOSES_DIRTY))
+		cursor_exchange(cursor, entry_set_dirty(is, false));
+	if (entry_writable(was) && !QUIRE_MISTAKE(PROTECT_WITHOUT_FLUSH))
 		gather_span(gather, cursor->address, cursor_reach(cursor));
-#endif
 }
 
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
@@ -62,7 +59,8 @@ static void release_leaf(struct cursor *cursor, entry_t was, struct table_permis
 
 	do {
 		is = entry_set_uffd_wp(was, false);
-		if (allow.write && (allow.shared || entry_exclusive(is)))
+		if (allow.write &&
+		    (allow.shared || entry_exclusive(is) || QUIRE_MISTAKE(CLEAR_OPENS_SHARED)))
 			is = entry_set_permissions(is, allow.access, true, entry_executable(is));
 	} while (!cursor_update(cursor, &was, is));
 }

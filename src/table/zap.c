@@ -52,7 +52,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		}
 		if (!entry_is_leaf(entry, cursor.level))
 			continue;
-		gather_span(gather, cursor.address, cursor_reach(&cursor));
+		if (!QUIRE_MISTAKE(ZAP_WITHOUT_FLUSH))
+			gather_span(gather, cursor.address, cursor_reach(&cursor));
 		if (entry_special(entry))
 			continue;
 		frame = leaf_frame(tables, entry);

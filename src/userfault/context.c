@@ -186,7 +186,8 @@ void quire_userfault_close(struct quire_userfault *context)
 	queue_lock(machine);
 	context->closed = true;
 	wake_all(machine, &context->faults);
-	wake_all(machine, &context->waiting);
+	if (!QUIRE_MISTAKE(CLOSE_LEAVES_SLEEPERS))
+		wake_all(machine, &context->waiting);
 	/* A fork whose message nobody has read takes its child's context along. */
 	while (context->events) {
 		struct quire_thread *thread = context->events;

@@ -95,6 +95,8 @@ static int install(struct filling *filling, const struct vma *vma, uint64_t page
 	error = table_reserve(space->machine, &reserve, snapshot.missing);
 	if (error)
 		return error;
+	if (QUIRE_MISTAKE(COPY_KEEPS_MARKER) && (snapshot.marks & MARK_UFFD_WP))
+		leaf->uffd_wp = true;
 	leaf->allow = vma_permissions(vma);
 	if (leaf->uffd_wp || !(leaf->exclusive || leaf->allow.shared))
 		leaf->allow.write = false;
@@ -150,7 +152,7 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 	struct table_leaf leaf = {
 		.frame = *frame,
 		.exclusive = true,
-		.dirty = true,
+		.dirty = !QUIRE_MISTAKE(COPY_LEAVES_CLEAN),
 		.uffd_wp = filling->wp,
 	};
 	struct quire_machine *machine = filling->space->machine;

@@ -91,7 +91,7 @@ static void drop_event(struct quire_userfault_event *event, bool told)
 
 	if (!told) {
 		queue_lock(machine);
-		context->changing--;
+		context->changing -= !QUIRE_MISTAKE(FAILURE_KEEPS_REFUSING);
 		queue_unlock(machine);
 		if (event->child)
 			quire_userfault_close(event->child);

@@ -46,6 +46,8 @@ static int check_page(const struct moving *moving, const struct table_snapshot *
 		return moving->holes ? 0 : -QUIRE_ENOENT;
 	if (source->kind == TABLE_MARKER)
 		return -QUIRE_EFAULT;
+	if (QUIRE_MISTAKE(MOVE_TAKES_SHARED))
+		return 0;
 	return (source->frame || source->kind == TABLE_SWAP) && !source->exclusive ? -QUIRE_EBUSY
 										   : 0;
 }
@@ -71,7 +73,8 @@ static int move_page(const struct moving *moving, struct vma *target, uint64_t o
 		rmap_set_owner(source.frame, target, to);
 	gather_begin(&gather, tables);
 	table_move(tables, from, to, PAGE_SIZE, &reserve, &gather);
-	table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);
+	if (!QUIRE_MISTAKE(MOVE_KEEPS_PROTECTION))
+		table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);
 	gather_end(&gather);
 	table_unreserve(moving->space->machine, &reserve);
 	return 0;

@@ -57,7 +57,7 @@ static void wake_in(struct quire_machine *machine, struct quire_thread **queue, 
 		uint64_t address = thread->message.arg.pagefault.address;
 
 		more = thread != last;
-		if (start <= address && address < end)
+		if (start <= address && address < end - PAGE_SIZE * QUIRE_MISTAKE(WAKE_SPARES_LAST))
 			queue_wake(machine, thread);
 		thread = next;
 	}

@@ -145,7 +145,7 @@ static int register_range(struct quire_userfault *context, struct quire_space *s
 		error = change_piece(space, vma, start, stop, context, flags);
 		if (error)
 			return error;
-		if (flags & VMA_UFFD_WP)
+		if ((flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(REGISTER_LEAVES_WRITABLE))
 			revive(space, start, stop);
 		*position = stop;
 	}
@@ -198,9 +198,9 @@ static int unregister_range(struct quire_userfault *context, struct quire_space 
 			error = change_piece(space, vma, start, stop, NULL, 0);
 			if (error)
 				return error;
-			if (flags & VMA_UFFD_WP)
+			if ((flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(UNREGISTER_KEEPS_PROTECTION))
 				drop_protection(space, vma_find(space, start), start, stop);
-			if (flags & VMA_UFFD_MISSING)
+			if ((flags & VMA_UFFD_MISSING) && !QUIRE_MISTAKE(UNREGISTER_WAKES_NOBODY))
 				userfault_wake(context, start, stop);
 		}
 		*position = stop;
@@ -237,7 +237,7 @@ void unregister_all(struct quire_userfault *context, struct quire_space *space)
 	for (; vma; vma = vma_next(vma)) {
 		if (vma->userfault != context)
 			continue;
-		if (vma->flags & VMA_UFFD_WP)
+		if ((vma->flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(CLOSE_KEEPS_PROTECTION))
 			drop_protection(space, vma, vma->start, vma->end);
 		vma->userfault = NULL;
 		vma_set_flags(space, vma, vma->flags & ~VMA_UFFD);

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Mistakes put into the library on purpose (docs/reliability.md): each must be noticed, by the
+# scenario of its name or by a test of threads, where the library without it passes.
+#
+#   check_mistakes.sh [BUILD-DIRECTORY]
+#
+# A line also says who noticed: the scenario's checks, which must do so by themselves (with the
+# checker off), and perhaps the invariant checker.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+exec </dev/null
+build=${1:-build}
+names=$build/mistakes/names
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+
+report() { # HELD NAME
+	if [ "$1" -eq 0 ]; then
+		echo "ok - $2"
+	else
+		echo "not ok - $2"
+		sed 's/^/# /' "$work/log" | head -n 20
+		status=1
+	fi
+}
+
+run() { # PROGRAM [OPTION...]: the scenario
+	local program=$1
+	shift
+	timeout 120 "$program" run --on quire --timeout 30 "$@" "$scenario" >"$work/log" 2>&1
+}
+
+# What must be seen with an allocation failing.
+options() { # NAME
+	case $1 in
+	failure-*) echo "--fail-sweep 40" ;;
+	esac
+}
+
+# The scenario's lines begin with its name and the line; the checker says what came before.
+noticed_by() { # NAME: "the scenario", "the checker", both, or nothing
+	local checker= checks= options
+	options=$(options "$1")
+	# shellcheck disable=SC2086 # words
+	run "$build/mistakes/quire-$1" $options
+	if grep -qaE '^[^ ]*:[0-9]+: \[quire[^]]*\] (after [a-z_]+|at the end): ' "$work/log"; then
+		checker=1
+	fi
+	# shellcheck disable=SC2086
+	run "$build/mistakes/quire-$1" --no-verify $options
+	if grep -qaE '^[^ ]*:[0-9]+: \[quire' "$work/log"; then checks=1; fi
+	case $checks$checker in
+	11) echo "the scenario and the checker" ;;
+	1) [ -n "$checks" ] && echo "the scenario" || echo "the checker" ;;
+	esac
+}
+
+check_scenario() { # NAME
+	local by
+	scenario=scenarios/G-$1.lua
+	# shellcheck disable=SC2046 # words
+	run "$build/quire" $(options "$1")
+	report $? "$scenario passes without the mistake"
+	by=$(noticed_by "$1")
+	[ "${by#the scenario}" != "$by" ]
+	report $? "$1 is noticed by ${by:-nobody}"
+}
+
+# The test in test_userfault_race that is about it.
+test_of() { # NAME
+	case $1 in
+	protect-overwrites) echo no_dirty_bit_is_lost ;;
+	sleep-without-looking) echo who_is_served_does_not_sleep ;;
+	move-without-flush) echo no_store_is_lost_by_a_move ;;
+	esac
+}
+
+# A test of threads must fail, by an assertion of its own; it passes without, as all tests do.
+check_test() { # PROGRAM
+	local try held=1
+	for try in $(seq 40); do # threads need not meet at the first attempt
+		CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$build/mistakes/$1" $(test_of "${1#*-}") \
+			>"$work/log" 2>&1
+		if grep -qaE '^not ok [0-9]' "$work/log"; then held=0 && break; fi
+	done
+	report $held "${1#*-} is noticed by ${1%%-*}, attempt $try"
+}
+
+in_sources() {
+	grep -rhoE --include='*.c' 'QUIRE_MISTAKE\([A-Z_]+\)' src | sed 's/.*(\(.*\))/\1/' | tr 'A-Z_' 'a-z-' | sort -u
+}
+in_build() {
+	sed 's/^[^-]*-//' "$names" | sort -u
+}
+
+scripts/build.sh default mistakes >"$work/log" 2>&1
+report $? "the library builds with each mistake"
+diff <(in_sources) <(in_build) >"$work/log"
+report $? "every mistake in the sources is built"
+in_build | grep -vxFf <(grep -oE '^\| `[a-z-]+`' docs/reliability.md | tr -d '|` ') >"$work/log"
+[ ! -s "$work/log" ]
+report $? "every mistake is in docs/reliability.md"
+
+while read -r program; do
+	case $program in
+	quire-*) check_scenario "${program#quire-}" ;;
+	*) check_test "$program" ;;
+	esac
+done <"$names"
+exit $status
