@@ -349,8 +349,8 @@ static void stop_if_requested(lua_State *L, lua_Debug *unused)
 	script_finish(script, STATUS_ERROR, NULL);
 }
 
-/* Of the worker, for target_fail(), which targets may call wherever they are. */
-static const struct script *running;
+/* Of the worker, for target_fail() and target_skip(), which targets may call wherever they are. */
+static struct script *running;
 
 void script_run(const struct script_options *options, struct transcript *transcript)
 {
@@ -421,4 +421,16 @@ void target_fail(const char *format, ...)
 	va_end(arguments);
 	putc('\n', stderr);
 	_exit(STATUS_ERROR);
+}
+
+void target_skip(const char *format, ...)
+{
+	va_list arguments;
+	char *reason;
+
+	va_start(arguments, format);
+	if (vasprintf(&reason, format, arguments) < 0)
+		target_fail("out of memory");
+	va_end(arguments);
+	script_finish(running, STATUS_SKIPPED, reason);
 }
