@@ -203,15 +203,16 @@ void access_memory(struct thread *thread, struct call *call)
 
 /* --- by the kernel --- */
 
-/* From its start, also when it has slept. */
+/* Goes on where it was when it has slept. */
 int transfer(struct thread *thread, struct call *call)
 {
 	bool write = call->kind == CALL_SYSCALL_WRITE;
 
-	for (call->done = 0; call->done < call->length;) {
+	while (call->done < call->length) {
+		/* The kernel asks for pages. */
 		const struct access access = {
 			.thread = thread,
-			.address = call->address + call->done,
+			.address = (call->address + call->done) & ~(PAGE_BYTES - 1),
 			.write = write,
 			.kernel = true,
 			.unshare = !write,
@@ -225,6 +226,9 @@ int transfer(struct thread *thread, struct call *call)
 		if (answer != THERE)
 			return answer == SLEEPS ? BLOCKED : EFAULT;
 		call->done += move_bytes(page, call, write);
+		/* It does not rely on the entry to say so. */
+		if (write)
+			page->block->dirty = true;
 	}
 	return 0;
 }

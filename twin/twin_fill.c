@@ -264,6 +264,7 @@ static int move_page(struct page *from, struct page *to, bool holes)
 		if (!from->exclusive)
 			return EBUSY;
 		entry_set_block(to, from->block);
+		to->dirty = from->dirty;
 		break;
 	}
 	entry_clear(from);
