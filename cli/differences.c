@@ -213,8 +213,11 @@ bool transcripts_differ(const struct transcript *quire, const struct transcript 
 	const struct entry *q = next_compared(quire->first), *l = next_compared(kernel->first);
 
 	while (q || l) {
-		if (entries_differ(q, l, difference))
+		if (entries_differ(q, l, difference)) {
+			difference->quire_name = quire->target;
+			difference->kernel_name = kernel->target;
 			return true;
+		}
 		q = next_compared(q->next);
 		l = next_compared(l->next);
 	}
@@ -255,12 +258,12 @@ void difference_print(FILE *out, const char *file, const struct difference *diff
 		entry_print_call(out, entry);
 		putc('\n', out);
 	}
-	print_side(out, "quire", difference, difference->quire);
-	print_side(out, "linux", difference, difference->kernel);
+	print_side(out, difference->quire_name, difference, difference->quire);
+	print_side(out, difference->kernel_name, difference, difference->kernel);
 	if (*difference->path) {
-		fprintf(out, "  at %s: quire ", difference->path);
+		fprintf(out, "  at %s: %s ", difference->path, difference->quire_name);
 		print_value(out, difference->quire_value);
-		fputs(", linux ", out);
+		fprintf(out, ", %s ", difference->kernel_name);
 		print_value(out, difference->kernel_value);
 		putc('\n', out);
 	}

@@ -23,11 +23,13 @@ extern const size_t difference_rule_count;
 
 #define DIFFERENCE_PATH_MAX 128
 
-/* The first untolerated difference. */
+/* The first untolerated difference.  What is called quire here is the target that is compared, and kernel
+ * what it is compared with. */
 struct difference {
-	const struct entry *quire, *kernel; /* NULL: that transcript ended before */
-	bool calls;			    /* the calls themselves differ, not what came back */
-	char path[DIFFERENCE_PATH_MAX];	    /* of the result that differs, from the outside in */
+	const char *quire_name, *kernel_name; /* of the targets; by transcripts_differ() */
+	const struct entry *quire, *kernel;   /* NULL: that transcript ended before */
+	bool calls;			      /* the calls themselves differ, not what came back */
+	char path[DIFFERENCE_PATH_MAX];	      /* of the result that differs, from the outside in */
 	const struct value *quire_value, *kernel_value; /* NULL: that side lacks it */
 };
 

@@ -127,6 +127,7 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 	if (other && other->status != STATUS_SKIPPED)
 		script.other = other->transcript;
 	on.transcript = run_new_transcript(options->on[1] || run->json);
+	on.transcript->target = ops->name;
 	on.status = worker_run(&script, on.transcript);
 	if (options->tap)
 		print_test_point(run, file, &on);
@@ -172,8 +173,8 @@ static enum status run_on_both(struct run *run, const char *file)
 	status = worse(on[REFERENCE].status, on[TESTED].status);
 	compared = on[REFERENCE].status != STATUS_SKIPPED && on[TESTED].status != STATUS_SKIPPED;
 	if (compared)
-		differ =
-			transcripts_differ(on[TESTED].transcript, on[REFERENCE].transcript, &difference);
+		differ = transcripts_differ(on[TESTED].transcript, on[REFERENCE].transcript,
+					    &difference);
 	if (differ)
 		status = worse(status, STATUS_DIFFER);
 	print_agreement(run, file, compared, differ ? &difference : NULL);

@@ -358,7 +358,7 @@ void script_run(const struct script_options *options, struct transcript *transcr
 		.options = options,
 		.ops = options->ops,
 		.transcript = transcript,
-		.trace = trace_new(options->trace, options->other),
+		.trace = trace_new(options->trace, transcript, options->other),
 		.verify = options->verify,
 		.fail_in = options->fail,
 	};

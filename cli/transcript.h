@@ -33,7 +33,8 @@ struct entry {
 };
 
 struct transcript {
-	bool keep; /* false: only the last call and the failed checks are kept */
+	const char *target; /* whose it is */
+	bool keep;	    /* false: only the last call and the failed checks are kept */
 	struct entry *first, *last;
 	size_t used;
 

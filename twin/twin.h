@@ -80,11 +80,11 @@ struct page {
 	uint64_t number; /* address / PAGE_BYTES */
 
 	/* its mapping: the same throughout a VMA, except that `place` counts up */
-	bool first;		   /* a VMA begins here */
-	bool from_fork;		   /* of the origin */
+	bool first;	/* a VMA begins here */
+	bool from_fork; /* of the origin */
 	uint32_t flags;
-	uint64_t origin;	   /* of the VMA's blocks, see origin_needed(); 0: it never had one */
-	uint64_t place;		   /* how the page is numbered: its number, unless it has moved */
+	uint64_t origin; /* of the VMA's blocks, see origin_needed(); 0: it never had one */
+	uint64_t place;	 /* how the page is numbered: its number, unless it has moved */
 	struct userfault *context; /* that it is registered with, or NULL */
 
 	/* its entry */
@@ -130,8 +130,8 @@ struct thread {
 	bool worked; /* its own work is done */
 	struct event *events;
 	uint64_t populate, populate_end;
-	uint64_t progress;  /* madvise: done or announced up to here */
-	bool announced;	    /* the removal that begins at `progress` */
+	uint64_t progress; /* madvise: done or announced up to here */
+	bool announced;	   /* the removal that begins at `progress` */
 	bool saw_hole;
 };
 

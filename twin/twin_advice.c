@@ -127,7 +127,7 @@ static void unguard_page(struct page *page)
 static const struct {
 	int advice;
 	bool locked_too; /* else EINVAL for locked memory */
-	bool announced;  /* as a removal */
+	bool announced;	 /* as a removal */
 	void (*apply)(struct page *page);
 } page_advice[] = {
 	{MADV_DONTNEED, false, true, drop_page},
@@ -295,9 +295,9 @@ int populate(struct thread *thread, bool strict)
 			return BLOCKED;
 		if (answer != THERE && strict)
 			return ENOMEM;
-		thread->populate = (answer == THERE ? page->number + 1
-						    : behind_vma(process, page->number)) *
-				   PAGE_BYTES;
+		thread->populate =
+			(answer == THERE ? page->number + 1 : behind_vma(process, page->number)) *
+			PAGE_BYTES;
 	}
 	thread->populate = thread->populate_end = 0;
 	return 0;

@@ -115,8 +115,8 @@ static int continue_page(struct page *page, bool protect)
 int fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
 {
 	int64_t *output = (int64_t *)&zeros->zeropage;
-	int error = check(context, &zeros->range, zeros->mode, UFFDIO_ZEROPAGE_MODE_DONTWAKE,
-			  output);
+	int error =
+		check(context, &zeros->range, zeros->mode, UFFDIO_ZEROPAGE_MODE_DONTWAKE, output);
 
 	return error ? error : fill(context, &zeros->range, zero_page, zeros->mode, output);
 }
@@ -238,7 +238,8 @@ static int check_move(struct userfault *context, const struct uffdio_move *move)
 	origin_needed(process, to);
 	if (!from)
 		return ENOENT;
-	if (vma_end(process, (size_t)(from - process->pages)) < (size_t)(from - process->pages) + count ||
+	if (vma_end(process, (size_t)(from - process->pages)) <
+		    (size_t)(from - process->pages) + count ||
 	    vma_end(process, (size_t)(to - process->pages)) < (size_t)(to - process->pages) + count)
 		return EINVAL;
 	if ((from->flags ^ to->flags) & (MAY_ANYTHING | LOCKED) || !(from->flags & MAY_WRITE) ||

@@ -152,8 +152,7 @@ static void prepare_unmap_events(struct thread *thread, uint64_t start, uint64_t
 		if (!context || !(context->features & UFFD_FEATURE_EVENT_UNMAP))
 			continue;
 		for (event = thread->events; event; event = event->next)
-			if (event->context == context &&
-			    event->message.event == UFFD_EVENT_UNMAP &&
+			if (event->context == context && event->message.event == UFFD_EVENT_UNMAP &&
 			    event->message.arg.remove.start == start &&
 			    event->message.arg.remove.end == end)
 				break;

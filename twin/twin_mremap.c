@@ -98,7 +98,7 @@ static int move_vma(const struct move *move)
 
 	if (process->vmas + 2 >= VMAS_MAX - 3)
 		return ENOMEM;
-	if (like.flags & ACCOUNTED && too_much(process, move->new * PAGE_BYTES))
+	if (like.flags & ACCOUNTED && too_much(process, move->new *PAGE_BYTES))
 		return ENOMEM;
 	like.number = move->to;
 	if (!like.origin)
@@ -182,7 +182,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = free_place(process, move->new * PAGE_BYTES, page->place * PAGE_BYTES);
+	place = free_place(process, move->new *PAGE_BYTES, page->place * PAGE_BYTES);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;

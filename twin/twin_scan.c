@@ -134,7 +134,8 @@ int scan(struct process *process, struct pm_scan_arg *argument, size_t *regions)
 		walk.regions = (struct page_region *)(uintptr_t)argument->vec;
 	argument->end = round_up(argument->end);
 	argument->walk_end = argument->end;
-	error = walk_pages(&walk, process, argument->start / PAGE_BYTES, argument->end / PAGE_BYTES);
+	error = walk_pages(&walk, process, argument->start / PAGE_BYTES,
+			   argument->end / PAGE_BYTES);
 	*regions = walk.count;
 	return error;
 }

@@ -13,12 +13,13 @@
 #include <fcntl.h>
 
 #define ALL_FEATURES UINT64_C(0x1ffff)
-#define REQUESTS     (UINT64_C(1) << _UFFDIO_REGISTER | UINT64_C(1) << _UFFDIO_UNREGISTER | \
-		      UINT64_C(1) << _UFFDIO_API)
+#define REQUESTS                                                                                   \
+	(UINT64_C(1) << _UFFDIO_REGISTER | UINT64_C(1) << _UFFDIO_UNREGISTER |                     \
+	 UINT64_C(1) << _UFFDIO_API)
 /* Of private anonymous memory. */
-#define RANGE_REQUESTS                                                                        \
-	(UINT64_C(1) << _UFFDIO_WAKE | UINT64_C(1) << _UFFDIO_COPY |                          \
-	 UINT64_C(1) << _UFFDIO_ZEROPAGE | UINT64_C(1) << _UFFDIO_MOVE |                      \
+#define RANGE_REQUESTS                                                                             \
+	(UINT64_C(1) << _UFFDIO_WAKE | UINT64_C(1) << _UFFDIO_COPY |                               \
+	 UINT64_C(1) << _UFFDIO_ZEROPAGE | UINT64_C(1) << _UFFDIO_MOVE |                           \
 	 UINT64_C(1) << _UFFDIO_POISON)
 
 struct userfault *twin_userfaultfd(struct process *process, int flags)
@@ -228,8 +229,8 @@ static int for_each_piece(struct userfault *context, uint64_t start, uint64_t en
 
 static int register_range(struct userfault *context, struct uffdio_register *request)
 {
-	uint64_t known = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP |
-			 UFFDIO_REGISTER_MODE_MINOR;
+	uint64_t known =
+		UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR;
 	uint64_t start = request->range.start / PAGE_BYTES;
 	uint64_t end = start + request->range.len / PAGE_BYTES;
 	uint32_t modes = 0;
