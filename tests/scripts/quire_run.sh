@@ -163,7 +163,7 @@ grep -q '"call":"p1:write(m1+0x1000, \\"x\\")"' "$work/json"
 report $? "--json: a call"
 
 # ---- other targets
-printf 'if quire.target == "%%s" then quire.process() end\nquire.process()\n' twin >"$work/differ.lua"
+printf 'if quire.target == "%s" then quire.process() end\nquire.process()\n' twin >"$work/differ.lua"
 expect "--on twin" 0 "1 passed" run --on twin "$work/script.lua"
 expect "--on quire,twin" 0 "1 passed" run --on quire,twin "$work/script.lua"
 expect "targets that differ" 3 "  twin: line 1: quire.process()" run --on quire,twin "$work/differ.lua"
