@@ -163,10 +163,11 @@ grep -q '"call":"p1:write(m1+0x1000, \\"x\\")"' "$work/json"
 report $? "--json: a call"
 
 # ---- other targets
-printf 'if quire.target == "%s" then quire.process() end\nquire.process()\n' twin >"$work/differ.lua"
+printf 'quire.process()\nif quire.target == "twin" then quire.process() end\n' >"$work/differ.lua"
 expect "--on twin" 0 "1 passed" run --on twin "$work/script.lua"
 expect "--on quire,twin" 0 "1 passed" run --on quire,twin "$work/script.lua"
-expect "targets that differ" 3 "  twin: line 1: quire.process()" run --on quire,twin "$work/differ.lua"
+expect "targets that differ" 3 "  twin: line 2: quire.process()" run --on quire,twin "$work/differ.lua"
+printf 'local p = quire.process()\nif quire.target == "twin" then p:maps() else p:rss() end\n' >"$work/differ.lua"
 expect "--trace of two" 3 "twin → did something else" run --trace --on quire,twin "$work/differ.lua"
 script 'p:mmap{ length = "1T", prot = "rw", noreserve = true }'
 expect "beyond the twin" 77 "skipped on twin: twin: a process with more than" run --on twin "$work/script.lua"
