@@ -19,6 +19,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		.highest = USER_END,
 		.top = WINDOW_TOP,
 		.privileged = geteuid() == 0,
+		.begins_again = true,
 	};
 	uint64_t memory;
 

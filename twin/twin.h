@@ -150,6 +150,9 @@ struct limits {
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
 	bool privileged;
+	/* A call that has slept begins again, as the library's do (docs/differences.md); else it goes on
+	 * where it was, as the kernel's. */
+	bool begins_again;
 };
 
 struct target {

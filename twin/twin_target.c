@@ -154,6 +154,26 @@ static int finish_work(struct thread *thread, const struct call *call)
 	return call->kind == CALL_MREMAP ? tell(thread) : populate(thread, strict);
 }
 
+/* What the call has done so far counts for nothing.  What was announced stays so. */
+static void begin_again(struct thread *thread, struct call *call)
+{
+	switch (call->kind) {
+	case CALL_SYSCALL_READ:
+	case CALL_SYSCALL_WRITE:
+		call->done = 0;
+		break;
+	case CALL_MLOCK:
+		thread->worked = false;
+		break;
+	case CALL_MADVISE:
+		if (!thread->announced)
+			thread->progress = 0;
+		break;
+	default:
+		break;
+	}
+}
+
 /* Begins the call, or goes on with it. */
 static void step(struct thread *thread)
 {
@@ -201,6 +221,8 @@ static bool run_woken_once(struct target *target)
 		for (struct thread *thread = process->threads; thread; thread = thread->next) {
 			if (!thread->call || thread->waits_in)
 				continue;
+			if (target->limits.begins_again)
+				begin_again(thread, thread->call);
 			step(thread);
 			ran = true;
 		}
