@@ -65,7 +65,7 @@ static int thread_signal(struct thread *thread)
 
 static int userfault_ioctl(struct userfault *userfault, unsigned long request, void *argument)
 {
-	int error = userfault_request(userfault, request, argument);
+	int error = twin_userfault_request(userfault, request, argument);
 
 	twin_run_woken(userfault->target);
 	return error;
@@ -77,7 +77,7 @@ static int userfault_read(struct userfault *userfault, struct target_message *me
 	int error = count && userfault->negotiated ? 0 : EINVAL;
 
 	for (*got = 0; !error && *got < count; *got += !error)
-		error = read_message(userfault, &messages[*got]);
+		error = twin_read_message(userfault, &messages[*got]);
 	twin_run_woken(userfault->target);
 	return *got ? 0 : error;
 }
@@ -85,7 +85,7 @@ static int userfault_read(struct userfault *userfault, struct target_message *me
 /* One that was opened for blocking reads can't be polled. */
 static int userfault_poll(struct userfault *userfault, int *events)
 {
-	*events = has_message(userfault) ? POLLIN : 0;
+	*events = twin_has_message(userfault) ? POLLIN : 0;
 	if (!userfault->negotiated || !userfault->nonblock)
 		*events = POLLERR;
 	return 0;
@@ -93,7 +93,7 @@ static int userfault_poll(struct userfault *userfault, int *events)
 
 static void userfault_close(struct userfault *userfault)
 {
-	userfault_release(userfault);
+	twin_userfault_release(userfault);
 	twin_run_woken(userfault->target);
 }
 
@@ -113,10 +113,10 @@ const struct target_ops target_twin = {
 	.userfault_read = userfault_read,
 	.userfault_poll = userfault_poll,
 	.userfault_close = userfault_close,
-	.pagemap = report_pagemap,
-	.mincore = report_mincore,
-	.smaps = report_smaps,
-	.maps = report_maps,
-	.rss = report_rss,
-	.scan = scan,
+	.pagemap = twin_report_pagemap,
+	.mincore = twin_report_mincore,
+	.smaps = twin_report_smaps,
+	.maps = twin_report_maps,
+	.rss = twin_report_rss,
+	.scan = twin_scan,
 };

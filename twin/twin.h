@@ -83,7 +83,7 @@ struct page {
 	bool first;	/* a VMA begins here */
 	bool from_fork; /* of the origin */
 	uint32_t flags;
-	uint64_t origin; /* of the VMA's blocks, see origin_needed(); 0: it never had one */
+	uint64_t origin; /* of the VMA's blocks, see twin_origin_needed(); 0: it never had one */
 	uint64_t place;	 /* how the page is numbered: its number, unless it has moved */
 	struct userfault *context; /* that it is registered with, or NULL */
 
@@ -170,51 +170,51 @@ static inline uint64_t round_up(uint64_t length)
 /* --- twin_space.c --- */
 
 /* The index of the first record whose number is not below `number`. */
-size_t find(const struct process *process, uint64_t number);
-struct page *page_at(struct process *process, uint64_t number); /* NULL: not mapped */
+size_t twin_find(const struct process *process, uint64_t number);
+struct page *twin_page_at(struct process *process, uint64_t number); /* NULL: not mapped */
 /* The index at which the VMA of the record at `index` begins, and behind which it ends. */
-size_t vma_begin(const struct process *process, size_t index);
-size_t vma_end(const struct process *process, size_t index);
-bool mapped_in(const struct process *process, uint64_t start, uint64_t end);
+size_t twin_vma_begin(const struct process *process, size_t index);
+size_t twin_vma_end(const struct process *process, size_t index);
+bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end);
 /* Splits needed so that VMAs begin and end at these pages. */
-size_t splits_at(const struct process *process, uint64_t start, uint64_t end);
-void split(struct process *process, uint64_t number);
-void join(struct process *process, uint64_t number, bool grown);
-struct page *insert(struct process *process, const struct page *like, uint64_t count);
-void remove_pages(struct process *process, uint64_t start, uint64_t end);
+size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t end);
+void twin_split(struct process *process, uint64_t number);
+void twin_join(struct process *process, uint64_t number, bool grown);
+struct page *twin_insert(struct process *process, const struct page *like, uint64_t count);
+void twin_remove_pages(struct process *process, uint64_t start, uint64_t end);
 /*
  * Gives the pages of one VMA in [start, end) another mapping: splits it off, and joins it with
  * neighbours that are alike now.  ENOMEM: there would be too many VMAs.
  */
-int modify(struct process *process, uint64_t start, uint64_t end, uint32_t flags,
-	   struct userfault *context);
-void origin_needed(struct process *process, struct page *page);
+int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t flags,
+		struct userfault *context);
+void twin_origin_needed(struct process *process, struct page *page);
 
-void entry_clear(struct page *page);
-void entry_set_block(struct page *page, struct block *block);
-struct block *block_new(void);
+void twin_entry_clear(struct page *page);
+void twin_entry_set_block(struct page *page, struct block *block);
+struct block *twin_block_new(void);
 
 /* --- twin_map.c --- */
-int map(struct thread *thread, struct call *call);
-int unmap(struct thread *thread, uint64_t address, uint64_t length);
+int twin_mmap(struct thread *thread, struct call *call);
+int twin_munmap(struct thread *thread, uint64_t address, uint64_t length);
 /* The same of a range that is one, telling whom it concerns. */
-int unmap_range(struct thread *thread, uint64_t start, uint64_t end);
-int protect(struct thread *thread, uint64_t address, uint64_t length, int prot);
+int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end);
+int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot);
 /* A free place of that length; `phase` is the address that it would like to be aligned with, when
  * it is as long as huge pages are.  0: there is none. */
-uint64_t free_place(struct process *process, uint64_t length, uint64_t phase);
-bool too_much(const struct process *process, uint64_t length);
+uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phase);
+bool twin_too_much(const struct process *process, uint64_t length);
 
 /* --- twin_mremap.c --- */
-int remap(struct thread *thread, struct call *call);
+int twin_mremap(struct thread *thread, struct call *call);
 
 /* --- twin_advice.c --- */
-int advise(struct thread *thread, uint64_t address, uint64_t length, int advice);
-int lock(struct thread *thread, uint64_t address, uint64_t length, bool on);
+int twin_madvise(struct thread *thread, uint64_t address, uint64_t length, int advice);
+int twin_lock(struct thread *thread, uint64_t address, uint64_t length, bool on);
 /* Goes on with thread->populate; `strict`: ends at what cannot be populated, with an error. */
-int populate(struct thread *thread, bool strict);
+int twin_populate(struct thread *thread, bool strict);
 /* Of one VMA, by someone who can't sleep: as far as it goes. */
-void populate_now(struct process *process, uint64_t start, uint64_t end);
+void twin_populate_now(struct process *process, uint64_t start, uint64_t end);
 
 /* --- twin_fault.c --- */
 
@@ -235,58 +235,58 @@ struct access {
 };
 
 /* Makes the page fit for the access, whose permission has been looked at. */
-enum answer fault(struct process *process, struct page *page, const struct access *access);
-void access_memory(struct thread *thread, struct call *call);
-int transfer(struct thread *thread, struct call *call);
+enum answer twin_fault(struct process *process, struct page *page, const struct access *access);
+void twin_access(struct thread *thread, struct call *call);
+int twin_transfer(struct thread *thread, struct call *call);
 
 /* --- twin_fork.c --- */
-int fork_process(struct thread *thread, struct call *call);
+int twin_fork(struct thread *thread, struct call *call);
 
 /* --- twin_userfault.c --- */
 struct userfault *twin_userfaultfd(struct process *process, int flags);
-int userfault_request(struct userfault *context, unsigned long request, void *argument);
-void userfault_release(struct userfault *context);
+int twin_userfault_request(struct userfault *context, unsigned long request, void *argument);
+void twin_userfault_release(struct userfault *context);
 /* EINVAL: no range of whole pages. */
-int check_range(const struct target *target, uint64_t start, uint64_t length);
+int twin_check_range(const struct target *target, uint64_t start, uint64_t length);
 /* Write protection of what stands in [start, end) of one VMA. */
-void set_protection(struct process *process, uint64_t start, uint64_t end, bool on);
-bool marks_unpopulated(const struct page *page);
+void twin_set_protection(struct process *process, uint64_t start, uint64_t end, bool on);
+bool twin_marks_unpopulated(const struct page *page);
 
 /* --- twin_fill.c --- */
-int fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader);
-int fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros);
-int fill_continue(struct userfault *context, struct uffdio_continue *request);
-int fill_poison(struct userfault *context, struct uffdio_poison *poison);
-int fill_move(struct userfault *context, struct uffdio_move *move);
+int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader);
+int twin_fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros);
+int twin_fill_continue(struct userfault *context, struct uffdio_continue *request);
+int twin_fill_poison(struct userfault *context, struct uffdio_poison *poison);
+int twin_fill_move(struct userfault *context, struct uffdio_move *move);
 
 /* --- twin_message.c --- */
-enum answer report_fault(struct thread *thread, struct page *page, const struct access *access,
-			 bool protected);
-struct event *add_event(struct thread *thread, struct userfault *context, unsigned kind);
+enum answer twin_report_fault(struct thread *thread, struct page *page, const struct access *access,
+			      bool protected);
+struct event *twin_add_event(struct thread *thread, struct userfault *context, unsigned kind);
 /* Tells the events of the thread's call, one after the other. */
-int tell(struct thread *thread);
-int read_message(struct userfault *context, struct target_message *message);
-bool has_message(struct userfault *context);
+int twin_tell(struct thread *thread);
+int twin_read_message(struct userfault *context, struct target_message *message);
+bool twin_has_message(struct userfault *context);
 /* Wakes those that wait for a fault at [start, start + length); length 0: for any. */
-void wake(struct userfault *context, uint64_t start, uint64_t length);
+void twin_wake(struct userfault *context, uint64_t start, uint64_t length);
 /* The context is closed: its events need no reader any more. */
-void drop_events(struct userfault *context);
+void twin_drop_events(struct userfault *context);
 /* Of a thread that ends. */
-void forget_events(struct thread *thread);
+void twin_forget_events(struct thread *thread);
 
 /* --- twin_target.c --- */
 struct process *twin_process(struct target *target);
-struct userfault *userfault_new(struct process *process);
-void *allocate(size_t size);
+struct userfault *twin_userfault_new(struct process *process);
+void *twin_allocate(size_t size);
 
 /* --- twin_report.c, twin_scan.c: as in struct target_ops --- */
-int report_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits);
-int report_mincore(struct process *process, uint64_t address, uint64_t length,
-		   unsigned char *pages);
-int report_smaps(struct process *process, uint64_t address, struct target_smaps *smaps);
-int report_maps(struct process *process, struct target_vma **vmas, size_t *count);
-int report_rss(struct process *process, struct target_rss *rss);
-int scan(struct process *process, struct pm_scan_arg *argument, size_t *regions);
+int twin_report_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits);
+int twin_report_mincore(struct process *process, uint64_t address, uint64_t length,
+			unsigned char *pages);
+int twin_report_smaps(struct process *process, uint64_t address, struct target_smaps *smaps);
+int twin_report_maps(struct process *process, struct target_vma **vmas, size_t *count);
+int twin_report_rss(struct process *process, struct target_rss *rss);
+int twin_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions);
 
 /* --- twin_target.c: for cli/target_twin.c --- */
 struct target *twin_open(const struct limits *limits);

@@ -57,12 +57,12 @@ static size_t find_flag_advice(int advice)
 
 static int change_flags(struct process *process, uint64_t start, uint64_t end, size_t which)
 {
-	struct page *page = page_at(process, start);
+	struct page *page = twin_page_at(process, start);
 	uint32_t flags = (page->flags & ~flag_advice[which].clear) | flag_advice[which].set;
 
 	if (flags == page->flags)
 		return 0;
-	return modify(process, start, end, flags, page->context);
+	return twin_modify(process, start, end, flags, page->context);
 }
 
 /* --- advice about pages --- */
@@ -71,7 +71,7 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 static void drop_page(struct page *page)
 {
 	if (!page->guard)
-		entry_clear(page);
+		twin_entry_clear(page);
 }
 
 /*
@@ -81,7 +81,7 @@ static void drop_page(struct page *page)
 static void free_page(struct page *page)
 {
 	if (page->entry == MARKER && page->poison)
-		entry_clear(page);
+		twin_entry_clear(page);
 	if (page->entry != MEMORY)
 		return;
 	if (page->block->dirty && page->block->mappings > 1)
@@ -105,7 +105,7 @@ static void page_out(struct page *page)
 		if (page->dirty || page->block->dirty)
 			page->block->lazy = false;
 		else
-			entry_clear(page);
+			twin_entry_clear(page);
 	}
 }
 
@@ -113,7 +113,7 @@ static void guard_page(struct page *page)
 {
 	if (page->guard)
 		return;
-	entry_clear(page);
+	twin_entry_clear(page);
 	page->entry = MARKER;
 	page->guard = true;
 }
@@ -121,7 +121,7 @@ static void guard_page(struct page *page)
 static void unguard_page(struct page *page)
 {
 	if (page->guard)
-		entry_clear(page);
+		twin_entry_clear(page);
 }
 
 static const struct {
@@ -154,15 +154,16 @@ static void expect_guards(struct process *process, struct page *page)
 {
 	size_t index = (size_t)(page - process->pages);
 
-	origin_needed(process, page);
-	for (size_t i = vma_begin(process, index), end = vma_end(process, index); i < end; i++)
+	twin_origin_needed(process, page);
+	for (size_t i = twin_vma_begin(process, index), end = twin_vma_end(process, index); i < end;
+	     i++)
 		process->pages[i].flags |= HAD_GUARDS;
 }
 
 static int change_pages(struct thread *thread, uint64_t start, uint64_t end, size_t which)
 {
 	struct process *process = thread->process;
-	struct page *page = page_at(process, start);
+	struct page *page = twin_page_at(process, start);
 	struct userfault *context = page->context;
 
 	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
@@ -170,18 +171,18 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 		return EINVAL;
 	if (page_advice[which].announced && !thread->announced && context &&
 	    context->features & UFFD_FEATURE_EVENT_REMOVE) {
-		struct event *event = add_event(thread, context, UFFD_EVENT_REMOVE);
+		struct event *event = twin_add_event(thread, context, UFFD_EVENT_REMOVE);
 
 		event->message.arg.remove.start = start * PAGE_BYTES;
 		event->message.arg.remove.end = end * PAGE_BYTES;
 		thread->announced = true;
-		if (tell(thread) == BLOCKED)
+		if (twin_tell(thread) == BLOCKED)
 			return BLOCKED;
 	}
 	thread->announced = false;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++)
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
 		page_advice[which].apply(&process->pages[i]);
 	return 0;
 }
@@ -213,7 +214,7 @@ static int walk(struct thread *thread, uint64_t end, int advice)
 	struct process *process = thread->process;
 
 	while (thread->progress < end) {
-		size_t index = find(process, thread->progress);
+		size_t index = twin_find(process, thread->progress);
 		uint64_t start = end, stop;
 		int error;
 
@@ -227,7 +228,7 @@ static int walk(struct thread *thread, uint64_t end, int advice)
 			thread->progress = start;
 			continue;
 		}
-		stop = process->pages[vma_end(process, index) - 1].number + 1;
+		stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
 		if (stop > end)
 			stop = end;
 		error = advise_piece(thread, start, stop, advice);
@@ -250,7 +251,7 @@ static enum answer populate_page(struct process *process, struct page *page, str
 		.kernel = true,
 	};
 
-	return fault(process, page, &access);
+	return twin_fault(process, page, &access);
 }
 
 /* Whether mlock and others fault a page in by writing. */
@@ -259,10 +260,10 @@ static bool by_writing(const struct page *page)
 	return page->flags & MAY_WRITE;
 }
 
-void populate_now(struct process *process, uint64_t start, uint64_t end)
+void twin_populate_now(struct process *process, uint64_t start, uint64_t end)
 {
 	for (uint64_t number = start; number < end; number++) {
-		struct page *page = page_at(process, number);
+		struct page *page = twin_page_at(process, number);
 
 		if (populate_page(process, page, NULL, by_writing(page)) != THERE)
 			return;
@@ -272,16 +273,16 @@ void populate_now(struct process *process, uint64_t start, uint64_t end)
 /* The first page of the next VMA. */
 static uint64_t behind_vma(const struct process *process, uint64_t number)
 {
-	return process->pages[vma_end(process, find(process, number)) - 1].number + 1;
+	return process->pages[twin_vma_end(process, twin_find(process, number)) - 1].number + 1;
 }
 
-int populate(struct thread *thread, bool strict)
+int twin_populate(struct thread *thread, bool strict)
 {
 	struct process *process = thread->process;
 	uint64_t end = thread->populate_end / PAGE_BYTES;
 
 	while (thread->populate < thread->populate_end) {
-		size_t index = find(process, thread->populate / PAGE_BYTES);
+		size_t index = twin_find(process, thread->populate / PAGE_BYTES);
 		struct page *page = &process->pages[index];
 		enum answer answer;
 
@@ -309,7 +310,7 @@ static int populate_range(struct thread *thread, uint64_t end, bool write)
 	struct process *process = thread->process;
 
 	while (thread->progress < end) {
-		struct page *page = page_at(process, thread->progress);
+		struct page *page = twin_page_at(process, thread->progress);
 
 		if (!page)
 			return ENOMEM;
@@ -333,7 +334,7 @@ static int populate_range(struct thread *thread, uint64_t end, bool write)
 
 /* --- the calls --- */
 
-int advise(struct thread *thread, uint64_t address, uint64_t length, int advice)
+int twin_madvise(struct thread *thread, uint64_t address, uint64_t length, int advice)
 {
 	uint64_t end = address + round_up(length);
 
@@ -348,7 +349,7 @@ int advise(struct thread *thread, uint64_t address, uint64_t length, int advice)
 	return walk(thread, end / PAGE_BYTES, advice);
 }
 
-int lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
+int twin_lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
 {
 	struct process *process = thread->process;
 	uint64_t start = address & ~(PAGE_BYTES - 1);
@@ -358,7 +359,7 @@ int lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
 	if (end < start)
 		return EINVAL;
 	while (number < end / PAGE_BYTES) {
-		struct page *page = page_at(process, number);
+		struct page *page = twin_page_at(process, number);
 		uint32_t flags;
 		uint64_t stop;
 		int error = 0;
@@ -370,7 +371,7 @@ int lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
 			stop = end / PAGE_BYTES;
 		flags = on ? page->flags | LOCKED : page->flags & ~(uint32_t)LOCKED;
 		if (flags != page->flags)
-			error = modify(process, number, stop, flags, page->context);
+			error = twin_modify(process, number, stop, flags, page->context);
 		if (error)
 			return error;
 		number = stop;

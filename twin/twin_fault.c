@@ -33,13 +33,13 @@ static enum answer fault_missing(struct process *process, struct page *page,
 
 	/* Before the report: so the memory has an origin, whatever comes of it. */
 	if (access->write)
-		origin_needed(process, page);
+		twin_origin_needed(process, page);
 	if (page->flags & REPORTS_MISSING)
-		return report_fault(access->thread, page, access, false);
+		return twin_report_fault(access->thread, page, access, false);
 	if (access->write) {
-		entry_set_block(page, block_new());
+		twin_entry_set_block(page, twin_block_new());
 	} else {
-		entry_clear(page);
+		twin_entry_clear(page);
 		page->entry = ZEROS;
 		page->young = true;
 	}
@@ -52,7 +52,7 @@ static enum answer fault_missing(struct process *process, struct page *page,
 /* A block with the same content; zeros have none. */
 static struct block *block_copy(const struct block *of)
 {
-	struct block *block = block_new();
+	struct block *block = twin_block_new();
 
 	if (of)
 		memcpy(block->bytes, of->bytes, PAGE_BYTES);
@@ -71,15 +71,15 @@ static enum answer fault_write(struct process *process, struct page *page,
 {
 	if (is_protected(page)) {
 		if (!(page->context->features & UFFD_FEATURE_WP_ASYNC))
-			return report_fault(access->thread, page, access, true);
+			return twin_report_fault(access->thread, page, access, true);
 		page->protected = false;
 	}
 	if (own_block(page)) {
 		page->exclusive = page->writable = page->young = page->dirty = true;
 		return THERE;
 	}
-	origin_needed(process, page);
-	entry_set_block(page, block_copy(page->block));
+	twin_origin_needed(process, page);
+	twin_entry_set_block(page, block_copy(page->block));
 	return THERE;
 }
 
@@ -90,14 +90,14 @@ static void unshare(struct page *page)
 	bool protected = page->protected;
 
 	if (!own_block(page)) {
-		entry_set_block(page, block_copy(page->block));
+		twin_entry_set_block(page, block_copy(page->block));
 		page->writable = page->dirty = false;
 		page->protected = protected;
 	}
 	page->exclusive = true;
 }
 
-enum answer fault(struct process *process, struct page *page, const struct access *access)
+enum answer twin_fault(struct process *process, struct page *page, const struct access *access)
 {
 	enum answer answer = THERE;
 
@@ -131,7 +131,7 @@ static void fail(struct call *call, enum call_status status, int code)
  * the page is there. */
 static struct page *reach(struct thread *thread, struct call *call, uint64_t address, bool write)
 {
-	struct page *page = page_at(thread->process, address / PAGE_BYTES);
+	struct page *page = twin_page_at(thread->process, address / PAGE_BYTES);
 	const struct access access = {.thread = thread, .address = address, .write = write};
 	bool execute = call->kind == CALL_TOUCH_EXECUTE;
 
@@ -143,7 +143,7 @@ static struct page *reach(struct thread *thread, struct call *call, uint64_t add
 		fail(call, CALL_SEGV, SEGV_ACCERR);
 		return NULL;
 	}
-	switch (fault(thread->process, page, &access)) {
+	switch (twin_fault(thread->process, page, &access)) {
 	case THERE:
 		break;
 	case SLEEPS:
@@ -183,7 +183,7 @@ static uint64_t move_bytes(struct page *page, struct call *call, bool write)
 	return length;
 }
 
-void access_memory(struct thread *thread, struct call *call)
+void twin_access(struct thread *thread, struct call *call)
 {
 	bool write = call->kind == CALL_WRITE || call->kind == CALL_TOUCH_WRITE;
 
@@ -204,7 +204,7 @@ void access_memory(struct thread *thread, struct call *call)
 /* --- by the kernel --- */
 
 /* Goes on where it was when it has slept. */
-int transfer(struct thread *thread, struct call *call)
+int twin_transfer(struct thread *thread, struct call *call)
 {
 	bool write = call->kind == CALL_SYSCALL_WRITE;
 
@@ -217,12 +217,12 @@ int transfer(struct thread *thread, struct call *call)
 			.kernel = true,
 			.unshare = !write,
 		};
-		struct page *page = page_at(thread->process, access.address / PAGE_BYTES);
+		struct page *page = twin_page_at(thread->process, access.address / PAGE_BYTES);
 		enum answer answer;
 
 		if (!page || !(page->flags & (write ? MAY_WRITE : MAY_READ)))
 			return EFAULT;
-		answer = fault(thread->process, page, &access);
+		answer = twin_fault(thread->process, page, &access);
 		if (answer != THERE)
 			return answer == SLEEPS ? BLOCKED : EFAULT;
 		call->done += move_bytes(page, call, write);

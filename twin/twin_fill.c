@@ -26,14 +26,14 @@ static int find_destination(struct userfault *context, uint64_t start, uint64_t 
 			    struct page **pages)
 {
 	struct process *process = context->process;
-	struct page *page = page_at(process, start / PAGE_BYTES);
+	struct page *page = twin_page_at(process, start / PAGE_BYTES);
 	size_t index;
 
 	if (!page)
 		return ENOENT;
-	origin_needed(process, page);
+	twin_origin_needed(process, page);
 	index = (size_t)(page - process->pages);
-	if (!page->context || vma_end(process, index) - index < length / PAGE_BYTES)
+	if (!page->context || twin_vma_end(process, index) - index < length / PAGE_BYTES)
 		return ENOENT;
 	*pages = page;
 	return 0;
@@ -49,7 +49,7 @@ static int conclude(struct userfault *context, const struct uffdio_range *range,
 	}
 	*output = (int64_t)done;
 	if (!silent)
-		wake(context, range->start, done);
+		twin_wake(context, range->start, done);
 	return done == range->len ? 0 : EAGAIN;
 }
 
@@ -79,7 +79,7 @@ static int check(struct userfault *context, const struct uffdio_range *range, ui
 		*output = -EAGAIN;
 		return EAGAIN;
 	}
-	if (check_range(context->target, range->start, range->len) || mode & ~known)
+	if (twin_check_range(context->target, range->start, range->len) || mode & ~known)
 		return EINVAL;
 	return context->process ? 0 : ESRCH;
 }
@@ -112,7 +112,7 @@ static int continue_page(struct page *page, bool protect)
 	return EINVAL;
 }
 
-int fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
+int twin_fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
 {
 	int64_t *output = (int64_t *)&zeros->zeropage;
 	int error =
@@ -121,7 +121,7 @@ int fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
 	return error ? error : fill(context, &zeros->range, zero_page, zeros->mode, output);
 }
 
-int fill_poison(struct userfault *context, struct uffdio_poison *poison)
+int twin_fill_poison(struct userfault *context, struct uffdio_poison *poison)
 {
 	int64_t *output = (int64_t *)&poison->updated;
 	int error =
@@ -130,7 +130,7 @@ int fill_poison(struct userfault *context, struct uffdio_poison *poison)
 	return error ? error : fill(context, &poison->range, poison_page, poison->mode, output);
 }
 
-int fill_continue(struct userfault *context, struct uffdio_continue *request)
+int twin_fill_continue(struct userfault *context, struct uffdio_continue *request)
 {
 	int64_t *output = (int64_t *)&request->mapped;
 	int error = check(context, &request->range, request->mode,
@@ -147,12 +147,12 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 	for (uint64_t done = 0; done < PAGE_BYTES;) {
 		uint64_t at = address + done, part = PAGE_BYTES - at % PAGE_BYTES;
 		const struct access access = {.thread = reader, .address = at, .kernel = true};
-		struct page *page = page_at(reader->process, at / PAGE_BYTES);
+		struct page *page = twin_page_at(reader->process, at / PAGE_BYTES);
 		enum answer answer;
 
 		if (!page || !(page->flags & MAY_ANYTHING))
 			return EFAULT;
-		answer = fault(reader->process, page, &access);
+		answer = twin_fault(reader->process, page, &access);
 		if (answer != THERE)
 			return answer == SLEEPS ? BLOCKED : EFAULT;
 		page->young = true;
@@ -167,7 +167,7 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 
 static int copy_page(struct page *page, bool protect, uint64_t source, struct thread *reader)
 {
-	struct block *block = block_new();
+	struct block *block = twin_block_new();
 	int error = 0;
 
 	if (reader)
@@ -180,7 +180,7 @@ static int copy_page(struct page *page, bool protect, uint64_t source, struct th
 		free(block);
 		return error;
 	}
-	entry_set_block(page, block);
+	twin_entry_set_block(page, block);
 	page->protected = protect;
 	if (protect)
 		page->writable = false;
@@ -188,7 +188,7 @@ static int copy_page(struct page *page, bool protect, uint64_t source, struct th
 }
 
 /* Goes on behind what was copied before it slept (reader->progress, in bytes). */
-int fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
+int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
 {
 	const struct uffdio_range range = {.start = copy->dst, .len = copy->len};
 	uint64_t done = reader ? reader->progress : 0;
@@ -229,18 +229,19 @@ int fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread
 static int check_move(struct userfault *context, const struct uffdio_move *move)
 {
 	struct process *process = context->process;
-	struct page *to = page_at(process, move->dst / PAGE_BYTES);
-	struct page *from = page_at(process, move->src / PAGE_BYTES);
+	struct page *to = twin_page_at(process, move->dst / PAGE_BYTES);
+	struct page *from = twin_page_at(process, move->src / PAGE_BYTES);
 	uint64_t count = move->len / PAGE_BYTES;
 
 	if (!to)
 		return ENOENT;
-	origin_needed(process, to);
+	twin_origin_needed(process, to);
 	if (!from)
 		return ENOENT;
-	if (vma_end(process, (size_t)(from - process->pages)) <
+	if (twin_vma_end(process, (size_t)(from - process->pages)) <
 		    (size_t)(from - process->pages) + count ||
-	    vma_end(process, (size_t)(to - process->pages)) < (size_t)(to - process->pages) + count)
+	    twin_vma_end(process, (size_t)(to - process->pages)) <
+		    (size_t)(to - process->pages) + count)
 		return EINVAL;
 	if ((from->flags ^ to->flags) & (MAY_ANYTHING | LOCKED) || !(from->flags & MAY_WRITE) ||
 	    to->context != context)
@@ -264,15 +265,15 @@ static int move_page(struct page *from, struct page *to, bool holes)
 	case MEMORY:
 		if (!from->exclusive)
 			return EBUSY;
-		entry_set_block(to, from->block);
+		twin_entry_set_block(to, from->block);
 		to->dirty = from->dirty;
 		break;
 	}
-	entry_clear(from);
+	twin_entry_clear(from);
 	return 0;
 }
 
-int fill_move(struct userfault *context, struct uffdio_move *move)
+int twin_fill_move(struct userfault *context, struct uffdio_move *move)
 {
 	const struct uffdio_range range = {.start = move->dst, .len = move->len};
 	bool holes = move->mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
@@ -281,14 +282,14 @@ int fill_move(struct userfault *context, struct uffdio_move *move)
 	int error = check(context, &range, move->mode,
 			  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, output);
 
-	if (error != EAGAIN && check_range(context->target, move->src, move->len))
+	if (error != EAGAIN && twin_check_range(context->target, move->src, move->len))
 		return EINVAL;
 	if (error)
 		return error;
 	error = check_move(context, move);
 	while (!error && done < move->len) {
-		error = move_page(page_at(context->process, (move->src + done) / PAGE_BYTES),
-				  page_at(context->process, (move->dst + done) / PAGE_BYTES),
+		error = move_page(twin_page_at(context->process, (move->src + done) / PAGE_BYTES),
+				  twin_page_at(context->process, (move->dst + done) / PAGE_BYTES),
 				  holes);
 		if (!error)
 			done += PAGE_BYTES;

@@ -18,8 +18,8 @@ static struct userfault *child_context(struct thread *thread, struct process *ch
 	for (event = thread->events; event; event = event->next)
 		if (event->context == context)
 			return event->child;
-	event = add_event(thread, context, UFFD_EVENT_FORK);
-	event->child = userfault_new(child);
+	event = twin_add_event(thread, context, UFFD_EVENT_FORK);
+	event->child = twin_userfault_new(child);
 	event->child->features = context->features;
 	event->child->negotiated = true;
 	event->child->nonblock = context->nonblock;
@@ -52,13 +52,13 @@ static bool has_entries(const struct page *parent, const struct page *child)
 	return parent->origin || child->flags & REPORTS_WRITES;
 }
 
-int fork_process(struct thread *thread, struct call *call)
+int twin_fork(struct thread *thread, struct call *call)
 {
 	struct process *parent = thread->process, *child = twin_process(parent->target);
 	uint64_t origin = 0;
 
 	child->room = parent->count;
-	child->pages = allocate((parent->count + 1) * sizeof(*child->pages));
+	child->pages = twin_allocate((parent->count + 1) * sizeof(*child->pages));
 	for (size_t i = 0; i < parent->count; i++) {
 		struct page *from = &parent->pages[i], *to = &child->pages[child->count];
 

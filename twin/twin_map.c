@@ -10,7 +10,7 @@
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* More than there is memory is refused; what several calls ask for is not added up. */
-bool too_much(const struct process *process, uint64_t length)
+bool twin_too_much(const struct process *process, uint64_t length)
 {
 	return length > process->target->limits.commit;
 }
@@ -22,7 +22,7 @@ static uint64_t hole_end(const struct process *process, uint64_t length)
 {
 	const struct limits *limits = &process->target->limits;
 	uint64_t end = limits->top;
-	size_t index = find(process, end / PAGE_BYTES);
+	size_t index = twin_find(process, end / PAGE_BYTES);
 
 	for (;;) {
 		uint64_t begin = limits->lowest;
@@ -33,12 +33,12 @@ static uint64_t hole_end(const struct process *process, uint64_t length)
 			return end;
 		if (index == 0)
 			return 0;
-		index = vma_begin(process, index - 1);
+		index = twin_vma_begin(process, index - 1);
 		end = process->pages[index].number * PAGE_BYTES;
 	}
 }
 
-uint64_t free_place(struct process *process, uint64_t length, uint64_t phase)
+uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phase)
 {
 	uint64_t end, place;
 
@@ -60,11 +60,11 @@ static uint64_t place_near(struct process *process, uint64_t hint, uint64_t leng
 
 	hint &= ~(PAGE_BYTES - 1);
 	if (!hint)
-		return free_place(process, length, 0);
+		return twin_free_place(process, length, 0);
 	if (hint < limits->lowest)
 		hint = limits->lowest;
 	if (hint <= limits->highest - length &&
-	    !mapped_in(process, hint / PAGE_BYTES, (hint + length) / PAGE_BYTES))
+	    !twin_mapped_in(process, hint / PAGE_BYTES, (hint + length) / PAGE_BYTES))
 		return hint;
 	/* A hint that is not taken: not aligned to huge pages either. */
 	hint = hole_end(process, length);
@@ -90,14 +90,14 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 	if (*address < limits->lowest)
 		return EPERM;
 	if (call->flags & MAP_FIXED_NOREPLACE &&
-	    mapped_in(process, *address / PAGE_BYTES, (*address + length) / PAGE_BYTES))
+	    twin_mapped_in(process, *address / PAGE_BYTES, (*address + length) / PAGE_BYTES))
 		return EEXIST;
 	return 0;
 }
 
 /* --- mmap --- */
 
-int map(struct thread *thread, struct call *call)
+int twin_mmap(struct thread *thread, struct call *call)
 {
 	struct process *process = thread->process;
 	uint64_t length = round_up(call->length), address;
@@ -118,17 +118,17 @@ int map(struct thread *thread, struct call *call)
 		like.flags |= NOT_RESERVED;
 	else if (like.flags & MAY_WRITE)
 		like.flags |= ACCOUNTED;
-	if (like.flags & ACCOUNTED && too_much(process, length))
+	if (like.flags & ACCOUNTED && twin_too_much(process, length))
 		return ENOMEM;
 	if (call->flags & MAP_FIXED) {
-		error = unmap_range(thread, address, address + length);
+		error = twin_unmap_range(thread, address, address + length);
 		if (error)
 			return error;
 	}
 	like.number = like.place = address / PAGE_BYTES;
-	insert(process, &like, length / PAGE_BYTES);
-	join(process, like.number, false);
-	join(process, like.number + length / PAGE_BYTES, false);
+	twin_insert(process, &like, length / PAGE_BYTES);
+	twin_join(process, like.number, false);
+	twin_join(process, like.number + length / PAGE_BYTES, false);
 	if (call->flags & MAP_POPULATE) {
 		thread->populate = address;
 		thread->populate_end = address + length;
@@ -144,7 +144,7 @@ static void prepare_unmap_events(struct thread *thread, uint64_t start, uint64_t
 {
 	struct process *process = thread->process;
 
-	for (size_t i = find(process, start / PAGE_BYTES);
+	for (size_t i = twin_find(process, start / PAGE_BYTES);
 	     i < process->count && process->pages[i].number < end / PAGE_BYTES; i++) {
 		struct userfault *context = process->pages[i].context;
 		struct event *event;
@@ -158,30 +158,31 @@ static void prepare_unmap_events(struct thread *thread, uint64_t start, uint64_t
 				break;
 		if (event)
 			continue;
-		event = add_event(thread, context, UFFD_EVENT_UNMAP);
+		event = twin_add_event(thread, context, UFFD_EVENT_UNMAP);
 		event->message.arg.remove.start = start;
 		event->message.arg.remove.end = end;
 	}
 }
 
-int unmap_range(struct thread *thread, uint64_t start, uint64_t end)
+int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end)
 {
 	struct process *process = thread->process;
 
-	if (process->vmas + splits_at(process, start / PAGE_BYTES, end / PAGE_BYTES) > VMAS_MAX)
+	if (process->vmas + twin_splits_at(process, start / PAGE_BYTES, end / PAGE_BYTES) >
+	    VMAS_MAX)
 		return ENOMEM;
 	prepare_unmap_events(thread, start, end);
-	remove_pages(process, start / PAGE_BYTES, end / PAGE_BYTES);
+	twin_remove_pages(process, start / PAGE_BYTES, end / PAGE_BYTES);
 	return 0;
 }
 
-int unmap(struct thread *thread, uint64_t address, uint64_t length)
+int twin_munmap(struct thread *thread, uint64_t address, uint64_t length)
 {
 	uint64_t highest = thread->process->target->limits.highest;
 
 	if (address % PAGE_BYTES || address > highest || length > highest - address || !length)
 		return EINVAL;
-	return unmap_range(thread, address, address + round_up(length));
+	return twin_unmap_range(thread, address, address + round_up(length));
 }
 
 /* --- mprotect --- */
@@ -197,7 +198,7 @@ static void protect_entry(struct page *page)
 
 static int protect_piece(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
 {
-	struct page *page = page_at(process, start);
+	struct page *page = twin_page_at(process, start);
 	uint32_t before = page->flags, flags = (before & ~(uint32_t)MAY_ANYTHING) | prot;
 	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE;
 	int error;
@@ -206,34 +207,34 @@ static int protect_piece(struct process *process, uint64_t start, uint64_t end, 
 		return 0;
 	if (prot & MAY_WRITE) {
 		if (!(before & taken)) {
-			if (too_much(process, (end - start) * PAGE_BYTES))
+			if (twin_too_much(process, (end - start) * PAGE_BYTES))
 				return ENOMEM;
 			flags |= ACCOUNTED;
 		}
 	} else if (!page->origin) {
 		flags &= ~(uint32_t)ACCOUNTED;
 	}
-	error = modify(process, start, end, flags, page->context);
+	error = twin_modify(process, start, end, flags, page->context);
 	if (error)
 		return error;
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++)
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
 		protect_entry(&process->pages[i]);
 	/* So that locked memory needs no fault for its first write. */
 	if ((before & (MAY_WRITE | LOCKED)) == LOCKED && prot & MAY_WRITE)
-		populate_now(process, start, end);
+		twin_populate_now(process, start, end);
 	return 0;
 }
 
 static int protect_range(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
 {
 	while (start < end) {
-		size_t index = find(process, start);
+		size_t index = twin_find(process, start);
 		uint64_t stop;
 		int error;
 
 		if (index == process->count || process->pages[index].number != start)
 			return ENOMEM;
-		stop = process->pages[vma_end(process, index) - 1].number + 1;
+		stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
 		if (stop > end)
 			stop = end;
 		error = protect_piece(process, start, stop, prot);
@@ -247,17 +248,17 @@ static int protect_range(struct process *process, uint64_t start, uint64_t end, 
 /* PROT_GROWSDOWN and PROT_GROWSUP extend the range over a stack, of which there is none. */
 static int check_growing(const struct process *process, uint64_t start, uint64_t end, int grows)
 {
-	size_t index = find(process, start);
+	size_t index = twin_find(process, start);
 
 	if (index == process->count)
 		return ENOMEM;
-	index = vma_begin(process, index);
+	index = twin_vma_begin(process, index);
 	if (grows == PROT_GROWSDOWN)
 		return process->pages[index].number >= end ? ENOMEM : EINVAL;
 	return process->pages[index].number > start ? ENOMEM : EINVAL;
 }
 
-int protect(struct thread *thread, uint64_t address, uint64_t length, int prot)
+int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot)
 {
 	const int grows = PROT_GROWSDOWN | PROT_GROWSUP, sem = 8;
 	struct process *process = thread->process;

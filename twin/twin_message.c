@@ -21,8 +21,8 @@ static void sleep_in(struct thread *thread, struct userfault *context, bool for_
 
 /* --- faults --- */
 
-enum answer report_fault(struct thread *thread, struct page *page, const struct access *access,
-			 bool protected)
+enum answer twin_report_fault(struct thread *thread, struct page *page, const struct access *access,
+			      bool protected)
 {
 	struct userfault *context = page->context;
 	struct uffd_msg *message;
@@ -47,9 +47,9 @@ enum answer report_fault(struct thread *thread, struct page *page, const struct 
 /* --- events --- */
 
 /* From now on, until it has been read, memory must not be changed through the context. */
-struct event *add_event(struct thread *thread, struct userfault *context, unsigned kind)
+struct event *twin_add_event(struct thread *thread, struct userfault *context, unsigned kind)
 {
-	struct event *event = allocate(sizeof(*event));
+	struct event *event = twin_allocate(sizeof(*event));
 	struct event **link = &thread->events;
 
 	while (*link)
@@ -76,11 +76,11 @@ static void drop_first_event(struct thread *thread)
 	struct userfault *child = thread->events->child;
 
 	if (child)
-		userfault_release(child);
+		twin_userfault_release(child);
 	first_event_is_over(thread);
 }
 
-int tell(struct thread *thread)
+int twin_tell(struct thread *thread)
 {
 	while (thread->events) {
 		if (!thread->events->context->closed) {
@@ -93,7 +93,7 @@ int tell(struct thread *thread)
 	return 0;
 }
 
-void forget_events(struct thread *thread)
+void twin_forget_events(struct thread *thread)
 {
 	while (thread->events)
 		drop_first_event(thread);
@@ -114,12 +114,12 @@ static struct thread *oldest(struct userfault *context, bool for_event)
 	return oldest;
 }
 
-bool has_message(struct userfault *context)
+bool twin_has_message(struct userfault *context)
 {
 	return oldest(context, false) || oldest(context, true);
 }
 
-int read_message(struct userfault *context, struct target_message *message)
+int twin_read_message(struct userfault *context, struct target_message *message)
 {
 	struct thread *thread = oldest(context, false);
 	bool fault = thread != NULL;
@@ -143,7 +143,7 @@ int read_message(struct userfault *context, struct target_message *message)
 
 /* --- waking --- */
 
-void wake(struct userfault *context, uint64_t start, uint64_t length)
+void twin_wake(struct userfault *context, uint64_t start, uint64_t length)
 {
 	for (struct process *process = context->target->processes; process; process = process->next)
 		for (struct thread *thread = process->threads; thread; thread = thread->next) {
@@ -155,7 +155,7 @@ void wake(struct userfault *context, uint64_t start, uint64_t length)
 		}
 }
 
-void drop_events(struct userfault *context)
+void twin_drop_events(struct userfault *context)
 {
 	for (struct process *process = context->target->processes; process; process = process->next)
 		for (struct thread *thread = process->threads; thread; thread = thread->next)

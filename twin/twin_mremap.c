@@ -21,12 +21,13 @@ struct move {
 /* The VMA that has `from` ends before this page. */
 static uint64_t stop_of(const struct process *process, uint64_t from)
 {
-	return process->pages[vma_end(process, find(process, from)) - 1].number + 1;
+	return process->pages[twin_vma_end(process, twin_find(process, from)) - 1].number + 1;
 }
 
 static void set_context(struct process *process, size_t index, struct userfault *context)
 {
-	for (size_t i = vma_begin(process, index), end = vma_end(process, index); i < end; i++) {
+	for (size_t i = twin_vma_begin(process, index), end = twin_vma_end(process, index); i < end;
+	     i++) {
 		process->pages[i].context = context;
 		if (!context)
 			process->pages[i].flags &= ~(uint32_t)REPORTS;
@@ -38,8 +39,8 @@ static void move_entries(struct process *process, const struct move *move, uint6
 			 bool unprotect)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		struct page *from = page_at(process, move->from + i);
-		struct page *to = page_at(process, move->to + i);
+		struct page *from = twin_page_at(process, move->from + i);
+		struct page *to = twin_page_at(process, move->to + i);
 
 		to->entry = from->entry;
 		to->block = from->block;
@@ -53,13 +54,13 @@ static void move_entries(struct process *process, const struct move *move, uint6
 		if (to->entry == MARKER && !to->guard && !to->poison && !to->protected)
 			to->entry = NONE;
 		from->entry = NONE;
-		entry_clear(from);
+		twin_entry_clear(from);
 	}
 }
 
 static void prepare_remap_event(const struct move *move, struct userfault *context)
 {
-	struct event *event = add_event(move->thread, context, UFFD_EVENT_REMAP);
+	struct event *event = twin_add_event(move->thread, context, UFFD_EVENT_REMAP);
 
 	event->message.arg.remap.from = move->from * PAGE_BYTES;
 	event->message.arg.remap.to = move->to * PAGE_BYTES;
@@ -70,8 +71,8 @@ static void prepare_remap_event(const struct move *move, struct userfault *conte
  * had a block. */
 static void leave_behind(struct process *process, const struct move *move)
 {
-	size_t index = find(process, move->from);
-	size_t begin = vma_begin(process, index), end = vma_end(process, index);
+	size_t index = twin_find(process, move->from);
+	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
 	bool whole = process->pages[begin].number == move->from && end - begin == move->old;
 
 	for (size_t i = begin; i < end; i++) {
@@ -90,7 +91,7 @@ static void leave_behind(struct process *process, const struct move *move)
 static int move_vma(const struct move *move)
 {
 	struct process *process = move->thread->process;
-	struct page *source = page_at(process, move->from);
+	struct page *source = twin_page_at(process, move->from);
 	struct userfault *context = source->context;
 	bool told = context && context->features & UFFD_FEATURE_EVENT_REMAP;
 	uint64_t moved = move->old < move->new ? move->old : move->new;
@@ -98,31 +99,31 @@ static int move_vma(const struct move *move)
 
 	if (process->vmas + 2 >= VMAS_MAX - 3)
 		return ENOMEM;
-	if (like.flags & ACCOUNTED && too_much(process, move->new *PAGE_BYTES))
+	if (like.flags & ACCOUNTED && twin_too_much(process, move->new *PAGE_BYTES))
 		return ENOMEM;
 	like.number = move->to;
 	if (!like.origin)
 		like.place = move->to;
-	insert(process, &like, move->new);
-	join(process, move->to, false);
-	join(process, move->to + move->new, false);
+	twin_insert(process, &like, move->new);
+	twin_join(process, move->to, false);
+	twin_join(process, move->to + move->new, false);
 	move_entries(process, move, moved, context && !told);
 	if (told)
 		prepare_remap_event(move, context);
 	else if (context)
-		set_context(process, find(process, move->to), NULL);
+		set_context(process, twin_find(process, move->to), NULL);
 	if (move->flags & MREMAP_DONTUNMAP) {
 		leave_behind(process, move);
 		return 0;
 	}
-	return unmap_range(move->thread, move->from * PAGE_BYTES,
-			   (move->from + move->old) * PAGE_BYTES);
+	return twin_unmap_range(move->thread, move->from * PAGE_BYTES,
+				(move->from + move->old) * PAGE_BYTES);
 }
 
 /* What grows and is locked is populated. */
 static void populate_growth(const struct move *move, uint64_t at)
 {
-	if (move->new <= move->old || !(page_at(move->thread->process, at)->flags & LOCKED))
+	if (move->new <= move->old || !(twin_page_at(move->thread->process, at)->flags & LOCKED))
 		return;
 	move->thread->populate = (at + move->old) * PAGE_BYTES;
 	move->thread->populate_end = (at + move->new) * PAGE_BYTES;
@@ -136,30 +137,30 @@ static bool can_grow(const struct process *process, const struct move *move)
 
 	return stop_of(process, move->from) == move->from + move->old &&
 	       end <= process->target->limits.highest / PAGE_BYTES &&
-	       !mapped_in(process, move->from + move->old, end);
+	       !twin_mapped_in(process, move->from + move->old, end);
 }
 
 static int grow_in_place(struct process *process, const struct move *move)
 {
 	uint64_t end = move->from + move->old, by = move->new - move->old;
-	struct page like = *page_at(process, end - 1);
+	struct page like = *twin_page_at(process, end - 1);
 
-	if (like.flags & ACCOUNTED && too_much(process, by * PAGE_BYTES))
+	if (like.flags & ACCOUNTED && twin_too_much(process, by * PAGE_BYTES))
 		return ENOMEM;
 	like.number++;
 	like.place++;
-	insert(process, &like, by);
+	twin_insert(process, &like, by);
 	/* It is the same VMA, whatever its origin. */
-	page_at(process, end)->first = false;
+	twin_page_at(process, end)->first = false;
 	process->vmas--;
-	join(process, end + by, true);
+	twin_join(process, end + by, true);
 	return 0;
 }
 
 static int resize(struct move *move, uint64_t *result)
 {
 	struct process *process = move->thread->process;
-	const struct page *page = page_at(process, move->from);
+	const struct page *page = twin_page_at(process, move->from);
 	uint64_t place;
 	int error;
 
@@ -167,8 +168,8 @@ static int resize(struct move *move, uint64_t *result)
 	if (!page)
 		return EFAULT;
 	if (move->new < move->old)
-		return unmap(move->thread, (move->from + move->new) * PAGE_BYTES,
-			     (move->old - move->new) * PAGE_BYTES);
+		return twin_munmap(move->thread, (move->from + move->new) * PAGE_BYTES,
+				   (move->old - move->new) * PAGE_BYTES);
 	if (!move->old)
 		return EINVAL;
 	if (move->new == move->old && !(move->flags & MREMAP_DONTUNMAP))
@@ -182,7 +183,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = free_place(process, move->new *PAGE_BYTES, page->place * PAGE_BYTES);
+	place = twin_free_place(process, move->new *PAGE_BYTES, page->place * PAGE_BYTES);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;
@@ -200,7 +201,7 @@ static int move_to(struct move *move)
 	struct process *process = move->thread->process;
 	int error;
 
-	if (!page_at(process, move->from))
+	if (!twin_page_at(process, move->from))
 		return EFAULT;
 	if (!move->old)
 		return EINVAL;
@@ -208,8 +209,8 @@ static int move_to(struct move *move)
 		    stop_of(process, move->from) ||
 	    (move->new > move->old && move->from + move->old > stop_of(process, move->from)))
 		return EFAULT;
-	error = unmap_range(move->thread, move->to * PAGE_BYTES,
-			    (move->to + move->new) * PAGE_BYTES);
+	error = twin_unmap_range(move->thread, move->to * PAGE_BYTES,
+				 (move->to + move->new) * PAGE_BYTES);
 	if (error)
 		return error;
 	if (move->new < move->old) {
@@ -218,8 +219,8 @@ static int move_to(struct move *move)
 
 		while (*last)
 			last = &(*last)->next;
-		error = unmap_range(move->thread, (move->from + move->new) * PAGE_BYTES,
-				    (move->from + old) * PAGE_BYTES);
+		error = twin_unmap_range(move->thread, (move->from + move->new) * PAGE_BYTES,
+					 (move->from + old) * PAGE_BYTES);
 		if (error)
 			return error;
 		move->old = move->new;
@@ -256,9 +257,9 @@ static int move_several(const struct move *move)
 	bool moved = false;
 
 	if (!move->old)
-		return page_at(process, move->from) ? EINVAL : EFAULT;
+		return twin_page_at(process, move->from) ? EINVAL : EFAULT;
 	for (uint64_t at = move->from; at < end;) {
-		size_t index = find(process, at);
+		size_t index = twin_find(process, at);
 		struct move piece = *move;
 		uint64_t stop;
 		int error;
@@ -301,7 +302,7 @@ static int check_place(const struct process *process, const struct call *call, u
 	return process->vmas + 2 >= VMAS_MAX - 3 ? ENOMEM : 0;
 }
 
-int remap(struct thread *thread, struct call *call)
+int twin_mremap(struct thread *thread, struct call *call)
 {
 	const int known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 	struct process *process = thread->process;

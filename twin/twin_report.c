@@ -32,18 +32,19 @@ static uint64_t pagemap_word(const struct page *page)
 	return word;
 }
 
-int report_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits)
+int twin_report_pagemap(struct process *process, uint64_t address, uint64_t pages, uint64_t *bits)
 {
 	uint64_t number = address / PAGE_BYTES;
 
 	memset(bits, 0, pages * sizeof(*bits));
-	for (size_t i = find(process, number);
+	for (size_t i = twin_find(process, number);
 	     i < process->count && process->pages[i].number - number < pages; i++)
 		bits[process->pages[i].number - number] = pagemap_word(&process->pages[i]);
 	return 0;
 }
 
-int report_mincore(struct process *process, uint64_t address, uint64_t length, unsigned char *pages)
+int twin_report_mincore(struct process *process, uint64_t address, uint64_t length,
+			unsigned char *pages)
 {
 	uint64_t highest = process->target->limits.highest;
 
@@ -52,7 +53,7 @@ int report_mincore(struct process *process, uint64_t address, uint64_t length, u
 	if (address > highest || length > highest - address)
 		return ENOMEM;
 	for (uint64_t i = 0; i < round_up(length) / PAGE_BYTES; i++) {
-		const struct page *page = page_at(process, address / PAGE_BYTES + i);
+		const struct page *page = twin_page_at(process, address / PAGE_BYTES + i);
 
 		if (!page)
 			return ENOMEM;
@@ -79,16 +80,16 @@ static void write_letters(uint32_t flags, char *letters)
 	letters[-1] = '\0';
 }
 
-int report_maps(struct process *process, struct target_vma **vmas, size_t *count)
+int twin_report_maps(struct process *process, struct target_vma **vmas, size_t *count)
 {
-	*vmas = allocate((process->vmas + 1) * sizeof(**vmas));
+	*vmas = twin_allocate((process->vmas + 1) * sizeof(**vmas));
 	*count = 0;
-	for (size_t i = 0; i < process->count; i = vma_end(process, i)) {
+	for (size_t i = 0; i < process->count; i = twin_vma_end(process, i)) {
 		const struct page *page = &process->pages[i];
 		struct target_vma *vma = &(*vmas)[(*count)++];
 
 		vma->start = page->number * PAGE_BYTES;
-		vma->end = (process->pages[vma_end(process, i) - 1].number + 1) * PAGE_BYTES;
+		vma->end = (process->pages[twin_vma_end(process, i) - 1].number + 1) * PAGE_BYTES;
 		vma->prot[0] = page->flags & MAY_READ ? 'r' : '-';
 		vma->prot[1] = page->flags & MAY_WRITE ? 'w' : '-';
 		vma->prot[2] = page->flags & MAY_EXECUTE ? 'x' : '-';
@@ -154,16 +155,16 @@ static void put_sums(struct target_smaps *smaps, const struct sums *sums, uint32
 	put(smaps, "Locked", flags & LOCKED ? whole(sums->share) : 0);
 }
 
-int report_smaps(struct process *process, uint64_t address, struct target_smaps *smaps)
+int twin_report_smaps(struct process *process, uint64_t address, struct target_smaps *smaps)
 {
-	const struct page *page = page_at(process, address / PAGE_BYTES);
+	const struct page *page = twin_page_at(process, address / PAGE_BYTES);
 	struct sums sums = {0};
 	size_t begin, end;
 
 	if (!page)
 		return ENOENT;
-	begin = vma_begin(process, (size_t)(page - process->pages));
-	end = vma_end(process, begin);
+	begin = twin_vma_begin(process, (size_t)(page - process->pages));
+	end = twin_vma_end(process, begin);
 	for (size_t i = begin; i < end; i++)
 		if (process->pages[i].entry == MEMORY)
 			add(&sums, &process->pages[i]);
@@ -175,7 +176,7 @@ int report_smaps(struct process *process, uint64_t address, struct target_smaps 
 	return 0;
 }
 
-int report_rss(struct process *process, struct target_rss *rss)
+int twin_report_rss(struct process *process, struct target_rss *rss)
 {
 	*rss = (struct target_rss){.anon = 0};
 	for (size_t i = 0; i < process->count; i++)

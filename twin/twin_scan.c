@@ -86,7 +86,7 @@ static int walk_pages(struct walk *walk, struct process *process, uint64_t start
 {
 	struct pm_scan_arg *argument = walk->argument;
 
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++) {
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
 		struct page *page = &process->pages[i];
 		uint64_t is = categories(page);
 
@@ -123,7 +123,7 @@ static int check(const struct target *target, const struct pm_scan_arg *argument
 	return !argument->vec && argument->vec_len ? EINVAL : 0;
 }
 
-int scan(struct process *process, struct pm_scan_arg *argument, size_t *regions)
+int twin_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions)
 {
 	struct walk walk = {.argument = argument};
 	int error = check(process->target, argument);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t find(const struct process *process, uint64_t number)
+size_t twin_find(const struct process *process, uint64_t number)
 {
 	size_t low = 0, high = process->count;
 
@@ -28,23 +28,23 @@ size_t find(const struct process *process, uint64_t number)
 	return low;
 }
 
-struct page *page_at(struct process *process, uint64_t number)
+struct page *twin_page_at(struct process *process, uint64_t number)
 {
-	size_t index = find(process, number);
+	size_t index = twin_find(process, number);
 
 	if (index == process->count || process->pages[index].number != number)
 		return NULL;
 	return &process->pages[index];
 }
 
-size_t vma_begin(const struct process *process, size_t index)
+size_t twin_vma_begin(const struct process *process, size_t index)
 {
 	while (!process->pages[index].first)
 		index--;
 	return index;
 }
 
-size_t vma_end(const struct process *process, size_t index)
+size_t twin_vma_end(const struct process *process, size_t index)
 {
 	do
 		index++;
@@ -52,31 +52,31 @@ size_t vma_end(const struct process *process, size_t index)
 	return index;
 }
 
-bool mapped_in(const struct process *process, uint64_t start, uint64_t end)
+bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end)
 {
-	size_t index = find(process, start);
+	size_t index = twin_find(process, start);
 
 	return index < process->count && process->pages[index].number < end;
 }
 
 static bool inside_vma(const struct process *process, uint64_t number)
 {
-	size_t index = find(process, number);
+	size_t index = twin_find(process, number);
 
 	return index < process->count && process->pages[index].number == number &&
 	       !process->pages[index].first;
 }
 
-size_t splits_at(const struct process *process, uint64_t start, uint64_t end)
+size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t end)
 {
 	return (size_t)inside_vma(process, start) + inside_vma(process, end);
 }
 
-void split(struct process *process, uint64_t number)
+void twin_split(struct process *process, uint64_t number)
 {
 	if (!inside_vma(process, number))
 		return;
-	page_at(process, number)->first = true;
+	twin_page_at(process, number)->first = true;
 	process->vmas++;
 }
 
@@ -115,7 +115,8 @@ static void unite(struct process *process, const struct page *left, const struct
 
 	if (same)
 		return;
-	for (size_t i = vma_begin(process, index), end = vma_end(process, index); i < end; i++) {
+	for (size_t i = twin_vma_begin(process, index), end = twin_vma_end(process, index); i < end;
+	     i++) {
 		process->pages[i].flags = flags;
 		process->pages[i].origin = origin;
 		process->pages[i].from_fork = from_fork;
@@ -123,9 +124,9 @@ static void unite(struct process *process, const struct page *left, const struct
 }
 
 /* Makes one VMA of what ends before the page and what begins there, if nothing tells them apart. */
-void join(struct process *process, uint64_t number, bool grown)
+void twin_join(struct process *process, uint64_t number, bool grown)
 {
-	size_t index = find(process, number);
+	size_t index = twin_find(process, number);
 	struct page *right = &process->pages[index];
 
 	if (index == 0 || index == process->count || right->number != number || !right->first ||
@@ -137,9 +138,9 @@ void join(struct process *process, uint64_t number, bool grown)
 }
 
 /* Makes `count` pages from like->number on, which are a VMA and have empty entries. */
-struct page *insert(struct process *process, const struct page *like, uint64_t count)
+struct page *twin_insert(struct process *process, const struct page *like, uint64_t count)
 {
-	size_t index = find(process, like->number);
+	size_t index = twin_find(process, like->number);
 	struct page *pages;
 
 	if (process->count + count > PAGES_MAX)
@@ -169,35 +170,35 @@ struct page *insert(struct process *process, const struct page *like, uint64_t c
 	return pages;
 }
 
-void remove_pages(struct process *process, uint64_t start, uint64_t end)
+void twin_remove_pages(struct process *process, uint64_t start, uint64_t end)
 {
 	size_t from, to;
 
-	split(process, end);
-	from = find(process, start);
-	to = find(process, end);
+	twin_split(process, end);
+	from = twin_find(process, start);
+	to = twin_find(process, end);
 	for (size_t i = from; i < to; i++) {
 		process->vmas -= process->pages[i].first;
-		entry_clear(&process->pages[i]);
+		twin_entry_clear(&process->pages[i]);
 	}
 	memmove(&process->pages[from], &process->pages[to],
 		(process->count - to) * sizeof(*process->pages));
 	process->count -= to - from;
 }
 
-int modify(struct process *process, uint64_t start, uint64_t end, uint32_t flags,
-	   struct userfault *context)
+int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t flags,
+		struct userfault *context)
 {
-	if (process->vmas + splits_at(process, start, end) > VMAS_MAX)
+	if (process->vmas + twin_splits_at(process, start, end) > VMAS_MAX)
 		return ENOMEM;
-	split(process, start);
-	split(process, end);
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++) {
+	twin_split(process, start);
+	twin_split(process, end);
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
 		process->pages[i].flags = flags;
 		process->pages[i].context = context;
 	}
-	join(process, start, false);
-	join(process, end, false);
+	twin_join(process, start, false);
+	twin_join(process, end, false);
 	return 0;
 }
 
@@ -216,7 +217,7 @@ static const struct page *origin_of_neighbour(const struct page *left, const str
 
 /* The page's VMA is about to have its first block: it takes the origin of the VMA behind it, or of
  * the one before it, or a new one. */
-void origin_needed(struct process *process, struct page *page)
+void twin_origin_needed(struct process *process, struct page *page)
 {
 	size_t begin, end;
 	const struct page *pages = process->pages, *taken = NULL;
@@ -224,8 +225,8 @@ void origin_needed(struct process *process, struct page *page)
 
 	if (page->origin)
 		return;
-	begin = vma_begin(process, (size_t)(page - pages));
-	end = vma_end(process, (size_t)(page - pages));
+	begin = twin_vma_begin(process, (size_t)(page - pages));
+	end = twin_vma_end(process, (size_t)(page - pages));
 	if (end < process->count)
 		taken = origin_of_neighbour(&pages[end - 1], &pages[end], &pages[end]);
 	if (!taken && begin > 0)
@@ -237,12 +238,12 @@ void origin_needed(struct process *process, struct page *page)
 
 /* --- entries --- */
 
-struct block *block_new(void)
+struct block *twin_block_new(void)
 {
-	return allocate(sizeof(struct block));
+	return twin_allocate(sizeof(struct block));
 }
 
-void entry_clear(struct page *page)
+void twin_entry_clear(struct page *page)
 {
 	if (page->entry == MEMORY && --page->block->mappings == 0)
 		free(page->block);
@@ -253,9 +254,9 @@ void entry_clear(struct page *page)
 }
 
 /* The page has the block to itself, as if just written to. */
-void entry_set_block(struct page *page, struct block *block)
+void twin_entry_set_block(struct page *page, struct block *block)
 {
-	entry_clear(page);
+	twin_entry_clear(page);
 	block->mappings++;
 	page->entry = MEMORY;
 	page->block = block;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void *allocate(size_t size)
+void *twin_allocate(size_t size)
 {
 	void *object = calloc(1, size);
 
@@ -21,7 +21,7 @@ void *allocate(size_t size)
 
 struct target *twin_open(const struct limits *limits)
 {
-	struct target *target = allocate(sizeof(*target));
+	struct target *target = twin_allocate(sizeof(*target));
 
 	target->limits = *limits;
 	return target;
@@ -29,7 +29,7 @@ struct target *twin_open(const struct limits *limits)
 
 struct thread *twin_thread(struct process *process)
 {
-	struct thread *thread = allocate(sizeof(*thread));
+	struct thread *thread = twin_allocate(sizeof(*thread));
 
 	thread->process = process;
 	thread->next = process->threads;
@@ -39,7 +39,7 @@ struct thread *twin_thread(struct process *process)
 
 struct process *twin_process(struct target *target)
 {
-	struct process *process = allocate(sizeof(*process));
+	struct process *process = twin_allocate(sizeof(*process));
 
 	process->target = target;
 	process->next = target->processes;
@@ -48,9 +48,9 @@ struct process *twin_process(struct target *target)
 	return process;
 }
 
-struct userfault *userfault_new(struct process *process)
+struct userfault *twin_userfault_new(struct process *process)
 {
-	struct userfault *context = allocate(sizeof(*context));
+	struct userfault *context = twin_allocate(sizeof(*context));
 
 	context->target = process->target;
 	context->process = process;
@@ -67,10 +67,10 @@ void twin_exit(struct process *process)
 
 	for (struct thread *thread = process->threads; thread; thread = thread->next) {
 		thread->waits_in = NULL;
-		forget_events(thread);
+		twin_forget_events(thread);
 		thread->call = NULL;
 	}
-	remove_pages(process, 0, UINT64_MAX / PAGE_BYTES);
+	twin_remove_pages(process, 0, UINT64_MAX / PAGE_BYTES);
 	for (struct userfault *context = target->userfaults; context; context = context->next)
 		if (context->process == process)
 			context->process = NULL;
@@ -119,25 +119,25 @@ static int work(struct thread *thread, struct call *call)
 	switch (call->kind) {
 	case CALL_SYSCALL_READ:
 	case CALL_SYSCALL_WRITE:
-		return transfer(thread, call);
+		return twin_transfer(thread, call);
 	case CALL_MMAP:
-		return map(thread, call);
+		return twin_mmap(thread, call);
 	case CALL_MUNMAP:
-		return unmap(thread, call->address, call->length);
+		return twin_munmap(thread, call->address, call->length);
 	case CALL_MPROTECT:
-		return protect(thread, call->address, call->length, call->prot);
+		return twin_mprotect(thread, call->address, call->length, call->prot);
 	case CALL_MREMAP:
-		return remap(thread, call);
+		return twin_mremap(thread, call);
 	case CALL_MADVISE:
-		return advise(thread, call->address, call->length, call->advice);
+		return twin_madvise(thread, call->address, call->length, call->advice);
 	case CALL_MLOCK:
-		return lock(thread, call->address, call->length, true);
+		return twin_lock(thread, call->address, call->length, true);
 	case CALL_MUNLOCK:
-		return lock(thread, call->address, call->length, false);
+		return twin_lock(thread, call->address, call->length, false);
 	case CALL_FORK:
-		return fork_process(thread, call);
+		return twin_fork(thread, call);
 	case CALL_COPY:
-		return fill_copy(call->userfault, &call->copy, thread);
+		return twin_fill_copy(call->userfault, &call->copy, thread);
 	default: /* accesses, see step() */
 		return EINVAL;
 	}
@@ -147,11 +147,11 @@ static int work(struct thread *thread, struct call *call)
 static int finish_work(struct thread *thread, const struct call *call)
 {
 	bool strict = call->kind == CALL_MLOCK;
-	int error = call->kind == CALL_MREMAP ? populate(thread, strict) : tell(thread);
+	int error = call->kind == CALL_MREMAP ? twin_populate(thread, strict) : twin_tell(thread);
 
 	if (error == BLOCKED)
 		return BLOCKED;
-	return call->kind == CALL_MREMAP ? tell(thread) : populate(thread, strict);
+	return call->kind == CALL_MREMAP ? twin_tell(thread) : twin_populate(thread, strict);
 }
 
 /* What the call has done so far counts for nothing.  What was announced stays so. */
@@ -181,7 +181,7 @@ static void step(struct thread *thread)
 	int error = 0;
 
 	if (call->kind <= CALL_TOUCH_EXECUTE) {
-		access_memory(thread, call);
+		twin_access(thread, call);
 	} else {
 		if (!thread->worked) {
 			call->error = 0;

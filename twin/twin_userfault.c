@@ -34,7 +34,7 @@ struct userfault *twin_userfaultfd(struct process *process, int flags)
 		errno = EPERM;
 	if (errno)
 		return NULL;
-	context = userfault_new(process);
+	context = twin_userfault_new(process);
 	context->nonblock = flags & O_NONBLOCK;
 	context->user_mode_only = user_mode_only;
 	return context;
@@ -62,7 +62,7 @@ static int negotiate(struct userfault *context, struct uffdio_api *api)
 	return 0;
 }
 
-int check_range(const struct target *target, uint64_t start, uint64_t length)
+int twin_check_range(const struct target *target, uint64_t start, uint64_t length)
 {
 	const struct limits *limits = &target->limits;
 
@@ -80,7 +80,7 @@ static bool only_marks(const struct page *page)
 	return page->entry == MARKER && !page->guard && !page->poison;
 }
 
-bool marks_unpopulated(const struct page *page)
+bool twin_marks_unpopulated(const struct page *page)
 {
 	return page->context && page->context->features & UFFD_FEATURE_WP_UNPOPULATED;
 }
@@ -90,7 +90,7 @@ static void protect_page(struct page *page)
 	if (page->entry == MARKER)
 		return;
 	if (page->entry == NONE) {
-		if (!marks_unpopulated(page))
+		if (!twin_marks_unpopulated(page))
 			return;
 		page->entry = MARKER;
 	}
@@ -101,16 +101,16 @@ static void protect_page(struct page *page)
 static void unprotect_page(struct page *page)
 {
 	if (only_marks(page)) {
-		entry_clear(page);
+		twin_entry_clear(page);
 	} else if (page->entry != MARKER && page->protected) {
 		page->protected = false;
 		page->writable = page->flags & MAY_WRITE && page->exclusive;
 	}
 }
 
-void set_protection(struct process *process, uint64_t start, uint64_t end, bool on)
+void twin_set_protection(struct process *process, uint64_t start, uint64_t end, bool on)
 {
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++) {
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
 		if (on)
 			protect_page(&process->pages[i]);
 		else
@@ -130,26 +130,26 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 	if (context->changing)
 		return EAGAIN;
-	if (check_range(context->target, request->range.start, request->range.len) ||
+	if (twin_check_range(context->target, request->range.start, request->range.len) ||
 	    request->mode & ~(UFFDIO_WRITEPROTECT_MODE_WP | UFFDIO_WRITEPROTECT_MODE_DONTWAKE) ||
 	    (on && silent))
 		return EINVAL;
 	if (!process)
 		return ESRCH;
-	while (mapped_in(process, start, end)) {
-		size_t index = find(process, start);
-		uint64_t stop = process->pages[vma_end(process, index) - 1].number + 1;
+	while (twin_mapped_in(process, start, end)) {
+		size_t index = twin_find(process, start);
+		uint64_t stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
 
 		if (!(process->pages[index].flags & REPORTS_WRITES))
 			return ENOENT;
-		set_protection(process, start, stop < end ? stop : end, on);
+		twin_set_protection(process, start, stop < end ? stop : end, on);
 		start = stop;
 		any = true;
 	}
 	if (!any)
 		return ENOENT;
 	if (!on && !silent)
-		wake(context, request->range.start, request->range.len);
+		twin_wake(context, request->range.start, request->range.len);
 	return 0;
 }
 
@@ -160,9 +160,9 @@ static int check_owner(struct userfault *context, uint64_t start, uint64_t end, 
 {
 	struct process *process = context->process;
 
-	if (!mapped_in(process, start, end))
+	if (!twin_mapped_in(process, start, end))
 		return EINVAL;
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++)
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
 		if (process->pages[i].context && process->pages[i].context != context)
 			return other;
 	return 0;
@@ -171,7 +171,7 @@ static int check_owner(struct userfault *context, uint64_t start, uint64_t end, 
 /* Writes that went unreported while protection lay dormant gave entries write permission. */
 static void revive_protection(struct process *process, uint64_t start, uint64_t end)
 {
-	for (size_t i = find(process, start), last = find(process, end); i < last; i++)
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
 		if (process->pages[i].protected)
 			process->pages[i].writable = false;
 }
@@ -179,13 +179,14 @@ static void revive_protection(struct process *process, uint64_t start, uint64_t 
 static int register_piece(struct userfault *context, uint64_t start, uint64_t end, uint32_t modes)
 {
 	struct process *process = context->process;
-	struct page *page = page_at(process, start);
+	struct page *page = twin_page_at(process, start);
 	int error;
 
 	/* All that is asked for, or more, is there already. */
 	if (page->context == context && (page->flags & modes) == modes)
 		return 0;
-	error = modify(process, start, end, (page->flags & ~(uint32_t)REPORTS) | modes, context);
+	error = twin_modify(process, start, end, (page->flags & ~(uint32_t)REPORTS) | modes,
+			    context);
 	if (!error && modes & REPORTS_WRITES)
 		revive_protection(process, start, end);
 	return error;
@@ -194,15 +195,15 @@ static int register_piece(struct userfault *context, uint64_t start, uint64_t en
 static int unregister_piece(struct userfault *context, uint64_t start, uint64_t end)
 {
 	struct process *process = context->process;
-	struct page *page = page_at(process, start);
+	struct page *page = twin_page_at(process, start);
 
 	if (!page->context)
 		return 0;
 	if (page->flags & REPORTS_MISSING)
-		wake(context, start * PAGE_BYTES, (end - start) * PAGE_BYTES);
+		twin_wake(context, start * PAGE_BYTES, (end - start) * PAGE_BYTES);
 	if (page->flags & REPORTS_WRITES)
-		set_protection(process, start, end, false);
-	return modify(process, start, end, page->flags & ~(uint32_t)REPORTS, NULL);
+		twin_set_protection(process, start, end, false);
+	return twin_modify(process, start, end, page->flags & ~(uint32_t)REPORTS, NULL);
 }
 
 /* Each VMA's part; modes 0 unregisters. */
@@ -210,10 +211,10 @@ static int for_each_piece(struct userfault *context, uint64_t start, uint64_t en
 {
 	struct process *process = context->process;
 
-	while (mapped_in(process, start, end)) {
-		size_t index = find(process, start);
+	while (twin_mapped_in(process, start, end)) {
+		size_t index = twin_find(process, start);
 		uint64_t from = process->pages[index].number;
-		uint64_t stop = process->pages[vma_end(process, index) - 1].number + 1;
+		uint64_t stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
 		int error;
 
 		if (stop > end)
@@ -238,7 +239,7 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 
 	if (!request->mode || request->mode & ~known)
 		return EINVAL;
-	if (check_range(context->target, request->range.start, request->range.len))
+	if (twin_check_range(context->target, request->range.start, request->range.len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
@@ -268,7 +269,7 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 	uint64_t start = range->start / PAGE_BYTES, end = start + range->len / PAGE_BYTES;
 	int error;
 
-	if (check_range(context->target, range->start, range->len))
+	if (twin_check_range(context->target, range->start, range->len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
@@ -279,32 +280,32 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 /* --- the end --- */
 
 /* All that it has registered is registered no more, and nobody waits. */
-void userfault_release(struct userfault *context)
+void twin_userfault_release(struct userfault *context)
 {
 	struct process *process = context->process;
 
 	context->closed = true;
 	for (size_t i = 0; process && i < process->count;) {
 		uint64_t start = process->pages[i].number;
-		uint64_t stop = process->pages[vma_end(process, i) - 1].number + 1;
+		uint64_t stop = process->pages[twin_vma_end(process, i) - 1].number + 1;
 
 		if (process->pages[i].context == context)
 			unregister_piece(context, start, stop);
-		i = find(process, stop);
+		i = twin_find(process, stop);
 	}
-	wake(context, 0, 0);
-	drop_events(context);
+	twin_wake(context, 0, 0);
+	twin_drop_events(context);
 }
 
 static int wake_range(struct userfault *context, const struct uffdio_range *range)
 {
-	if (check_range(context->target, range->start, range->len))
+	if (twin_check_range(context->target, range->start, range->len))
 		return EINVAL;
-	wake(context, range->start, range->len);
+	twin_wake(context, range->start, range->len);
 	return 0;
 }
 
-int userfault_request(struct userfault *context, unsigned long request, void *argument)
+int twin_userfault_request(struct userfault *context, unsigned long request, void *argument)
 {
 	if (request == UFFDIO_API)
 		return negotiate(context, argument);
@@ -320,15 +321,15 @@ int userfault_request(struct userfault *context, unsigned long request, void *ar
 	case UFFDIO_WRITEPROTECT:
 		return write_protect(context, argument);
 	case UFFDIO_COPY:
-		return fill_copy(context, argument, NULL);
+		return twin_fill_copy(context, argument, NULL);
 	case UFFDIO_ZEROPAGE:
-		return fill_zeros(context, argument);
+		return twin_fill_zeros(context, argument);
 	case UFFDIO_CONTINUE:
-		return fill_continue(context, argument);
+		return twin_fill_continue(context, argument);
 	case UFFDIO_POISON:
-		return fill_poison(context, argument);
+		return twin_fill_poison(context, argument);
 	case UFFDIO_MOVE:
-		return fill_move(context, argument);
+		return twin_fill_move(context, argument);
 	default:
 		return EINVAL;
 	}
