@@ -180,6 +180,8 @@ bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end)
 size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t end);
 void twin_split(struct process *process, uint64_t number);
 void twin_join(struct process *process, uint64_t number, bool grown);
+/* For that many records in all. */
+void twin_make_room(struct process *process, size_t count);
 struct page *twin_insert(struct process *process, const struct page *like, uint64_t count);
 void twin_remove_pages(struct process *process, uint64_t start, uint64_t end);
 /*

@@ -57,8 +57,7 @@ int twin_fork(struct thread *thread, struct call *call)
 	struct process *parent = thread->process, *child = twin_process(parent->target);
 	uint64_t origin = 0;
 
-	child->room = parent->count;
-	child->pages = twin_allocate((parent->count + 1) * sizeof(*child->pages));
+	twin_make_room(child, parent->count);
 	for (size_t i = 0; i < parent->count; i++) {
 		struct page *from = &parent->pages[i], *to = &child->pages[child->count];
 

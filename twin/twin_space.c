@@ -137,6 +137,16 @@ void twin_join(struct process *process, uint64_t number, bool grown)
 	unite(process, right - 1, right, index);
 }
 
+void twin_make_room(struct process *process, size_t count)
+{
+	if (count <= process->room)
+		return;
+	process->room = count * 2;
+	process->pages = realloc(process->pages, process->room * sizeof(*process->pages));
+	if (!process->pages)
+		target_fail("twin: the host is out of memory");
+}
+
 /* Makes `count` pages from like->number on, which are a VMA and have empty entries. */
 struct page *twin_insert(struct process *process, const struct page *like, uint64_t count)
 {
@@ -146,12 +156,7 @@ struct page *twin_insert(struct process *process, const struct page *like, uint6
 	if (process->count + count > PAGES_MAX)
 		target_skip("twin: a process with more than %u pages is beyond the twin",
 			    PAGES_MAX);
-	if (process->count + count > process->room) {
-		process->room = (process->count + count) * 2;
-		process->pages = realloc(process->pages, process->room * sizeof(*pages));
-		if (!process->pages)
-			target_fail("twin: the host is out of memory");
-	}
+	twin_make_room(process, process->count + count);
 	pages = &process->pages[index];
 	memmove(pages + count, pages, (process->count - index) * sizeof(*pages));
 	for (uint64_t i = 0; i < count; i++) {

@@ -42,6 +42,8 @@ struct process *twin_process(struct target *target)
 	struct process *process = twin_allocate(sizeof(*process));
 
 	process->target = target;
+	process->room = 64;
+	process->pages = twin_allocate(process->room * sizeof(*process->pages));
 	process->next = target->processes;
 	target->processes = process;
 	twin_thread(process);
