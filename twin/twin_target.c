@@ -73,6 +73,8 @@ void twin_exit(struct process *process)
 		thread->call = NULL;
 	}
 	twin_remove_pages(process, 0, UINT64_MAX / PAGE_BYTES);
+	free(process->pages);
+	process->pages = NULL;
 	for (struct userfault *context = target->userfaults; context; context = context->next)
 		if (context->process == process)
 			context->process = NULL;
@@ -92,7 +94,6 @@ static void process_free(struct process *process)
 		process->threads = thread->next;
 		free(thread);
 	}
-	free(process->pages);
 	free(process);
 }
 
