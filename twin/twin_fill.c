@@ -54,7 +54,7 @@ static int conclude(struct userfault *context, const struct uffdio_range *range,
 }
 
 /* Fills what stands at the destination, one page a call. */
-typedef int fill_page(struct page *page, bool protect);
+typedef int fill_page(struct page *page);
 
 static int fill(struct userfault *context, const struct uffdio_range *range, fill_page *fill_one,
 		bool silent, int64_t *output)
@@ -64,7 +64,7 @@ static int fill(struct userfault *context, const struct uffdio_range *range, fil
 	int error = find_destination(context, range->start, range->len, &pages);
 
 	while (!error && done < range->len) {
-		error = fill_one(&pages[done / PAGE_BYTES], false);
+		error = fill_one(&pages[done / PAGE_BYTES]);
 		if (!error)
 			done += PAGE_BYTES;
 	}
@@ -84,9 +84,8 @@ static int check(struct userfault *context, const struct uffdio_range *range, ui
 	return context->process ? 0 : ESRCH;
 }
 
-static int zero_page(struct page *page, bool protect)
+static int zero_page(struct page *page)
 {
-	(void)protect;
 	if (!is_free(page, false))
 		return EEXIST;
 	page->entry = ZEROS;
@@ -94,9 +93,8 @@ static int zero_page(struct page *page, bool protect)
 	return 0;
 }
 
-static int poison_page(struct page *page, bool protect)
+static int poison_page(struct page *page)
 {
-	(void)protect;
 	if (!is_free(page, false))
 		return EEXIST;
 	page->entry = MARKER;
@@ -105,10 +103,9 @@ static int poison_page(struct page *page, bool protect)
 }
 
 /* Maps a page of the page cache, which private anonymous memory has not. */
-static int continue_page(struct page *page, bool protect)
+static int continue_page(struct page *page)
 {
 	(void)page;
-	(void)protect;
 	return EINVAL;
 }
 

@@ -14,9 +14,15 @@
 /* All in pages, but for flags. */
 struct move {
 	struct thread *thread;
-	uint64_t from, old, to, new;
+	uint64_t from, old_count, to, new_count;
 	int flags;
+	struct event *cut; /* to be told of the pages that were cut off: after the move */
 };
+
+static uint64_t moved_count(const struct move *move)
+{
+	return move->old_count < move->new_count ? move->old_count : move->new_count;
+}
 
 /* The VMA that has `from` ends before this page. */
 static uint64_t stop_of(const struct process *process, uint64_t from)
@@ -35,10 +41,9 @@ static void set_context(struct process *process, size_t index, struct userfault 
 }
 
 /* Moves the entries; without registration they lose their protection. */
-static void move_entries(struct process *process, const struct move *move, uint64_t count,
-			 bool unprotect)
+static void move_entries(struct process *process, const struct move *move, bool unprotect)
 {
-	for (uint64_t i = 0; i < count; i++) {
+	for (uint64_t i = 0; i < moved_count(move); i++) {
 		struct page *from = twin_page_at(process, move->from + i);
 		struct page *to = twin_page_at(process, move->to + i);
 
@@ -64,7 +69,16 @@ static void prepare_remap_event(const struct move *move, struct userfault *conte
 
 	event->message.arg.remap.from = move->from * PAGE_BYTES;
 	event->message.arg.remap.to = move->to * PAGE_BYTES;
-	event->message.arg.remap.len = move->old * PAGE_BYTES;
+	event->message.arg.remap.len = move->old_count * PAGE_BYTES;
+}
+
+static void tell_of_cut(const struct move *move)
+{
+	struct event **link = &move->thread->events;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = move->cut;
 }
 
 /* The old place stays mapped, empty; it is locked no more, and if all of the VMA has moved it never
@@ -73,7 +87,7 @@ static void leave_behind(struct process *process, const struct move *move)
 {
 	size_t index = twin_find(process, move->from);
 	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
-	bool whole = process->pages[begin].number == move->from && end - begin == move->old;
+	bool whole = process->pages[begin].number == move->from && end - begin == move->old_count;
 
 	for (size_t i = begin; i < end; i++) {
 		process->pages[i].flags &= ~(uint32_t)LOCKED;
@@ -94,55 +108,57 @@ static int move_vma(const struct move *move)
 	struct page *source = twin_page_at(process, move->from);
 	struct userfault *context = source->context;
 	bool told = context && context->features & UFFD_FEATURE_EVENT_REMAP;
-	uint64_t moved = move->old < move->new ? move->old : move->new;
 	struct page like = *source;
 
-	if (process->vmas + 2 >= VMAS_MAX - 3)
+	if (process->vmas + 2 >= VMAS_MAX - 3 ||
+	    (like.flags & ACCOUNTED && twin_too_much(process, move->new_count * PAGE_BYTES))) {
+		tell_of_cut(move);
 		return ENOMEM;
-	if (like.flags & ACCOUNTED && twin_too_much(process, move->new *PAGE_BYTES))
-		return ENOMEM;
+	}
 	like.number = move->to;
 	if (!like.origin)
 		like.place = move->to;
-	twin_insert(process, &like, move->new);
+	twin_insert(process, &like, move->new_count);
 	twin_join(process, move->to, false);
-	twin_join(process, move->to + move->new, false);
-	move_entries(process, move, moved, context && !told);
+	twin_join(process, move->to + move->new_count, false);
+	move_entries(process, move, context && !told);
 	if (told)
 		prepare_remap_event(move, context);
-	else if (context)
+	tell_of_cut(move);
+	if (context && !told)
 		set_context(process, twin_find(process, move->to), NULL);
 	if (move->flags & MREMAP_DONTUNMAP) {
 		leave_behind(process, move);
 		return 0;
 	}
 	return twin_unmap_range(move->thread, move->from * PAGE_BYTES,
-				(move->from + move->old) * PAGE_BYTES);
+				(move->from + move->old_count) * PAGE_BYTES);
 }
 
 /* What grows and is locked is populated. */
 static void populate_growth(const struct move *move, uint64_t at)
 {
-	if (move->new <= move->old || !(twin_page_at(move->thread->process, at)->flags & LOCKED))
+	if (move->new_count <= move->old_count ||
+	    !(twin_page_at(move->thread->process, at)->flags & LOCKED))
 		return;
-	move->thread->populate = (at + move->old) * PAGE_BYTES;
-	move->thread->populate_end = (at + move->new) * PAGE_BYTES;
+	move->thread->populate = (at + move->old_count) * PAGE_BYTES;
+	move->thread->populate_end = (at + move->new_count) * PAGE_BYTES;
 }
 
 /* --- in place, or wherever there is room --- */
 
 static bool can_grow(const struct process *process, const struct move *move)
 {
-	uint64_t end = move->from + move->new;
+	uint64_t end = move->from + move->new_count;
 
-	return stop_of(process, move->from) == move->from + move->old &&
+	return stop_of(process, move->from) == move->from + move->old_count &&
 	       end <= process->target->limits.highest / PAGE_BYTES &&
-	       !twin_mapped_in(process, move->from + move->old, end);
+	       !twin_mapped_in(process, move->from + move->old_count, end);
 }
 
 static int grow_in_place(struct process *process, const struct move *move)
 {
-	uint64_t end = move->from + move->old, by = move->new - move->old;
+	uint64_t end = move->from + move->old_count, by = move->new_count - move->old_count;
 	struct page like = *twin_page_at(process, end - 1);
 
 	if (like.flags & ACCOUNTED && twin_too_much(process, by * PAGE_BYTES))
@@ -167,14 +183,14 @@ static int resize(struct move *move, uint64_t *result)
 	*result = move->from * PAGE_BYTES;
 	if (!page)
 		return EFAULT;
-	if (move->new < move->old)
-		return twin_munmap(move->thread, (move->from + move->new) * PAGE_BYTES,
-				   (move->old - move->new) * PAGE_BYTES);
-	if (!move->old)
+	if (move->new_count < move->old_count)
+		return twin_munmap(move->thread, (move->from + move->new_count) * PAGE_BYTES,
+				   (move->old_count - move->new_count) * PAGE_BYTES);
+	if (!move->old_count)
 		return EINVAL;
-	if (move->new == move->old && !(move->flags & MREMAP_DONTUNMAP))
+	if (move->new_count == move->old_count && !(move->flags & MREMAP_DONTUNMAP))
 		return 0;
-	if (move->from + move->old > stop_of(process, move->from))
+	if (move->from + move->old_count > stop_of(process, move->from))
 		return EFAULT;
 	if (!(move->flags & MREMAP_DONTUNMAP) && can_grow(process, move)) {
 		error = grow_in_place(process, move);
@@ -183,7 +199,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = twin_free_place(process, move->new *PAGE_BYTES, page->place * PAGE_BYTES);
+	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->place * PAGE_BYTES);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;
@@ -196,6 +212,22 @@ static int resize(struct move *move, uint64_t *result)
 
 /* --- to a given place --- */
 
+/* The pages that have no place at the new one. */
+static int cut_off(struct move *move)
+{
+	struct thread *thread = move->thread;
+	struct event *before = thread->events;
+	int error;
+
+	thread->events = NULL;
+	error = twin_unmap_range(thread, (move->from + move->new_count) * PAGE_BYTES,
+				 (move->from + move->old_count) * PAGE_BYTES);
+	move->cut = thread->events;
+	thread->events = before;
+	move->old_count = move->new_count;
+	return error;
+}
+
 static int move_to(struct move *move)
 {
 	struct process *process = move->thread->process;
@@ -203,44 +235,20 @@ static int move_to(struct move *move)
 
 	if (!twin_page_at(process, move->from))
 		return EFAULT;
-	if (!move->old)
+	if (!move->old_count)
 		return EINVAL;
-	if (move->from + (move->old < move->new ? move->old : move->new) >
-		    stop_of(process, move->from) ||
-	    (move->new > move->old && move->from + move->old > stop_of(process, move->from)))
+	/* What moves is of one VMA; what is cut off need not be. */
+	if (move->from + moved_count(move) > stop_of(process, move->from))
 		return EFAULT;
 	error = twin_unmap_range(move->thread, move->to * PAGE_BYTES,
-				 (move->to + move->new) * PAGE_BYTES);
+				 (move->to + move->new_count) * PAGE_BYTES);
 	if (error)
 		return error;
-	if (move->new < move->old) {
-		uint64_t old = move->old;
-		struct event **last = &move->thread->events, *cut;
-
-		while (*last)
-			last = &(*last)->next;
-		error = twin_unmap_range(move->thread, (move->from + move->new) * PAGE_BYTES,
-					 (move->from + old) * PAGE_BYTES);
-		if (error)
-			return error;
-		move->old = move->new;
-		/* What was cut off is told of after the move. */
-		cut = *last;
-		*last = NULL;
-		error = move_vma(move);
-		while (*last && (*last)->message.event == UFFD_EVENT_REMAP)
-			last = &(*last)->next;
-		if (cut) {
-			struct event *rest = *last;
-
-			*last = cut;
-			while (*last)
-				last = &(*last)->next;
-			*last = rest;
-		}
-	} else {
-		error = move_vma(move);
-	}
+	if (move->new_count < move->old_count)
+		error = cut_off(move);
+	if (error)
+		return error;
+	error = move_vma(move);
 	if (!error)
 		populate_growth(move, move->to);
 	return error;
@@ -253,10 +261,10 @@ static int move_to(struct move *move)
 static int move_several(const struct move *move)
 {
 	struct process *process = move->thread->process;
-	uint64_t end = move->from + move->old;
+	uint64_t end = move->from + move->old_count;
 	bool moved = false;
 
-	if (!move->old)
+	if (!move->old_count)
 		return twin_page_at(process, move->from) ? EINVAL : EFAULT;
 	for (uint64_t at = move->from; at < end;) {
 		size_t index = twin_find(process, at);
@@ -276,7 +284,7 @@ static int move_several(const struct move *move)
 			stop = end;
 		piece.from = at;
 		piece.to = move->to + (at - move->from);
-		piece.old = piece.new = stop - at;
+		piece.old_count = piece.new_count = stop - at;
 		error = move_to(&piece);
 		if (error)
 			return error;
@@ -310,9 +318,9 @@ int twin_mremap(struct thread *thread, struct call *call)
 	struct move move = {
 		.thread = thread,
 		.from = call->address / PAGE_BYTES,
-		.old = old / PAGE_BYTES,
+		.old_count = old / PAGE_BYTES,
 		.to = call->new_address / PAGE_BYTES,
-		.new = new / PAGE_BYTES,
+		.new_count = new / PAGE_BYTES,
 		.flags = call->flags,
 	};
 	int error;
