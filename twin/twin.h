@@ -175,6 +175,8 @@ struct page *twin_page_at(struct process *process, uint64_t number); /* NULL: no
 /* The index at which the VMA of the record at `index` begins, and behind which it ends. */
 size_t twin_vma_begin(const struct process *process, size_t index);
 size_t twin_vma_end(const struct process *process, size_t index);
+/* Where the part of that VMA which lies before page `end` ends. */
+uint64_t twin_part_end(const struct process *process, size_t index, uint64_t end);
 bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end);
 /* Splits needed so that VMAs begin and end at these pages. */
 size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t end);

@@ -228,9 +228,7 @@ static int walk(struct thread *thread, uint64_t end, int advice)
 			thread->progress = start;
 			continue;
 		}
-		stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
-		if (stop > end)
-			stop = end;
+		stop = twin_part_end(process, index, end);
 		error = advise_piece(thread, start, stop, advice);
 		if (error)
 			return error;
@@ -270,12 +268,6 @@ void twin_populate_now(struct process *process, uint64_t start, uint64_t end)
 	}
 }
 
-/* The first page of the next VMA. */
-static uint64_t behind_vma(const struct process *process, uint64_t number)
-{
-	return process->pages[twin_vma_end(process, twin_find(process, number)) - 1].number + 1;
-}
-
 int twin_populate(struct thread *thread, bool strict)
 {
 	struct process *process = thread->process;
@@ -296,9 +288,9 @@ int twin_populate(struct thread *thread, bool strict)
 			return BLOCKED;
 		if (answer != THERE && strict)
 			return ENOMEM;
-		thread->populate =
-			(answer == THERE ? page->number + 1 : behind_vma(process, page->number)) *
-			PAGE_BYTES;
+		thread->populate = (answer == THERE ? page->number + 1
+						    : twin_part_end(process, index, UINT64_MAX)) *
+				   PAGE_BYTES;
 	}
 	thread->populate = thread->populate_end = 0;
 	return 0;
@@ -366,9 +358,7 @@ int twin_lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
 
 		if (!page)
 			return ENOMEM;
-		stop = behind_vma(process, number);
-		if (stop > end / PAGE_BYTES)
-			stop = end / PAGE_BYTES;
+		stop = twin_part_end(process, (size_t)(page - process->pages), end / PAGE_BYTES);
 		flags = on ? page->flags | LOCKED : page->flags & ~(uint32_t)LOCKED;
 		if (flags != page->flags)
 			error = twin_modify(process, number, stop, flags, page->context);

@@ -234,9 +234,7 @@ static int protect_range(struct process *process, uint64_t start, uint64_t end, 
 
 		if (index == process->count || process->pages[index].number != start)
 			return ENOMEM;
-		stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
-		if (stop > end)
-			stop = end;
+		stop = twin_part_end(process, index, end);
 		error = protect_piece(process, start, stop, prot);
 		if (error)
 			return error;

@@ -27,7 +27,7 @@ static uint64_t moved_count(const struct move *move)
 /* The VMA that has `from` ends before this page. */
 static uint64_t stop_of(const struct process *process, uint64_t from)
 {
-	return process->pages[twin_vma_end(process, twin_find(process, from)) - 1].number + 1;
+	return twin_part_end(process, twin_find(process, from), UINT64_MAX);
 }
 
 static void set_context(struct process *process, size_t index, struct userfault *context)

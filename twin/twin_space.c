@@ -52,6 +52,15 @@ size_t twin_vma_end(const struct process *process, size_t index)
 	return index;
 }
 
+uint64_t twin_part_end(const struct process *process, size_t index, uint64_t end)
+{
+	do
+		index++;
+	while (index < process->count && !process->pages[index].first &&
+	       process->pages[index].number < end);
+	return process->pages[index - 1].number + 1;
+}
+
 bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end)
 {
 	size_t index = twin_find(process, start);

@@ -138,11 +138,11 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 		return ESRCH;
 	while (twin_mapped_in(process, start, end)) {
 		size_t index = twin_find(process, start);
-		uint64_t stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
+		uint64_t stop = twin_part_end(process, index, end);
 
 		if (!(process->pages[index].flags & REPORTS_WRITES))
 			return ENOENT;
-		twin_set_protection(process, start, stop < end ? stop : end, on);
+		twin_set_protection(process, start, stop, on);
 		start = stop;
 		any = true;
 	}
@@ -214,11 +214,9 @@ static int for_each_piece(struct userfault *context, uint64_t start, uint64_t en
 	while (twin_mapped_in(process, start, end)) {
 		size_t index = twin_find(process, start);
 		uint64_t from = process->pages[index].number;
-		uint64_t stop = process->pages[twin_vma_end(process, index) - 1].number + 1;
+		uint64_t stop = twin_part_end(process, index, end);
 		int error;
 
-		if (stop > end)
-			stop = end;
 		error = modes ? register_piece(context, from, stop, modes)
 			      : unregister_piece(context, from, stop);
 		if (error)
@@ -287,7 +285,7 @@ void twin_userfault_release(struct userfault *context)
 	context->closed = true;
 	for (size_t i = 0; process && i < process->count;) {
 		uint64_t start = process->pages[i].number;
-		uint64_t stop = process->pages[twin_vma_end(process, i) - 1].number + 1;
+		uint64_t stop = twin_part_end(process, i, UINT64_MAX);
 
 		if (process->pages[i].context == context)
 			unregister_piece(context, start, stop);
