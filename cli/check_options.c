@@ -27,7 +27,8 @@ static const char help[] =
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
 	"  --features LIST        what to draw from, names between commas (all)\n"
-	"  --against linux|none   what to compare with; `none` runs the library alone (linux)\n"
+	"  --against linux|twin|none\n"
+	"                         what to compare with; `none` runs the library alone (linux)\n"
 	"  --jobs N               cases at the same time (the number of CPUs)\n"
 	"  --findings N           stop after so many findings (5)\n"
 	"  --inject K             run each case again with K of its allocations failing, one a "
@@ -92,6 +93,7 @@ static const struct {
 	const char *replay;
 } others[] = {
 	{"linux", &target_linux, "--on both"},
+	{"twin", &target_twin, "--on quire,twin"},
 	{"none", NULL, NULL},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))

@@ -461,8 +461,9 @@ static void stop_if_requested(lua_State *L, lua_Debug *unused)
 	script_finish(script, STATUS_ERROR, NULL);
 }
 
-/* Of the worker, for target_fail(), which targets may call wherever they are; NULL: it has. */
-static const struct script *running;
+/* Of the worker, for target_fail() and target_skip(), which targets may call wherever they are; NULL:
+ * it has failed. */
+static struct script *running;
 
 void script_run(const struct script_options *options, struct transcript *transcript)
 {
@@ -470,7 +471,7 @@ void script_run(const struct script_options *options, struct transcript *transcr
 		.options = options,
 		.ops = options->ops,
 		.transcript = transcript,
-		.trace = trace_new(options->trace, options->other),
+		.trace = trace_new(options->trace, transcript, options->other),
 		.verify = options->verify,
 		.fail_in = options->fail,
 	};
@@ -540,4 +541,16 @@ void target_fail(const char *format, ...)
 	else
 		fprintf(stderr, "%s\n", text);
 	_exit(STATUS_ERROR);
+}
+
+void target_skip(const char *format, ...)
+{
+	va_list arguments;
+	char *reason;
+
+	va_start(arguments, format);
+	if (vasprintf(&reason, format, arguments) < 0)
+		target_fail("out of memory");
+	va_end(arguments);
+	script_finish(running, STATUS_SKIPPED, reason);
 }

@@ -9,9 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/sysinfo.h>
 
+#include "host.h"
 #include "library_target.h"
 #include "window.h"
 
@@ -26,29 +25,9 @@ static void *allocate(size_t size)
 	return object;
 }
 
-/* Where the host puts a page that is wished to lie as low as can be.  What vm.mmap_min_addr says is
- * no more than a part of it. */
-static uint64_t host_mmap_lowest(void)
-{
-	const uint64_t usual = 65536;
-	void *wish = (void *)(uintptr_t)QUIRE_PAGE_SIZE;
-	void *page = mmap(wish, QUIRE_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return usual;
-	munmap(page, QUIRE_PAGE_SIZE);
-	/* Something else may be there. */
-	return (uint64_t)(uintptr_t)page <= usual ? (uint64_t)(uintptr_t)page : usual;
-}
-
 static void describe_host(struct soft_config *config)
 {
-	struct sysinfo host;
-
-	if (sysinfo(&host))
-		target_fail("quire: sysinfo failed");
-	config->memory = (uint64_t)host.totalram * host.mem_unit & ~(QUIRE_PAGE_SIZE - 1);
-	config->commit_limit = config->memory + (uint64_t)host.totalswap * host.mem_unit;
+	host_memory(&config->memory, &config->commit_limit);
 	config->cpus = DEFAULT_CPUS;
 }
 
