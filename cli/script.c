@@ -160,7 +160,7 @@ struct target *script_target(lua_State *L)
 static int quire_setup(lua_State *L)
 {
 	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
-					    "thp",    "shmem_thp", NULL};
+					    "thp",    "shmem_thp", "report_swapped", NULL};
 	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
@@ -177,6 +177,9 @@ static int quire_setup(lua_State *L)
 	if (cpus > 1024)
 		script_error(L, "cpus is out of range");
 	script->setup.cpus = (unsigned)cpus;
+	script->setup.report_swapped = field_boolean(L, 1, "report_swapped");
+	if (script->setup.report_swapped && !script->ops->entry)
+		script_lacks_what(L, "option report_swapped");
 	if (field_given(L, 1, "swap")) {
 		script->setup.has_swap = true;
 		script->setup.swap = argument_size(L, -1, "swap");

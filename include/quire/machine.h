@@ -34,6 +34,12 @@ struct quire_machine_config {
 				  0: all memory */
 	bool no_fault_around; /* a read fault on an object maps its page alone, not its neighbours that
 				  are in memory too (Linux: fault_around_bytes) */
+	/*
+	 * pagemap and PAGEMAP_SCAN say *swapped* of a page of shared memory that was evicted from a
+	 * mapping and is in swap.  Linux, and Quire without this, cannot tell it from one that was
+	 * never there.  Nothing is looked up for what was never mapped.  (BEHAVIOUR D2)
+	 */
+	bool report_swapped;
 	uint32_t max_maps;    /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
@@ -80,8 +86,8 @@ struct quire_machine_counters {
 	uint64_t swap_slots;   /* in all, and in use */
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
-	uint64_t flushes;      /* calls of quire_port_flush() */
-	uint64_t allocations;  /* frames and small objects asked for so far, failed ones included */
+	uint64_t flushes;	      /* calls of quire_port_flush() */
+	uint64_t allocations; /* frames and small objects asked for so far, failed ones included */
 };
 void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters);
 

@@ -101,6 +101,8 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.zeroed = true,
 		.commit_limit = config->commit_limit,
 		.max_maps = config->max_maps,
+		.no_fault_around = config->no_fault_around,
+		.report_swapped = config->report_swapped,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
 	};
 

@@ -60,6 +60,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 		(config->commit_limit ? config->commit_limit : config->bytes) >> PAGE_SHIFT;
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
 	machine->no_fault_around = config->no_fault_around;
+	machine->report_swapped = config->report_swapped;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
 	machine->next_tag = 1;

@@ -155,11 +155,12 @@ static bool evict_anonymous(struct eviction *eviction)
 static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context)
 {
-	const unsigned keep =
-		ZAP_KEEP_GUARDS | ZAP_KEEP_POISON | ZAP_KEEP_PROTECTION | ZAP_KEEP_PRIVATE;
+	const struct eviction *eviction = context;
+	unsigned keep = ZAP_KEEP_GUARDS | ZAP_KEEP_POISON | ZAP_KEEP_PROTECTION | ZAP_KEEP_PRIVATE;
 	struct gather gather;
 
-	(void)context;
+	if (eviction->machine->report_swapped)
+		keep |= ZAP_EVICT;
 	if (vma->flags & VMA_LOCKED)
 		return;
 	gather_begin(&gather, &space->tables);

@@ -183,6 +183,8 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 	};
 }
 
+/* Whether the VMA's object has the page at `address` in swap. */
+bool vma_swapped(const struct vma *vma, uint64_t address);
 /* The index of the page at `address`, which the VMA holds. */
 static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 {

@@ -25,8 +25,9 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 		.missing = level,
 	};
 	if (entry_is_marker(entry)) {
-		snapshot->kind = TABLE_MARKER;
-		snapshot->marks = entry_marks(entry);
+		snapshot->marks = entry_marks(entry) & ~(unsigned)MARK_EVICTED;
+		if (snapshot->marks)
+			snapshot->kind = TABLE_MARKER;
 	} else if (entry_is_swap(entry)) {
 		snapshot->kind = TABLE_SWAP;
 		snapshot->slot = entry_slot(entry);

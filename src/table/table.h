@@ -120,6 +120,7 @@ enum table_zap {
 	ZAP_KEEP_POISON = 2,
 	ZAP_KEEP_PROTECTION = 4, /* what was protected becomes, or stays, a marker */
 	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
+	ZAP_EVICT = 16,		 /* what mapped a page of an object becomes MARK_EVICTED */
 };
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);
@@ -134,6 +135,9 @@ enum table_mark {
 	MARK_GUARD = 1,	  /* an access is a SEGV (MADV_GUARD_INSTALL) */
 	MARK_POISON = 2,  /* an access is a BUS (UFFDIO_POISON) */
 	MARK_UFFD_WP = 4, /* a page that comes to stand here is write-protected */
+	/* A page of an object was evicted from here, and may still be in swap.  By itself as good as
+	 * nothing to all but reports (struct quire_machine_config, report_swapped). */
+	MARK_EVICTED = 8,
 };
 
 /*
@@ -285,7 +289,7 @@ struct table_run {
 	unsigned level;
 	enum quire_entry_kind kind; /* ABSENT, LEAF, SWAP, GUARD, POISON or MARKER */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
-	bool accessible;
+	bool accessible, evicted;
 	struct frame
 		*frame; /* of the first page; NULL where the leaf is special, or there is none */
 	uint64_t
