@@ -157,10 +157,21 @@ struct target *script_target(lua_State *L)
 	return script->target;
 }
 
+/* An option of the library's machine, in the table at 1. */
+static bool library_option(lua_State *L, const char *name)
+{
+	bool set = field_boolean(L, 1, name);
+
+	if (set && !script_of(L)->ops->entry)
+		script_lacks_what(L, name);
+	return set;
+}
+
 static int quire_setup(lua_State *L)
 {
 	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
-					    "thp",    "shmem_thp", "report_swapped", NULL};
+					    "thp",    "shmem_thp", "report_swapped",
+					    "strict_written", NULL};
 	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
@@ -177,9 +188,8 @@ static int quire_setup(lua_State *L)
 	if (cpus > 1024)
 		script_error(L, "cpus is out of range");
 	script->setup.cpus = (unsigned)cpus;
-	script->setup.report_swapped = field_boolean(L, 1, "report_swapped");
-	if (script->setup.report_swapped && !script->ops->entry)
-		script_lacks_what(L, "option report_swapped");
+	script->setup.report_swapped = library_option(L, "report_swapped");
+	script->setup.strict_written = library_option(L, "strict_written");
 	if (field_given(L, 1, "swap")) {
 		script->setup.has_swap = true;
 		script->setup.swap = argument_size(L, -1, "swap");

@@ -43,6 +43,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 	if (setup->cpus)
 		config.cpus = setup->cpus;
 	config.report_swapped = setup->report_swapped;
+	config.strict_written = setup->strict_written;
 	if (setup->has_swap && setup->swap)
 		config.swap = soft_swap_compressed(setup->swap / QUIRE_PAGE_SIZE);
 	error = soft_machine_open(&config, &target->machine);

@@ -40,7 +40,15 @@ struct quire_machine_config {
 	 * never there.  Nothing is looked up for what was never mapped.  (BEHAVIOUR D2)
 	 */
 	bool report_swapped;
-	uint32_t max_maps;    /* VMAs an address space may have; 0: 65530, as on Linux */
+	/*
+	 * Where memory is registered for asynchronous write protection, PAGEMAP_SCAN says *written* of
+	 * every page of an object whose content has changed, whoever changed it: through another
+	 * mapping, by writing to the object, by a hole or a truncation, or by dropping a private
+	 * copy.  On Linux, and without this, protection sees what goes through its own mapping.  Costs a
+	 * walk of all mappings of the pages that are protected.  (BEHAVIOUR D4)
+	 */
+	bool strict_written;
+	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
 	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at most 16 times for one unit of work;

@@ -103,6 +103,7 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.max_maps = config->max_maps,
 		.no_fault_around = config->no_fault_around,
 		.report_swapped = config->report_swapped,
+		.strict_written = config->strict_written,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
 	};
 

@@ -61,6 +61,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
 	machine->no_fault_around = config->no_fault_around;
 	machine->report_swapped = config->report_swapped;
+	machine->strict_written = config->strict_written;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
 	machine->next_tag = 1;

@@ -100,7 +100,7 @@ static int write_page(struct quire_object *object, uint64_t offset, const unsign
 	frame_unmark(frame, FRAME_UNUSED);
 	extend(object, offset + bytes);
 	frame_put(object->machine, frame);
-	return 0;
+	return object_changed(object, offset >> PAGE_SHIFT, (offset >> PAGE_SHIFT) + 1);
 }
 
 int quire_object_write(struct quire_object *object, uint64_t offset, const void *buffer,

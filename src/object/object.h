@@ -33,6 +33,9 @@ struct quire_object {
 	struct list_link link; /* machine->objects_lock */
 
 	struct rmap rmap; /* the VMAs that map it */
+	/* atomic: someone listens for what is written (src/space/strict.c), and how often that began */
+	_Atomic bool watched;
+	_Atomic uint64_t generation;
 };
 
 static inline void object_lock(struct quire_object *object)
@@ -115,11 +118,22 @@ static inline bool object_sleeps(const struct quire_object *object)
 {
 	return object->operations->read_page;
 }
+/* Whether its pages become writable by faults only. */
+static inline bool object_asks(const struct quire_object *object)
+{
+	return object->operations->make_writable ||
+	       atomic_load_explicit(&object->watched, memory_order_acquire);
+}
 /* Whether the frame is (still) in an object's cache. */
 static inline bool frame_cached(const struct frame *frame)
 {
 	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire) != 0;
 }
+/*
+ * Pages [first, end) have other content now: src/space/strict.c, which lies above, tells who must
+ * hear of it.  0 or -QUIRE_ENOMEM.  No lock held.
+ */
+int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
 /* Takes every page of [start, end), in pages, out of the cache. */
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end);
 /* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */

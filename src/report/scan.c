@@ -279,6 +279,8 @@ int64_t quire_pagemap_scan(struct quire_space *space, struct quire_scan *argumen
 	do
 		error = scan_locked(&scan);
 	while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (has_flag(&scan, QUIRE_SCAN_WP_MATCHING))
+		strict_watch(space, argument->start, scan.position);
 	write_open_region(&scan);
 	argument->walk_end = error == -QUIRE_EPERM ? scan.end : scan.position;
 	if (error == -NO_FRAMES)

@@ -37,8 +37,14 @@ static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 
 int fault_ask_object(struct fault *fault)
 {
-	int error = fault->object->operations->make_writable(fault->object->context, fault->index);
+	struct quire_object *object = fault->object;
+	int error = 0;
 
+	fault->generation = atomic_load_explicit(&object->generation, memory_order_acquire);
+	if (object->operations->make_writable)
+		error = object->operations->make_writable(object->context, fault->index);
+	if (!error && atomic_load_explicit(&object->watched, memory_order_acquire))
+		error = strict_release(object, fault->index, fault->index + 1);
 	fault->may_write = !error;
 	return error;
 }
@@ -65,9 +71,13 @@ static bool shared(const struct fault *fault)
 /* Whether what a write installs may be written to at once; or an errand is to ask. */
 static bool must_ask(const struct fault *fault, uint64_t index)
 {
-	return shared(fault) && fault_writes(fault) && !fault_stays_protected(fault) &&
-	       fault->vma->object->operations->make_writable &&
-	       !(fault->may_write && errand_done(fault, index));
+	const struct quire_object *object = fault->vma->object;
+
+	if (!shared(fault) || !fault_writes(fault) || fault_stays_protected(fault) ||
+	    !object_asks(object))
+		return false;
+	return !fault->may_write || !errand_done(fault, index) ||
+	       fault->generation != atomic_load_explicit(&object->generation, memory_order_acquire);
 }
 
 /* The page itself comes to stand there; takes over a reference to it. */

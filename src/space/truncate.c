@@ -29,13 +29,14 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 }
 
 /* Pages [first, end) go. */
-static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
+static int remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
 	if (first >= end)
-		return;
+		return 0;
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 	object_drop_pages(object, first, end);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
+	return object_changed(object, first, end);
 }
 
 /* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */
@@ -49,6 +50,8 @@ static int clear(struct quire_object *object, uint64_t start, uint64_t end)
 	do
 		error = object_clear_bytes(object, start, end - start);
 	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
+	if (!error)
+		error = object_changed(object, start >> PAGE_SHIFT, (start >> PAGE_SHIFT) + 1);
 	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
 }
 
@@ -69,8 +72,9 @@ int quire_object_truncate(struct quire_object *object, uint64_t size)
 	object_lock(object);
 	object->size = size;
 	object_unlock(object);
-	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, TRUNCATE_KEEPS);
-	return clear(object, size, size < before ? page_up(size) : size);
+	error = remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT,
+			     TRUNCATE_KEEPS);
+	return error ? error : clear(object, size, size < before ? page_up(size) : size);
 }
 
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
@@ -90,6 +94,6 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 	if (!error)
 		error = clear(object, last, end);
 	if (!error)
-		remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+		error = remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
 	return error;
 }

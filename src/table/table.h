@@ -172,6 +172,9 @@ void table_write_release(struct page_tables *tables, uint64_t start, uint64_t en
  */
 void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct table_permissions allow, struct gather *gather);
+/* Takes write permission from every leaf: the next write faults. */
+void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather);
 /*
  * Protection that lay dormant is in force again: protected leaves that have become writable
  * meanwhile lose that.

@@ -110,6 +110,23 @@ void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end
 	release_range(tables, start, end, allow, true, gather);
 }
 
+void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t was = cursor_bottom(&cursor);
+
+		if (!entry_is_leaf(was, cursor.level) || !entry_writable(was))
+			continue;
+		while (!cursor_update(&cursor, &was, entry_forbid_write(was)))
+			;
+		gather_span(gather, cursor.address, cursor_reach(&cursor));
+	}
+}
+
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct gather *gather)
 {
