@@ -41,8 +41,6 @@ static int find_destination(const struct filling *filling, struct vma **vma)
 {
 	int error;
 
-	if (context_changing(filling->context))
-		return -QUIRE_EAGAIN;
 	*vma = vma_find(filling->space, filling->start);
 	if (!vma_holds(*vma, filling->start))
 		return -QUIRE_ENOENT;
@@ -51,6 +49,8 @@ static int find_destination(const struct filling *filling, struct vma **vma)
 		return error;
 	if ((*vma)->end < filling->end || !(*vma)->userfault)
 		return -QUIRE_ENOENT;
+	if (context_changing(filling->context))
+		return -QUIRE_EAGAIN;
 	if (filling->wp && !((*vma)->flags & VMA_UFFD_WP))
 		return -QUIRE_EINVAL;
 	return (*vma)->object && (*vma)->object->kind != FRAME_SHMEM ? -QUIRE_EINVAL : 0;
@@ -130,7 +130,7 @@ static int install_cached(struct filling *filling, const struct vma *vma, uint64
 
 /*
  * Makes *frame, which holds the content, a page of the object, and maps it.  If someone has found it
- * there before it could be mapped, it stays there.
+ * there before it could be mapped, it stays there.  What is dirty is the leaf, as on Linux.
  */
 static int add_cached(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
 		      struct frame **frame)
@@ -140,12 +140,13 @@ static int add_cached(struct filling *filling, const struct vma *vma, uint64_t p
 
 	if (error)
 		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
-	frame_mark(*frame, FRAME_DIRTY);
 	error = install_cached(filling, vma, page, marks, *frame);
 	if (error && object_take_back(vma->object, index, *frame)) {
 		frame_exchange(*frame, FRAME_ONE_REFERENCE, 0);
 		return error;
 	}
+	if (error)
+		frame_mark(*frame, FRAME_DIRTY);
 	frame_put(filling->space->machine, *frame);
 	*frame = NULL;
 	return error;
