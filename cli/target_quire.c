@@ -146,13 +146,14 @@ static void target_close(struct target *target)
 
 	while (target->files)
 		library_file_close(target->files);
-	while (target->userfaults)
-		library_userfault_close(target->userfaults);
+	/* Before the contexts, which a thread may sleep in a request of. */
 	while ((process = target->processes)) {
 		target->processes = process->next;
 		library_process_exit(process);
 		process_free(process);
 	}
+	while (target->userfaults)
+		library_userfault_close(target->userfaults);
 	if (soft_machine_close(target->machine))
 		target_fail("quire: frames are missing at the end");
 	free(target);
