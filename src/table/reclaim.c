@@ -67,6 +67,19 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	cursor_end(&cursor);
 }
 
+void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame,
+		 struct gather *gather)
+{
+	struct cursor cursor;
+
+	if (!begin_at(&cursor, tables, page, frame, gather))
+		return;
+	replace(&cursor, frame,
+		entry_uffd_wp(cursor_entry(&cursor)) ? entry_make_marker(MARK_UFFD_WP)
+						     : ENTRY_ABSENT);
+	cursor_end(&cursor);
+}
+
 void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
 		      struct gather *gather)
 {
