@@ -84,7 +84,7 @@ static inline void *frame_memory(const struct quire_machine *machine, const stru
 static inline void frame_make_anon(struct quire_machine *machine, struct frame *frame)
 {
 	frame_set_kind(machine, frame, FRAME_ANON);
-	frame->folio.slot = 0;
+	frame_set_slot(frame, 0);
 	atomic_store_explicit(&frame->folio.owner, 0, memory_order_relaxed);
 	atomic_store_explicit(&frame->holders, FRAME_ONE_MAPPING, memory_order_release);
 }

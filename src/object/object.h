@@ -24,6 +24,10 @@ struct quire_object {
 	bool anonymous; /* constant once mapped: made for one mmap(), nobody else can name it */
 	_Atomic uint64_t users; /* atomic */
 
+	/* One change of its size or content after the other: write, truncate, punch, allocate.  Taken
+	 * with no lock held. */
+	struct quire_rwlock changing;
+
 	struct quire_lock lock;
 	uint64_t size;	       /* lock: bytes */
 	struct frame *root;    /* lock: the cache's tree, or NULL: see cache.c */
@@ -45,6 +49,15 @@ static inline void object_lock(struct quire_object *object)
 static inline void object_unlock(struct quire_object *object)
 {
 	machine_unlock(object->machine, &object->lock);
+}
+
+static inline void object_begin_change(struct quire_object *object)
+{
+	quire_port_write_lock(object->machine->host, &object->changing);
+}
+static inline void object_end_change(struct quire_object *object)
+{
+	quire_port_write_unlock(object->machine->host, &object->changing);
 }
 
 /* One more user, unless the object has none any more. */

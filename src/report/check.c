@@ -65,7 +65,7 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	       address);
 	expect(check,
 	       frame->folio.owner == (uintptr_t)vma->object &&
-		       frame->folio.index == vma_index(vma, address),
+		       frame_index(frame) == vma_index(vma, address),
 	       "a cached page knows another place", address);
 }
 

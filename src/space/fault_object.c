@@ -29,7 +29,9 @@ static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 			quire_object_put(fault->object);
 		fault->object = fault->vma->object;
 		quire_object_get(fault->object);
+		fault->may_write = false;
 	}
+	fault->may_write = fault->may_write && fault->index == index;
 	fault->errand = errand;
 	fault->index = index;
 	return -FAULT_ERRAND;

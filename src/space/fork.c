@@ -107,13 +107,11 @@ static void drop_protection(struct forking *forking)
 	struct gather gather;
 
 	gather_begin(&gather, tables);
-	tables->written = true; /* the child is nobody else's yet */
 	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
 		if (!(copy->flags & VMA_UFFD_WP))
 			table_write_forget(tables, copy->start, copy->end, vma_permissions(copy),
 					   &gather);
 	}
-	tables->written = false;
 	gather_end(&gather);
 }
 
@@ -128,10 +126,13 @@ static int fork_unit(struct forking *forking)
 	forking->child = space_new_like(forking->parent);
 	if (!forking->child)
 		return -NO_FRAMES;
+	/* Nobody knows the child but who finds pages through its VMAs. */
+	space_write_lock(forking->child);
 	error = copy_vmas(forking);
 	if (!error)
 		error = table_reserve(machine, &forking->tables, (unsigned)tables);
 	if (error) {
+		space_write_unlock(forking->child);
 		events_abandon(forking->parent, &forking->events);
 		quire_space_destroy(forking->child);
 		return error;
@@ -140,6 +141,7 @@ static int fork_unit(struct forking *forking)
 	if (space_hooks(forking->parent) && !QUIRE_MISTAKE(FORK_KEEPS_PROTECTION))
 		drop_protection(forking);
 	table_unreserve(machine, &forking->tables);
+	space_write_unlock(forking->child);
 	return 0;
 }
 

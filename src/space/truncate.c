@@ -55,17 +55,13 @@ static int clear(struct quire_object *object, uint64_t start, uint64_t end)
 	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
 }
 
-int quire_object_truncate(struct quire_object *object, uint64_t size)
+/* One change at a time. */
+static int truncate(struct quire_object *object, uint64_t size)
 {
-	uint64_t before;
+	uint64_t before = quire_object_size(object);
 	int error;
 
-	if (object->operations->read_only)
-		return -QUIRE_EACCES;
-	if (size > QUIRE_OBJECT_MAX)
-		return -QUIRE_EFBIG;
 	/* What lies behind the end in the last page must be zeros when the object grows again. */
-	before = quire_object_size(object);
 	error = size < before ? clear(object, size, min_u64(page_up(size), before)) : 0;
 	if (error)
 		return error;
@@ -77,9 +73,37 @@ int quire_object_truncate(struct quire_object *object, uint64_t size)
 	return error ? error : clear(object, size, size < before ? page_up(size) : size);
 }
 
+int quire_object_truncate(struct quire_object *object, uint64_t size)
+{
+	int error;
+
+	if (object->operations->read_only)
+		return -QUIRE_EACCES;
+	if (size > QUIRE_OBJECT_MAX)
+		return -QUIRE_EFBIG;
+	object_begin_change(object);
+	error = truncate(object, size);
+	object_end_change(object);
+	return error;
+}
+
+static int punch(struct quire_object *object, uint64_t offset, uint64_t end)
+{
+	uint64_t first = page_up(offset), last = page_down(end);
+	int error;
+
+	if (first > last) /* inside one page */
+		return clear(object, offset, end);
+	error = clear(object, offset, first);
+	if (!error)
+		error = clear(object, last, end);
+	if (!error)
+		error = remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+	return error;
+}
+
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length, first = page_up(offset), last = page_down(end);
 	int error;
 
 	if (length == 0)
@@ -88,12 +112,8 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 		return -QUIRE_EFBIG;
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
-	if (first > last) /* inside one page */
-		return clear(object, offset, end);
-	error = clear(object, offset, first);
-	if (!error)
-		error = clear(object, last, end);
-	if (!error)
-		error = remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+	object_begin_change(object);
+	error = punch(object, offset, offset + length);
+	object_end_change(object);
 	return error;
 }

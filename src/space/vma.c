@@ -102,22 +102,32 @@ static void insert(struct quire_space *space, struct vma *vma)
 	tree_insert(&space->vmas, parent, side, &vma->node);
 }
 
-void vma_link(struct quire_space *space, struct vma *vma)
+void vma_insert(struct quire_space *space, struct vma *vma)
 {
 	quire_assert(vma->start < vma->end && vma->end <= space->highest);
 	insert(space, vma);
 	space->vma_count++;
 	count_pages(space, vma->flags, vma_pages(vma));
 	gap_changed(space, vma);
+}
+
+void vma_link(struct quire_space *space, struct vma *vma)
+{
+	vma_insert(space, vma);
 	rmap_link_vma(space, vma);
 }
 
 void vma_unlink(struct quire_space *space, struct vma *vma)
 {
+	rmap_unlink_vma(space, vma);
+	vma_remove(space, vma);
+}
+
+void vma_remove(struct quire_space *space, struct vma *vma)
+{
 	struct vma *next = vma_next(vma);
 
 	assert_written(space);
-	rmap_unlink_vma(space, vma);
 	tree_remove(&space->vmas, &vma->node);
 	space->vma_count--;
 	count_pages(space, vma->flags, -vma_pages(vma));

@@ -81,6 +81,20 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	gather_frame(gather, frame);
 }
 
+bool table_hold_slot(struct page_tables *tables, uint64_t page,
+		     const struct table_snapshot *snapshot)
+{
+	struct cursor cursor;
+	bool same;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	same = entry_same(cursor_entry(&cursor), snapshot->entry);
+	if (same)
+		swap_hold(tables->machine, snapshot->slot);
+	cursor_end(&cursor);
+	return same;
+}
+
 /* Whether the page has been taken from its object: the fault must ask again what stands there. */
 static bool gone(const struct frame *frame)
 {
@@ -104,6 +118,9 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		if (!entry_is_absent(snapshot->entry))
 			retire(&cursor, gather);
 		cursor_exchange(&cursor, make_leaf(tables, leaf));
+		/* From here on the page may change. */
+		if (snapshot->kind == TABLE_SWAP && leaf->exclusive)
+			swap_forget(tables->machine, snapshot->slot, leaf->frame);
 		if (leaf->frame)
 			tables_resident(tables, frame_resident(leaf->frame), 1);
 	}

@@ -67,6 +67,18 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	cursor_end(&cursor);
 }
 
+void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+		 struct gather *gather)
+{
+	struct cursor cursor;
+
+	if (!begin_at(&cursor, tables, page, frame, gather))
+		return;
+	marks |= entry_uffd_wp(cursor_entry(&cursor)) ? MARK_UFFD_WP : 0;
+	replace(&cursor, frame, marks ? entry_make_marker(marks) : ENTRY_ABSENT);
+	cursor_end(&cursor);
+}
+
 void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
 		      struct gather *gather)
 {

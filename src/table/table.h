@@ -120,7 +120,6 @@ enum table_zap {
 	ZAP_KEEP_POISON = 2,
 	ZAP_KEEP_PROTECTION = 4, /* what was protected becomes, or stays, a marker */
 	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
-	ZAP_EVICT = 16,		 /* what mapped a page of an object becomes MARK_EVICTED */
 };
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);
@@ -194,6 +193,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
  * What reclaim does to one page, if its leaf maps `frame`.
  * table_old(): makes the leaf old; whether it was already, or there is none.
  * table_swap_out(): puts a swap entry for `slot`, which gets one count more, in its place.
+ * table_unmap(): takes it out, and leaves `marks`; protection stays as a marker, too.
  * table_drop_clean(): takes it out unless the page was written to.
  */
 /* References to up to `room` pages of [*start, end) that one entry alone maps; *start: how far. */
@@ -203,6 +203,8 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	       struct gather *gather);
 void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
 		    struct gather *gather);
+void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+		 struct gather *gather);
 void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
 		      struct gather *gather);
 
@@ -249,6 +251,9 @@ struct table_leaf {
 	bool dirty;
 	bool uffd_wp;
 };
+/* One count more of the slot of the swap entry that `snapshot` saw, if it still stands there. */
+bool table_hold_slot(struct page_tables *tables, uint64_t page,
+		     const struct table_snapshot *snapshot);
 /*
  * Replaces what `snapshot` saw by a young leaf, if it still stands there; tables are taken from the
  * reserve.  Whether it did. What was replaced goes to the gather.

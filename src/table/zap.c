@@ -5,7 +5,7 @@
 #include "table/cursor.h"
 
 /* What is left of an entry. */
-static entry_t remains(entry_t entry, bool evicts, unsigned keep)
+static entry_t remains(entry_t entry, unsigned keep)
 {
 	unsigned marks = 0, kept = 0;
 
@@ -13,8 +13,6 @@ static entry_t remains(entry_t entry, bool evicts, unsigned keep)
 		marks = entry_marks(entry);
 	else if (entry_uffd_wp(entry))
 		marks = MARK_UFFD_WP;
-	if (evicts)
-		marks |= MARK_EVICTED;
 	kept |= keep & ZAP_KEEP_GUARDS ? MARK_GUARD : 0;
 	kept |= keep & ZAP_KEEP_POISON ? MARK_POISON : 0;
 	kept |= keep & ZAP_KEEP_PROTECTION ? MARK_UFFD_WP | MARK_EVICTED : 0;
@@ -43,13 +41,11 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
 		struct frame *frame;
-		bool evicts;
 
 		if (entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		evicts = (keep & ZAP_EVICT) && entry_is_leaf(entry, cursor.level);
-		entry = cursor_exchange(&cursor, remains(entry, evicts, keep));
+		entry = cursor_exchange(&cursor, remains(entry, keep));
 		if (entry_is_swap(entry)) {
 			swap_drop(tables->machine, entry_slot(entry));
 			resident[RESIDENT_SWAP]--;

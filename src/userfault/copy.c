@@ -142,7 +142,9 @@ static int add_cached(struct filling *filling, const struct vma *vma, uint64_t p
 		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
 	error = install_cached(filling, vma, page, marks, *frame);
 	if (error && object_take_back(vma->object, index, *frame)) {
-		frame_exchange(*frame, FRAME_ONE_REFERENCE, 0);
+		/* Reclaim may be looking at it, and frees it then. */
+		if (!frame_drop(*frame, FRAME_ONE_REFERENCE))
+			*frame = NULL;
 		return error;
 	}
 	if (error)
@@ -170,9 +172,7 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 	frame_make_anon(machine, *frame);
 	rmap_set_owner(*frame, vma, page);
 	error = install(filling, vma, page, marks, &leaf);
-	if (error)
-		atomic_store_explicit(&(*frame)->holders, 0, memory_order_relaxed);
-	else
+	if (!error || !frame_drop(*frame, FRAME_ONE_MAPPING))
 		*frame = NULL;
 	return error;
 }
