@@ -106,22 +106,25 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
-/* What fails for another reason (a test's wish, a block that is too large) is not helped by pages. */
-static bool nothing_free(struct quire_machine *machine)
+/*
+ * Whether the last allocation failed because a test wanted it to; then pages need not go.  How many
+ * frames are free says nothing: a unit of work that needs two gives the first back when it fails.
+ */
+static bool failed_on_purpose(struct quire_machine *machine)
 {
-	bool nothing;
+	bool on_purpose;
 
 	machine_lock(machine, &machine->frames.lock);
-	nothing = machine->frames.free == 0;
+	on_purpose = machine->frames.allocations == machine->frames.fail_at;
 	machine_unlock(machine, &machine->frames.lock);
-	return nothing;
+	return on_purpose;
 }
 
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 {
 	if ((*tries)++ >= RECLAIM_TRIES)
 		return false;
-	if (nothing_free(machine) && reclaim_frames(machine, RECLAIM_BATCH))
+	if (!failed_on_purpose(machine) && reclaim_frames(machine, RECLAIM_BATCH))
 		return true;
 	return machine->reclaim && machine->reclaim(machine->host);
 }
