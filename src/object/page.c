@@ -73,6 +73,7 @@ static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
 	error = read_content(object, index, slot, frame_memory(machine, *frame));
 	if (error) {
 		frame_free(machine, *frame);
+		*frame = NULL;
 		return error;
 	}
 	if (slot)
