@@ -279,10 +279,11 @@ int twin_fill_move(struct userfault *context, struct uffdio_move *move)
 	int error = check(context, &range, move->mode,
 			  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, output);
 
-	if (error != EAGAIN && twin_check_range(context->target, move->src, move->len))
-		return EINVAL;
-	if (error)
+	if (error == EAGAIN)
 		return error;
+	/* It is for the caller's own memory, which that of a process that has ended is not. */
+	if (error || twin_check_range(context->target, move->src, move->len))
+		return EINVAL;
 	error = check_move(context, move);
 	while (!error && done < move->len) {
 		error = move_page(twin_page_at(context->process, (move->src + done) / PAGE_BYTES),

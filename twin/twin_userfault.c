@@ -66,8 +66,8 @@ int twin_check_range(const struct target *target, uint64_t start, uint64_t lengt
 {
 	const struct limits *limits = &target->limits;
 
-	if (start % PAGE_BYTES || length % PAGE_BYTES || !length || start < limits->lowest ||
-	    start >= limits->highest || length > limits->highest - start)
+	if (start % PAGE_BYTES || length % PAGE_BYTES || !length || start >= limits->highest ||
+	    length > limits->highest - start)
 		return EINVAL;
 	return 0;
 }
@@ -155,6 +155,12 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 /* --- registering --- */
 
+/* What can be registered; only here it counts where mappings may begin. */
+static int check_registrable(const struct target *target, uint64_t start, uint64_t length)
+{
+	return start < target->limits.lowest ? EINVAL : twin_check_range(target, start, length);
+}
+
 /* EINVAL: nothing there.  `other`: the error if someone else has registered a part of it. */
 static int check_owner(struct userfault *context, uint64_t start, uint64_t end, int other)
 {
@@ -237,7 +243,7 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 
 	if (!request->mode || request->mode & ~known)
 		return EINVAL;
-	if (twin_check_range(context->target, request->range.start, request->range.len))
+	if (check_registrable(context->target, request->range.start, request->range.len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
@@ -267,7 +273,7 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 	uint64_t start = range->start / PAGE_BYTES, end = start + range->len / PAGE_BYTES;
 	int error;
 
-	if (twin_check_range(context->target, range->start, range->len))
+	if (check_registrable(context->target, range->start, range->len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
