@@ -142,13 +142,15 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
+	/* First, so that no thread wakes up in a call on what is gone. */
+	for (process = target->processes; process; process = process->next)
+		library_process_exit(process);
 	while (target->files)
 		library_file_close(target->files);
 	while (target->userfaults)
 		library_userfault_close(target->userfaults);
 	while ((process = target->processes)) {
 		target->processes = process->next;
-		library_process_exit(process);
 		process_free(process);
 	}
 	if (soft_machine_close(target->machine))

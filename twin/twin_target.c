@@ -71,7 +71,7 @@ void twin_exit(struct process *process)
 		thread->waits_in = NULL;
 		twin_forget_events(thread);
 		/* A child whose fork has not returned comes to nothing. */
-		if (thread->call && thread->call->kind == CALL_FORK)
+		if (thread->call && thread->call->kind == CALL_FORK && !thread->call->child->ended)
 			twin_exit(thread->call->child);
 		thread->call = NULL;
 	}
