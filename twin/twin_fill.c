@@ -139,13 +139,11 @@ int twin_fill_continue(struct userfault *context, struct uffdio_continue *reques
 /* --- copy --- */
 
 /* The source is memory of the process whose thread makes the request: which may have to wait. */
-static int read_source(struct thread *reader, bool may_sleep, uint64_t address,
-		       unsigned char *bytes)
+static int read_source(struct thread *reader, uint64_t address, unsigned char *bytes)
 {
 	for (uint64_t done = 0; done < PAGE_BYTES;) {
 		uint64_t at = address + done, part = PAGE_BYTES - at % PAGE_BYTES;
-		const struct access access = {
-			.thread = may_sleep ? reader : NULL, .address = at, .kernel = true};
+		const struct access access = {.thread = reader, .address = at, .kernel = true};
 		struct page *page = twin_page_at(reader->process, at / PAGE_BYTES);
 		enum answer answer;
 
@@ -164,9 +162,15 @@ static int read_source(struct thread *reader, bool may_sleep, uint64_t address,
 	return 0;
 }
 
-/* The block is the page's, or given back. */
-static int put_copy(struct page *page, bool protect, struct block *block, int error)
+static int copy_page(struct page *page, bool protect, uint64_t source, struct thread *reader)
 {
+	struct block *block = twin_block_new();
+	int error = 0;
+
+	if (reader)
+		error = read_source(reader, source, block->bytes);
+	else
+		memcpy(block->bytes, (const void *)(uintptr_t)source, PAGE_BYTES);
 	if (!error && !is_free(page, true))
 		error = EEXIST;
 	if (error) {
@@ -180,38 +184,40 @@ static int put_copy(struct page *page, bool protect, struct block *block, int er
 	return 0;
 }
 
-/* Made again when it has slept, which it does only before anything is copied. */
+/* Goes on behind what was copied before it slept (reader->progress, in bytes). */
 int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
 {
 	const struct uffdio_range range = {.start = copy->dst, .len = copy->len};
-	uint64_t done = 0;
+	uint64_t done = reader ? reader->progress : 0;
 	bool protect = copy->mode & UFFDIO_COPY_MODE_WP;
 	int64_t *output = (int64_t *)&copy->copy;
 	struct page *pages = NULL;
-	int error = check(context, &range, copy->mode,
-			  UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE, output);
+	int error;
 
-	if (error)
-		return error;
-	if (copy->src + copy->len <= copy->src)
-		return EINVAL;
-	error = find_destination(context, range.start, range.len, &pages);
+	if (!done) {
+		error = check(context, &range, copy->mode,
+			      UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE, output);
+		if (error)
+			return error;
+		if (copy->src + copy->len <= copy->src)
+			return EINVAL;
+	}
+	error = !context->process ? ESRCH : context->changing ? EAGAIN : 0;
+	if (!error)
+		error = find_destination(context, range.start + done, range.len - done, &pages);
 	if (!error && protect && !(pages->flags & REPORTS_WRITES))
 		error = EINVAL;
 	while (!error && done < range.len) {
-		struct block *block = twin_block_new();
-
-		if (reader)
-			error = read_source(reader, !done, copy->src + done, block->bytes);
-		else
-			memcpy(block->bytes, (const void *)(uintptr_t)(copy->src + done),
-			       PAGE_BYTES);
-		error = put_copy(&pages[done / PAGE_BYTES], protect, block, error);
-		if (!error)
+		error = copy_page(pages, protect, copy->src + done, reader);
+		if (!error) {
 			done += PAGE_BYTES;
+			pages++;
+		}
 	}
-	if (error == BLOCKED)
+	if (error == BLOCKED) {
+		reader->progress = done;
 		return BLOCKED;
+	}
 	return conclude(context, &range, done, error, copy->mode & UFFDIO_COPY_MODE_DONTWAKE,
 			output);
 }
