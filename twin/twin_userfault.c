@@ -155,12 +155,6 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 /* --- registering --- */
 
-/* What can be registered; only here it counts where mappings may begin. */
-static int check_registrable(const struct target *target, uint64_t start, uint64_t length)
-{
-	return start < target->limits.lowest ? EINVAL : twin_check_range(target, start, length);
-}
-
 /* EINVAL: nothing there.  `other`: the error if someone else has registered a part of it. */
 static int check_owner(struct userfault *context, uint64_t start, uint64_t end, int other)
 {
@@ -243,7 +237,7 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 
 	if (!request->mode || request->mode & ~known)
 		return EINVAL;
-	if (check_registrable(context->target, request->range.start, request->range.len))
+	if (twin_check_range(context->target, request->range.start, request->range.len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
@@ -273,7 +267,7 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 	uint64_t start = range->start / PAGE_BYTES, end = start + range->len / PAGE_BYTES;
 	int error;
 
-	if (check_registrable(context->target, range->start, range->len))
+	if (twin_check_range(context->target, range->start, range->len))
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
