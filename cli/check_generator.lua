@@ -3,7 +3,7 @@
 --
 --	arg[1]	the seed of the case
 --	arg[2]	how many operations (100)
---	arg[3]	features, separated by commas, or "all"
+--	arg[3]	features, separated by commas, or "all"; "-feature" leaves one out again
 --	arg[4]	which of the operations to make ("1-20,35"); all of them when left out
 --
 -- A window of a few pages across a 2M boundary is mapped, split, protected, registered, filled, moved and forked by several processes,
@@ -82,30 +82,31 @@ operation("place", "place", 2, function(process)
 	end
 end)
 operation("large", "place", 1, function(process)
-	local at = FAR + random(4) * TERABYTE
+	local huge = on.terabytes and TERABYTE or 4 << 20
+	local at = FAR + random(4) * huge
 	local thread = idle_thread(process)
 	local choices <const> = {
 		function()
-			return "mmap", { length = one_of { "2M", "4M", 3 << 20, TERABYTE }, prot = "none", noreserve = one_in(2) }
+			return "mmap", { length = one_of { "2M", "4M", 3 << 20, huge }, prot = "none", noreserve = one_in(2) }
 		end,
 		function()
-			return "mmap", { length = TERABYTE * (random(3) + 1), prot = "none", address = at, fixed = one_of { true, "noreplace" } }
+			return "mmap", { length = huge * (random(3) + 1), prot = "none", address = at, fixed = one_of { true, "noreplace" } }
 		end,
 		function()
-			return "mmap", { length = one_of { TERABYTE, 1 << 47 }, prot = "rw", address = at, fixed = one_of { "noreplace", false } }
+			return "mmap", { length = one_of { huge, 1 << 47 }, prot = "rw", address = at, fixed = one_of { "noreplace", false } }
 		end,
 		function()
-			return "munmap", at, TERABYTE // (random(3) + 1) // PAGE * PAGE
+			return "munmap", at, huge // (random(3) + 1) // PAGE * PAGE
 		end,
 		function()
-			return "mremap", at, TERABYTE, TERABYTE * random(3), { maymove = one_in(2) }
+			return "mremap", at, huge, huge * random(3), { maymove = one_in(2) }
 		end,
 		function()
 			local vma = #process.maps > 0 and one_of(process.maps)
 			if vma and vma.length >= 2 << 20 then
 				return "munmap", vma.start + random(3) * PAGE, vma.length
 			end
-			return "munmap", at, TERABYTE
+			return "munmap", at, huge
 		end,
 	}
 	call_on(process, thread, {}, one_of(choices)())

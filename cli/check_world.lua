@@ -19,7 +19,7 @@ TERABYTE = 1 << 40
 -- What can be switched off.
 local feature_names <const> = {
 	"map", "place", "protect", "remap", "advise", "guard", "lock", "populate", "access", "kernel", "fork", "threads", "userfault", "events",
-	"signals", "interleave", "scan", "errors", "files",
+	"signals", "interleave", "scan", "errors", "files", "terabytes",
 }
 
 -- === The arguments, and chance
@@ -33,13 +33,18 @@ do
 	local wanted, known = arg[3] or "all", {}
 	for _, name in ipairs(feature_names) do
 		known[name] = true
-		on[name] = wanted == "all"
+		on[name] = false
 	end
-	for name in wanted:gmatch("[^,]+") do
-		if name ~= "all" and not known[name] then
+	for without, name in wanted:gmatch("(%-?)([^,]+)") do
+		if name == "all" then
+			for _, each in ipairs(feature_names) do
+				on[each] = true
+			end
+		elseif not known[name] then
 			error(("no feature '%s': there are %s"):format(name, table.concat(feature_names, ", ")), 0)
+		else
+			on[name] = without == ""
 		end
-		on[name] = true
 	end
 end
 

@@ -144,12 +144,14 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
+	/* First, so that no thread wakes up in a call on what is gone. */
+	for (process = target->processes; process; process = process->next)
+		library_process_exit(process);
 	while (target->files)
 		library_file_close(target->files);
 	/* Before the contexts, which a thread may sleep in a request of. */
 	while ((process = target->processes)) {
 		target->processes = process->next;
-		library_process_exit(process);
 		process_free(process);
 	}
 	while (target->userfaults)

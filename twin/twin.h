@@ -131,7 +131,7 @@ struct thread {
 	struct event *events;
 	uint64_t populate, populate_end;
 	uint64_t progress; /* madvise: done or announced up to here */
-	bool announced;	   /* the removal that begins at `progress` */
+	uint64_t announced; /* 0, or where the removal that begins at `progress` ends */
 	bool saw_hole;
 };
 

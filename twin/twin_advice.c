@@ -175,11 +175,11 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 
 		event->message.arg.remove.start = start * PAGE_BYTES;
 		event->message.arg.remove.end = end * PAGE_BYTES;
-		thread->announced = true;
+		thread->announced = end;
 		if (twin_tell(thread) == BLOCKED)
 			return BLOCKED;
 	}
-	thread->announced = false;
+	thread->announced = 0;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
@@ -228,7 +228,7 @@ static int walk(struct thread *thread, uint64_t end, int advice)
 			thread->progress = start;
 			continue;
 		}
-		stop = twin_part_end(process, index, end);
+		stop = twin_part_end(process, index, thread->announced ? thread->announced : end);
 		error = advise_piece(thread, start, stop, advice);
 		if (error)
 			return error;

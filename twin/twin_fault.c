@@ -12,7 +12,8 @@
  *	block, own	-				report protected; the block
  *
  * A protection marker counts as nothing, but what comes to stand there is protected.  Protection
- * counts only where writes are reported.
+ * counts only where writes are reported; elsewhere a marker goes with the first access, reported or
+ * not.
  */
 #include "twin.h"
 
@@ -31,6 +32,8 @@ static enum answer fault_missing(struct process *process, struct page *page,
 {
 	bool marked = is_protected(page);
 
+	if (!marked)
+		twin_entry_clear(page);
 	/* Before the report: so the memory has an origin, whatever comes of it. */
 	if (access->write)
 		twin_origin_needed(process, page);
@@ -39,7 +42,6 @@ static enum answer fault_missing(struct process *process, struct page *page,
 	if (access->write) {
 		twin_entry_set_block(page, twin_block_new());
 	} else {
-		twin_entry_clear(page);
 		page->entry = ZEROS;
 		page->young = true;
 	}

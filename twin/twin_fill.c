@@ -204,13 +204,15 @@ int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct t
 	}
 	error = !context->process ? ESRCH : context->changing ? EAGAIN : 0;
 	if (!error)
-		error = find_destination(context, range.start, range.len, &pages);
+		error = find_destination(context, range.start + done, range.len - done, &pages);
 	if (!error && protect && !(pages->flags & REPORTS_WRITES))
 		error = EINVAL;
 	while (!error && done < range.len) {
-		error = copy_page(&pages[done / PAGE_BYTES], protect, copy->src + done, reader);
-		if (!error)
+		error = copy_page(pages, protect, copy->src + done, reader);
+		if (!error) {
 			done += PAGE_BYTES;
+			pages++;
+		}
 	}
 	if (error == BLOCKED) {
 		reader->progress = done;
@@ -279,10 +281,11 @@ int twin_fill_move(struct userfault *context, struct uffdio_move *move)
 	int error = check(context, &range, move->mode,
 			  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, output);
 
-	if (error != EAGAIN && twin_check_range(context->target, move->src, move->len))
-		return EINVAL;
-	if (error)
+	if (error == EAGAIN)
 		return error;
+	/* It is for the caller's own memory, which that of a process that has ended is not. */
+	if (error || twin_check_range(context->target, move->src, move->len))
+		return EINVAL;
 	error = check_move(context, move);
 	while (!error && done < move->len) {
 		error = move_page(twin_page_at(context->process, (move->src + done) / PAGE_BYTES),

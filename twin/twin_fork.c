@@ -34,7 +34,8 @@ static void share_entry(struct page *parent, struct page *child)
 	child->dirty = parent->dirty;
 	child->guard = parent->guard;
 	child->poison = parent->poison;
-	child->protected = parent->protected && child->flags & REPORTS_WRITES;
+	child->protected = parent->protected && child->flags & REPORTS_WRITES && !parent->guard &&
+			   !parent->poison;
 	if (parent->entry == MEMORY) {
 		child->block = parent->block;
 		child->block->mappings++;

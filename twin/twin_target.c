@@ -70,6 +70,9 @@ void twin_exit(struct process *process)
 	for (struct thread *thread = process->threads; thread; thread = thread->next) {
 		thread->waits_in = NULL;
 		twin_forget_events(thread);
+		/* A child whose fork has not returned comes to nothing. */
+		if (thread->call && thread->call->kind == CALL_FORK && !thread->call->child->ended)
+			twin_exit(thread->call->child);
 		thread->call = NULL;
 	}
 	twin_remove_pages(process, 0, UINT64_MAX / PAGE_BYTES);
@@ -190,8 +193,8 @@ static void step(struct thread *thread)
 void twin_call(struct thread *thread, struct call *call)
 {
 	thread->call = call;
-	thread->worked = thread->announced = thread->saw_hole = false;
-	thread->populate = thread->populate_end = thread->progress = 0;
+	thread->worked = thread->saw_hole = false;
+	thread->announced = thread->populate = thread->populate_end = thread->progress = 0;
 	call->done = 0;
 	step(thread);
 }

@@ -66,8 +66,8 @@ int twin_check_range(const struct target *target, uint64_t start, uint64_t lengt
 {
 	const struct limits *limits = &target->limits;
 
-	if (start % PAGE_BYTES || length % PAGE_BYTES || !length || start < limits->lowest ||
-	    start >= limits->highest || length > limits->highest - start)
+	if (start % PAGE_BYTES || length % PAGE_BYTES || !length || start >= limits->highest ||
+	    length > limits->highest - start)
 		return EINVAL;
 	return 0;
 }
