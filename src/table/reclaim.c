@@ -4,9 +4,8 @@
  */
 #include "table/cursor.h"
 
-/* Stops at the leaf that maps `frame` at `page`; false: there is none, and the cursor holds nothing. */
-static bool begin_at(struct cursor *cursor, struct page_tables *tables, uint64_t page,
-		     const struct frame *frame, struct gather *gather)
+bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,
+		       const struct frame *frame, struct gather *gather)
 {
 	entry_t entry;
 
@@ -26,7 +25,7 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	entry_t was, is;
 	bool old;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return true;
 	was = cursor_entry(&cursor);
 	do {
@@ -56,8 +55,13 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	struct cursor cursor;
 	entry_t leaf, entry;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
+	/* Pins are taken under the space's lock for reading: none comes from here on. */
+	if (frame_pins(frame)) {
+		cursor_end(&cursor);
+		return;
+	}
 	leaf = cursor_entry(&cursor);
 	entry = entry_set_uffd_wp(entry_make_swap(slot), entry_uffd_wp(leaf));
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
@@ -73,7 +77,7 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 	struct cursor cursor;
 	entry_t entry;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
 	/* A store may come until the entry is gone; then it stands there again. */
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
@@ -83,7 +87,7 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 	cursor_end(&cursor);
 }
 
-unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end,
+unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
 		       struct frame **frames, unsigned room)
 {
 	struct cursor cursor;
@@ -97,7 +101,7 @@ unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end
 		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
 			continue;
 		frame = leaf_frame(tables, entry);
-		if (frame_mappings(frame) != 1)
+		if (alone && frame_mappings(frame) != 1)
 			continue;
 		frame_hold(frame, FRAME_ONE_REFERENCE);
 		frames[count++] = frame;
