@@ -37,9 +37,8 @@ static inline uint64_t quire_pin_pages(uint64_t address, uint64_t length)
  * Pins the pages of the range: faults them in as if each were written to, and holds them (Linux's
  * pin_user_pages with FOLL_WRITE | FOLL_LONGTERM).  They are dirty then.  All or nothing; a page may
  * be pinned any number of times.  May sleep, with no lock held.
- *   -EFAULT       length 0; a hole, or what the process may not write to; a guard page; a shared
- *                 mapping of an object other than shared memory, which wants to know of writes
- *   -EHWPOISON    a page is poisoned
+ *   -EFAULT       length 0; a hole, or what the process may not write to; a guard page, or poison; a
+ *                 shared mapping of an object other than shared memory, which wants to know of writes
  *   -ENOMEM       no frame left; a page has been pinned 65,280 times
  *   -EINPROGRESS  a userfault waits, and the thread may not sleep; made again with the same `pin`, it
  *                 goes on where it stopped; quire_unpin() gives it up

@@ -100,7 +100,7 @@ static int reach_page(const struct reaching *reaching)
 			return -QUIRE_EINPROGRESS;
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
 			return -QUIRE_ENOMEM;
-		if (fault.poisoned && !reaching->bytes)
+		if (fault.poisoned && !reaching->bytes && !reaching->pinned)
 			return -QUIRE_EHWPOISON;
 		if (fault.outcome != QUIRE_DONE)
 			return -QUIRE_EFAULT;
