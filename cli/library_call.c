@@ -91,7 +91,7 @@ static void call_fork(struct process *process, struct call *call)
 		call->child = library_process(process->target, child);
 }
 
-static void make_call(struct thread *thread, struct call *call)
+static void make_call(struct thread *thread, struct call *call, bool resumes)
 {
 	struct quire_space *space = thread->process->space;
 	uint64_t address = call->address, length = call->length;
@@ -137,18 +137,20 @@ static void make_call(struct thread *thread, struct call *call)
 		call_fork(thread->process, call);
 		break;
 	case CALL_PIN:
-		answer(call, -QUIRE_ENOSYS);
+		answer(call, library_pin(thread->process, call, resumes));
 		break;
 	}
 }
 
 void library_call(struct thread *thread, struct call *call)
 {
-	if (thread->pending != call)
+	bool resumes = thread->pending == call;
+
+	if (!resumes)
 		call->done = 0;
 	thread->pending = NULL;
 	soft_thread_use(&thread->guest);
-	make_call(thread, call);
+	make_call(thread, call, resumes);
 	soft_thread_use(NULL);
 	if (call->status == CALL_BLOCKED)
 		thread->pending = call;

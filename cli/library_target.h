@@ -28,6 +28,7 @@ struct process {
 	struct target *target;
 	struct quire_space *space; /* NULL: it has ended */
 	struct thread *threads;	   /* the first one last */
+	struct pin *pins;	   /* those under way among them */
 	struct process *next;
 };
 
@@ -79,6 +80,22 @@ int library_file_punch(struct file *file, uint64_t offset, uint64_t length);
 int library_file_allocate(struct file *file, uint64_t offset, uint64_t length);
 int library_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
 struct quire_object *library_file_object(struct file *file);
+
+struct pin {
+	struct process *process;
+	struct quire_pin pin;
+	struct pin *next;
+};
+
+/* library_pin.c */
+
+/* CALL_PIN.  Returns 0 or a negative errno. */
+int library_pin(struct process *process, struct call *call, bool resumes);
+void library_unpin(struct pin *pin); /* as in struct target_ops */
+/* The process ends: so do its pins, and with the target the handles. */
+void library_unpin_all(struct process *process);
+void library_pin_free_all(struct process *process);
+int library_migrate(struct process *process, uint64_t address, uint64_t length, uint64_t *pages);
 
 /* library_scan.c: as in struct target_ops */
 

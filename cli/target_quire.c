@@ -125,6 +125,7 @@ void library_process_exit(struct process *process)
 	for (unsigned i = 0; i < soft_machine_cpus(machine); i++)
 		if (soft_cpu_space(soft_machine_cpu(machine, i)) == process->space)
 			soft_cpu_leave(soft_machine_cpu(machine, i));
+	library_unpin_all(process);
 	quire_space_destroy(process->space);
 	process->space = NULL;
 }
@@ -137,6 +138,7 @@ static void process_free(struct process *process)
 		process->threads = thread->next;
 		free(thread);
 	}
+	library_pin_free_all(process);
 	free(process);
 }
 
@@ -208,6 +210,8 @@ const struct target_ops target_quire = {
 	.file_allocate = library_file_allocate,
 	.file_resident = library_file_resident,
 	.swapoff = library_swapoff,
+	.unpin = library_unpin,
+	.migrate = library_migrate,
 	.scan = library_scan,
 	.entry = library_entry,
 	.tables = library_tables,

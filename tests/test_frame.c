@@ -366,7 +366,7 @@ static void the_nth_allocation_fails_once(void **state)
 }
 
 /*
- *	holders = mappings << 32 | references
+ *	holders = mappings << 36 | pins << 20 | references
  */
 static void holders_count_mappings_and_references_apart(void **state)
 {

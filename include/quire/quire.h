@@ -7,7 +7,9 @@
 #include <quire/errno.h>
 #include <quire/fault.h>
 #include <quire/machine.h>
+#include <quire/migrate.h>
 #include <quire/object.h>
+#include <quire/pin.h>
 #include <quire/report.h>
 #include <quire/scan.h>
 #include <quire/space.h>

@@ -7,11 +7,11 @@
  *
  * Who holds a frame is one 64-bit word, so that one atomic operation takes or drops a mapping:
  *
- *	holders = mappings << 32 | references
+ *	holders = mappings << 36 | pins << 20 | references
  *
- * mappings are the leaves that map it; references everything else that needs it to stay (the
- * operation that works on it, a pin, a page cache).  A frame goes back to the
- * allocator when the word reaches 0.
+ * mappings are the leaves that map it; pins are those who use it by its number, for as long as they
+ * like (a device, say); references everything else that needs it to stay (the operation that works
+ * on it, a page cache).  A frame goes back to the allocator when the word reaches 0.
  *
  * Locks: `machine` = machine->frames.lock, `table` = the descriptor's own lock, `atomic` = none
  * needed.
@@ -27,6 +27,8 @@
  * -QUIRE_ENOMEM from the start.
  */
 #define NO_FRAMES 4096
+/* Internal: a page is on its way to another frame.  machine_await_migration(), and try again. */
+#define MIGRATING 4100
 
 enum frame_kind {
 	FRAME_TAIL = 0, /* not the first of its block: says nothing */
@@ -44,9 +46,10 @@ enum frame_kind {
 };
 
 enum frame_flag {
-	FRAME_LAZYFREE = 1, /* MADV_FREE was the last word on it, unless an entry is dirty again */
-	FRAME_DIRTY = 2,    /* written to by the kernel, or through an entry that is gone */
-	FRAME_UNUSED = 4,   /* allocated for an object, and nobody has asked for its content yet */
+	FRAME_LAZYFREE = 1,  /* MADV_FREE was the last word on it, unless an entry is dirty again */
+	FRAME_DIRTY = 2,     /* written to by the kernel, or through an entry that is gone */
+	FRAME_UNUSED = 4,    /* allocated for an object, and nobody has asked for its content yet */
+	FRAME_MIGRATING = 8, /* of an object: no new entry may map it, its content is moving away */
 };
 
 struct frame {
@@ -88,9 +91,11 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 64, "a frame descriptor is one cache line");
 
-#define FRAME_ONE_MAPPING   ((uint64_t)1 << 32)
+#define FRAME_ONE_MAPPING   ((uint64_t)1 << 36)
+#define FRAME_ONE_PIN	    ((uint64_t)1 << 20)
 #define FRAME_ONE_REFERENCE ((uint64_t)1)
-#define FRAME_ORDERS	    27 /* 2^26 frames: 256G */
+#define FRAME_PINS_MAX	    0xff00u /* those who pin at once may go a little beyond */
+#define FRAME_ORDERS	    27	    /* 2^26 frames: 256G */
 
 /*
  * The allocator's part of the machine.  How it works stands in frame.c.  What every fault reads,
@@ -162,13 +167,18 @@ bool frames_valid(struct quire_machine *machine);
 
 static inline uint32_t frame_mappings(const struct frame *frame)
 {
-	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 32);
+	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 36);
+}
+static inline uint32_t frame_pins(const struct frame *frame)
+{
+	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 20) &
+	       0xffff;
 }
 static inline uint32_t frame_references(const struct frame *frame)
 {
-	return (uint32_t)atomic_load_explicit(&frame->holders, memory_order_relaxed);
+	return (uint32_t)atomic_load_explicit(&frame->holders, memory_order_relaxed) & 0xfffff;
 }
-/* Takes `what` (FRAME_ONE_MAPPING or FRAME_ONE_REFERENCE, or a sum of such). */
+/* Takes `what` (FRAME_ONE_MAPPING, _PIN or _REFERENCE, or a sum of such). */
 static inline void frame_hold(struct frame *frame, uint64_t what)
 {
 	atomic_fetch_add_explicit(&frame->holders, what, memory_order_relaxed);

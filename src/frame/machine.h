@@ -30,6 +30,10 @@ struct quire_machine {
 	struct slabs slabs;
 	struct swap swap;
 
+	/* for writing: a page is on its way to another frame; taken before any other lock */
+	struct quire_rwlock migration;
+	_Atomic uint64_t pins; /* atomic: the sum over all frames */
+
 	struct quire_lock rmap_lock; /* whose a frame is stays while it is held: src/space/rmap.c */
 	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
 	/* constant once set: the first context sets it */
@@ -78,6 +82,13 @@ static inline void *frame_memory(const struct quire_machine *machine, const stru
 	uint64_t index = (uint64_t)(frame - machine->frames.descriptors);
 
 	return machine->frames.memory + (index << PAGE_SHIFT);
+}
+
+/* Until the page that is on its way has arrived; no lock is held. */
+static inline void machine_await_migration(struct quire_machine *machine)
+{
+	quire_port_read_lock(machine->host, &machine->migration);
+	quire_port_read_unlock(machine->host, &machine->migration);
 }
 
 /* A page of anonymous memory, with one mapping that the caller is about to make. */

@@ -126,6 +126,14 @@ bool object_take_back(struct quire_object *object, uint64_t index, struct frame 
  */
 bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
 			 cache_entry entry);
+/*
+ * Migration: from now on nobody maps the page anew (FRAME_MIGRATING).  Then: puts `to` (zero holders,
+ * FRAME_HELD), with the same content, in the place of `from`, which the caller and the cache alone
+ * refer to, entries aside: *to* has one reference for the caller.  Whether it did.
+ */
+void object_begin_migration(struct quire_object *object, struct frame *frame);
+bool object_migrate_page(struct quire_object *object, uint64_t index, struct frame *from,
+			 struct frame *to);
 /* Whether making a page that is absent may sleep. */
 static inline bool object_sleeps(const struct quire_object *object)
 {

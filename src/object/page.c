@@ -200,6 +200,37 @@ bool object_replace_page(struct quire_object *object, uint64_t index, struct fra
 	return replaced;
 }
 
+void object_begin_migration(struct quire_object *object, struct frame *frame)
+{
+	/* Under the lock: whoever has found the page earlier has it without the flag. */
+	object_lock(object);
+	frame_mark(frame, FRAME_MIGRATING);
+	object_unlock(object);
+}
+
+bool object_migrate_page(struct quire_object *object, uint64_t index, struct frame *from,
+			 struct frame *to)
+{
+	struct quire_machine *machine = object->machine;
+	bool alone;
+
+	object_lock(object);
+	alone = cache_find(object, index) == cache_entry_of(from) && !frame_pins(from) &&
+		frame_references(from) == 2;
+	if (alone) {
+		/* Nobody can write to it: those who read and write files find it under this lock. */
+		memcpy(frame_memory(machine, to), frame_memory(machine, from), PAGE_SIZE);
+		frame_set_kind(machine, to, object->kind);
+		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_relaxed);
+		if (frame_has(from, FRAME_UNUSED))
+			frame_mark(to, FRAME_UNUSED);
+		cache_replace(object, index, cache_entry_of(to));
+		frame_exchange(from, FRAME_ONE_REFERENCE, 0);
+	}
+	object_unlock(object);
+	return alone;
+}
+
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end)
 {
 	cache_entry entry;

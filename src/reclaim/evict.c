@@ -64,8 +64,9 @@ bool used_lately(struct quire_machine *machine, struct frame *frame)
 /* Besides the caller and a cache nobody may need the frame to stay where it is. */
 static bool busy(const struct frame *frame)
 {
-	return frame_references(frame) >
-	       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
+	return frame_pins(frame) ||
+	       frame_references(frame) >
+		       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
 }
 
 static void visit_drop_clean(struct quire_space *space, struct vma *vma, uint64_t start,

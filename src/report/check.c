@@ -143,6 +143,8 @@ static void check_run(struct check *check, const struct table_run *run, const st
 	else if (run->kind == QUIRE_ENTRY_MARKER)
 		expect(check, run->uffd_wp && space_hooks(check->space),
 		       "a protecting marker without userfaultfd", run->start);
+	else if (run->kind == QUIRE_ENTRY_MIGRATION)
+		violation(check, "a migration entry is left over", run->start);
 	else if (run->kind != QUIRE_ENTRY_POISON)
 		violation(check, "an entry of a kind that this memory has not", run->start);
 }
@@ -231,6 +233,25 @@ static void each_space_run(struct check *check, struct quire_machine *machine,
 	check->space = NULL;
 }
 
+/* Pages that nothing but pins holds; checks the count of all pins. */
+static uint64_t count_unmapped_pinned(struct check *check, struct quire_machine *machine)
+{
+	uint64_t pins = 0, unmapped = 0;
+
+	/* Without pins the descriptors of memory that was never used need not be looked at. */
+	for (uint64_t i = 0; machine->pins && i < machine->frames.count; i++) {
+		const struct frame *frame = &machine->frames.descriptors[i];
+
+		if (frame->kind != FRAME_ANON && !frame_of_object(frame))
+			continue;
+		pins += frame_pins(frame);
+		unmapped +=
+			frame->kind == FRAME_ANON && frame_pins(frame) && !frame_mappings(frame);
+	}
+	expect(check, pins == machine->pins, "the count of pins is wrong", 0);
+	return unmapped;
+}
+
 static void check_frames(struct check *check, struct quire_machine *machine)
 {
 	struct quire_machine_counters counters;
@@ -246,6 +267,7 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	expect(check, counters.spaces == spaces, "the count of spaces is wrong", 0);
 	expect(check, counters.frames_table == tables, "frames of tables are missing or left over",
 	       0);
+	check->mapped += count_unmapped_pinned(check, machine);
 	expect(check, counters.frames_anon == check->mapped,
 	       "frames of pages that nothing maps are left over", 0);
 	expect(check,
@@ -280,8 +302,11 @@ int quire_check_range(struct quire_space *space, uint64_t start, uint64_t end,
 	end = min_u64(end > UINT64_MAX - PAGE_SIZE ? end : page_up(end), space->highest);
 	if (start >= end)
 		return 0;
+	/* While no page is on its way. */
+	quire_port_read_lock(space->machine->host, &space->machine->migration);
 	space_read_lock(space);
 	check_entries(&check, start, end);
 	space_read_unlock(space);
+	quire_port_read_unlock(space->machine->host, &space->machine->migration);
 	return check.violations ? -QUIRE_EUCLEAN : 0;
 }

@@ -72,7 +72,7 @@ static void dump_runs(struct quire_space *space, uint64_t start, uint64_t end, b
 		range(text, run.start, run.end);
 		text_string(text, " ");
 		text_string(text, kind_name(run.kind));
-		if (run.kind == QUIRE_ENTRY_LEAF)
+		if (run_maps(&run))
 			dump_leaf(&run, frames, text);
 		text_string(text, "\n");
 	}

@@ -28,7 +28,7 @@ int quire_entry(struct quire_space *space, uint64_t address, struct quire_entry_
 		.soft_dirty = run.soft_dirty,
 		.special = run.special,
 		.exclusive = run.exclusive,
-		.has_frame = run.kind == QUIRE_ENTRY_LEAF,
+		.has_frame = run_maps(&run),
 		.frame = run.number,
 	};
 	return 0;

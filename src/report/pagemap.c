@@ -22,6 +22,7 @@ static uint64_t page_word(const struct table_run *run, uint64_t page)
 	case QUIRE_ENTRY_ABSENT:
 		return 0;
 	case QUIRE_ENTRY_LEAF:
+	case QUIRE_ENTRY_MIGRATION:
 		return word | QUIRE_PAGEMAP_PRESENT |
 		       (run->frame ? frame_word(run->frame + ((page - run->start) >> PAGE_SHIFT))
 				   : 0);
@@ -75,7 +76,7 @@ static bool in_core(struct quire_machine *machine, const struct vma *vma,
 	struct frame *frame;
 	bool there;
 
-	if (run->kind == QUIRE_ENTRY_LEAF)
+	if (run_maps(run))
 		return true;
 	if (run->kind == QUIRE_ENTRY_SWAP)
 		return slot_in_core(machine, run->number + ((page - run->start) >> PAGE_SHIFT));

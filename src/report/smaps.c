@@ -62,7 +62,7 @@ static void add_run(struct sums *sums, const struct vma *vma, struct quire_machi
 {
 	if (run->kind == QUIRE_ENTRY_SWAP)
 		add_swap(sums, machine, run);
-	else if (run->kind != QUIRE_ENTRY_LEAF && vma->object && vma->object->swapped)
+	else if (!run_maps(run) && vma->object && vma->object->swapped)
 		add_swapped(sums, vma, run);
 	if (!run->frame)
 		return;

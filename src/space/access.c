@@ -14,65 +14,93 @@ enum reach {
 	REFUSED, /* the VMA does not allow it, or there is none */
 };
 
-static void copy_bytes(struct quire_machine *machine, struct frame *frame, uint64_t address,
-		       unsigned char *buffer, size_t bytes, enum quire_access access)
-{
-	unsigned char *memory = (unsigned char *)frame_memory(machine, frame) + address % PAGE_SIZE;
+/* What is wanted of one page. */
+struct reaching {
+	struct quire_space *space;
+	uint64_t address;
+	enum quire_access access;
+	unsigned how;	       /* FAULT_* */
+	unsigned char *buffer; /* read from if the access writes, else written to */
+	size_t bytes;	       /* to move, inside the page; 0: find out whether it is there */
+	struct frame **pinned; /* or: it is pinned, and this is where its frame goes */
+};
 
-	if (access == QUIRE_READ) {
-		memcpy(buffer, memory, bytes);
+static void copy_bytes(const struct reaching *reaching, struct frame *frame)
+{
+	unsigned char *memory = (unsigned char *)frame_memory(reaching->space->machine, frame) +
+				reaching->address % PAGE_SIZE;
+
+	if (reaching->access == QUIRE_READ) {
+		memcpy(reaching->buffer, memory, reaching->bytes);
 		return;
 	}
-	memcpy(memory, buffer, bytes);
+	memcpy(memory, reaching->buffer, reaching->bytes);
 	frame_mark(frame, FRAME_DIRTY);
 }
 
 /*
- * Moves `bytes` inside one page, if the page is there; 0 bytes are to find out whether it is.  What
- * `pins` the page to read it needs it to be this entry's alone, and permission to read; else any
+ * A pin writes whenever it likes, without being asked for again: not to what its object wants to
+ * know of.
+ */
+static bool can_pin(const struct vma *vma)
+{
+	return !(vma->flags & VMA_SHARED) || vma->object->kind == FRAME_SHMEM;
+}
+
+/*
+ * Does what is wanted, if the page is there.  What unshares the page to read it needs it to be this entry's alone, and permission to read; else any
  * permission will do, as to the hardware.
  */
-static enum reach try_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-			   size_t bytes, enum quire_access access, bool pins)
+static enum reach try_page(const struct reaching *reaching)
 {
-	uint64_t wanted = access == QUIRE_WRITE ? VMA_WRITE : pins ? VMA_READ : VMA_ACCESS;
+	struct quire_space *space = reaching->space;
+	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
-	struct quire_machine *machine = space->machine;
+	bool pins = reaching->how & FAULT_UNSHARE;
+	uint64_t wanted = reaching->access == QUIRE_WRITE ? VMA_WRITE
+			  : pins			  ? VMA_READ
+							  : VMA_ACCESS;
 	struct frame *frame;
 
-	if (!vma_holds(vma, address) || !(vma->flags & wanted))
+	if (!vma_holds(vma, address) || !(vma->flags & wanted) ||
+	    (reaching->pinned && !can_pin(vma)))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), access, pins);
+	frame = table_hold_page(&space->tables, page_down(address), reaching->access, pins,
+				reaching->pinned ? FRAME_ONE_PIN : FRAME_ONE_REFERENCE);
 	if (!frame)
 		return FAULT;
-	if (bytes)
-		copy_bytes(machine, frame, address, buffer, bytes, access);
-	if (frame != machine->zero_page && frame_drop(frame, FRAME_ONE_REFERENCE))
-		frame_free(machine, frame);
+	if (reaching->pinned) {
+		*reaching->pinned = frame;
+		return REACHED;
+	}
+	if (reaching->bytes)
+		copy_bytes(reaching, frame);
+	if (frame != space->machine->zero_page)
+		frame_put(space->machine, frame);
 	return REACHED;
 }
 
 /* The same, with faults: 0, -EFAULT or -ENOMEM. */
-static int reach_page(struct quire_space *space, uint64_t address, unsigned char *buffer,
-		      size_t bytes, enum quire_access access, unsigned how)
+static int reach_page(const struct reaching *reaching)
 {
 	for (;;) {
 		struct quire_fault_result fault;
 		enum reach reach;
 
-		space_read_lock(space);
-		reach = try_page(space, address, buffer, bytes, access, how & FAULT_UNSHARE);
-		space_read_unlock(space);
+		space_read_lock(reaching->space);
+		reach = try_page(reaching);
+		space_read_unlock(reaching->space);
 		if (reach == REACHED)
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		fault = space_fault(space, page_down(address), access, how | FAULT_KERNEL);
+		fault = space_fault(reaching->space, page_down(reaching->address), reaching->access,
+				    reaching->how | FAULT_KERNEL);
 		if (fault.outcome == QUIRE_BLOCKED)
 			return -QUIRE_EINPROGRESS;
 		if (fault.outcome == QUIRE_OUT_OF_MEMORY)
 			return -QUIRE_ENOMEM;
-		if (fault.poisoned && !bytes)
+		if (fault.poisoned && !reaching->bytes && !reaching->pinned)
 			return -QUIRE_EHWPOISON;
 		if (fault.outcome != QUIRE_DONE)
 			return -QUIRE_EFAULT;
@@ -89,7 +117,12 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 		uint64_t here = address + *done;
 		size_t bytes = (size_t)min_u64(length - *done, PAGE_SIZE - here % PAGE_SIZE);
 
-		error = reach_page(space, here, buffer + *done, bytes, access, how);
+		error = reach_page(&(struct reaching){.space = space,
+						      .address = here,
+						      .access = access,
+						      .how = how,
+						      .buffer = buffer + *done,
+						      .bytes = bytes});
 		if (!error)
 			*done += bytes;
 	}
@@ -136,9 +169,16 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 	int error = 0;
 
 	while (*position < end && !error) {
-		error = reach_page(space, *position, NULL, 0, access, how);
+		error = reach_page(&(struct reaching){
+			.space = space, .address = *position, .access = access, .how = how});
 		if (!error)
 			*position += PAGE_SIZE;
 	}
 	return error;
+}
+
+int space_pin_page(struct quire_space *space, uint64_t page, struct frame **frame)
+{
+	return reach_page(&(struct reaching){
+		.space = space, .address = page, .access = QUIRE_WRITE, .pinned = frame});
 }

@@ -135,7 +135,7 @@ static int note_pages(struct quire_space *space, struct advising *advising, cons
 	if (vma->flags & VMA_LOCKED)
 		return -QUIRE_EINVAL;
 	advising->page_count =
-		table_collect(&space->tables, &start, end, advising->pages, PAGES_AT_ONCE);
+		table_collect(&space->tables, &start, end, true, advising->pages, PAGES_AT_ONCE);
 	advising->position = start;
 	return advising->page_count ? -ERRAND : 0;
 }

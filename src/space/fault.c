@@ -10,6 +10,7 @@
  *	a page of several      spurious                   is copied
  *	guard marker           SEGV                       SEGV
  *	poison marker          BUS                        BUS
+ *	migration entry        waits, and begins again    waits, and begins again
  *
  * Where userfaultfd is registered, what is missing is reported instead of made, and a write to what
  * is protected is reported before it is copied.  A marker that only protects is as good as nothing,
@@ -334,6 +335,8 @@ static int handle(struct fault *fault)
 		fault->seen.uffd_wp = false;
 	if (spurious(fault))
 		return 0;
+	if (fault->seen.migrating)
+		return fault_await_migration(fault);
 	if (fault->seen.kind == TABLE_SWAP)
 		return fault_on_swap(fault);
 	if (fault->vma->userfault && reported(fault, &flags))
@@ -373,9 +376,12 @@ static int run_errand(struct fault *fault)
 	case ERRAND_WRITABLE:
 		return fault_ask_object(fault);
 	case ERRAND_READ_SLOT:
+		return fault_read_slot(fault);
+	case ERRAND_MIGRATION:
 		break;
 	}
-	return fault_read_slot(fault);
+	machine_await_migration(fault->space->machine);
+	return 0;
 }
 
 /* Whether the fault is to be handled again. */

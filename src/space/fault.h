@@ -28,6 +28,7 @@ struct fault {
 		ERRAND_MAKE,	  /* it is to be read; `made` has a reference to it then */
 		ERRAND_WRITABLE,  /* the object is to be asked whether it may be written to */
 		ERRAND_READ_SLOT, /* the swap slot is to be read */
+		ERRAND_MIGRATION, /* the page is to arrive at its new frame */
 	} errand;
 	uint64_t slot; /* with one count, or 0 */
 	struct frame *made;
@@ -56,6 +57,12 @@ bool fault_stays_protected(const struct fault *fault);
  * or -NO_FRAMES; leaf->frame is used up either way.
  */
 int fault_install(struct fault *fault, const struct table_leaf *leaf);
+/* The page is on its way to another frame: -FAULT_ERRAND. */
+static inline int fault_await_migration(struct fault *fault)
+{
+	fault->errand = ERRAND_MIGRATION;
+	return -FAULT_ERRAND;
+}
 /* A page of the VMA's own with the content of `source`, or zeros. */
 int fault_map_own_page(struct fault *fault, const struct frame *source);
 /* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE.  0 or -NO_FRAMES. */

@@ -115,7 +115,7 @@ static void map_neighbour(struct fault *fault, uint64_t address)
 	if (object_find_page(fault->vma->object, vma_index(fault->vma, address), &frame) !=
 	    PAGE_FOUND)
 		return;
-	if (frame_has(frame, FRAME_UNUSED))
+	if (frame_has(frame, FRAME_UNUSED) || frame_has(frame, FRAME_MIGRATING))
 		frame_put(fault->space->machine, frame);
 	else
 		map_page(&neighbour, frame);
@@ -146,6 +146,10 @@ static int serve_found(struct fault *fault, struct frame *frame)
 	struct quire_machine *machine = fault->space->machine;
 	int error;
 
+	if (frame_has(frame, FRAME_MIGRATING)) {
+		frame_put(machine, frame);
+		return fault_await_migration(fault);
+	}
 	frame_unmark(frame, FRAME_UNUSED);
 	if (shared(fault) || !fault_writes(fault) || fault_stays_protected(fault))
 		return map_page(fault, frame);

@@ -2,8 +2,8 @@
 /*
  * fork: a second address space with the same content.
  *
- * Everything that can fail comes first: the child's space, its VMAs, and as many tables as the
- * parent has, which is more than the child can need.  Then the entries are copied, and the parent's
+ * Everything that can fail comes first: the child's space, its VMAs, as many tables as the parent
+ * has, which is more than the child can need, and frames for copies of what is pinned.  Then the entries are copied, and the parent's
  * CPUs forget their write permissions in one flush.
  *
  * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds
@@ -81,6 +81,19 @@ static int copy_vmas(struct forking *forking)
 	return 0;
 }
 
+/* The pages that are pinned, of which the child gets copies. */
+static unsigned count_pinned(struct forking *forking)
+{
+	unsigned count = 0;
+
+	if (!atomic_load_explicit(&forking->parent->machine->pins, memory_order_relaxed))
+		return 0;
+	for (struct vma *vma = vma_first(forking->parent); vma; vma = vma_next(vma))
+		if (inherited(vma) && !(vma->flags & VMA_SHARED))
+			count += table_count_pinned(&forking->parent->tables, vma->start, vma->end);
+	return count;
+}
+
 static void copy_entries(struct forking *forking)
 {
 	struct page_tables *from = &forking->parent->tables, *to = &forking->child->tables;
@@ -115,7 +128,18 @@ static void drop_protection(struct forking *forking)
 	gather_end(&gather);
 }
 
-/* Lock for writing. */
+/* What has been made of the child goes. */
+static void abandon(struct forking *forking)
+{
+	space_write_unlock(forking->child);
+	events_abandon(forking->parent, &forking->events);
+	quire_space_destroy(forking->child);
+}
+
+/*
+ * Lock for writing.  The child's is held too: nobody knows the child, but its VMAs are found through
+ * their pages as soon as they are linked.
+ */
 static int fork_unit(struct forking *forking)
 {
 	struct quire_machine *machine = forking->parent->machine;
@@ -126,22 +150,20 @@ static int fork_unit(struct forking *forking)
 	forking->child = space_new_like(forking->parent);
 	if (!forking->child)
 		return -NO_FRAMES;
-	/* Nobody knows the child but who finds pages through its VMAs. */
 	space_write_lock(forking->child);
 	error = copy_vmas(forking);
 	if (!error)
-		error = table_reserve(machine, &forking->tables, (unsigned)tables);
+		error = table_reserve(machine, &forking->tables,
+				      (unsigned)tables + count_pinned(forking));
 	if (error) {
-		space_write_unlock(forking->child);
-		events_abandon(forking->parent, &forking->events);
-		quire_space_destroy(forking->child);
+		abandon(forking);
 		return error;
 	}
 	copy_entries(forking);
 	if (space_hooks(forking->parent) && !QUIRE_MISTAKE(FORK_KEEPS_PROTECTION))
 		drop_protection(forking);
-	table_unreserve(machine, &forking->tables);
 	space_write_unlock(forking->child);
+	table_unreserve(machine, &forking->tables);
 	return 0;
 }
 

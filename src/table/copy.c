@@ -9,6 +9,9 @@
  *	parent   W X D A   ──▶   - - D A
  *	child    absent    ──▶   - - D -
  *
+ * A page that is pinned stays the parent's: whoever has the pin goes on to see what the parent
+ * writes, and the parent what comes through the pin.  The child gets a copy at once.
+ *
  * In a shared one the entries are alike, but for what the child has not done yet.  A marker is
  * repeated, but for the write protection of a guard page or of poison.
  */
@@ -35,6 +38,45 @@ static entry_t copied(struct cursor *parent, bool shared)
 	if (shared)
 		return entry_set_young(entry_set_dirty(cursor_entry(parent), false), false);
 	return entry_set_young(share(parent), false);
+}
+
+static bool pinned(struct page_tables *tables, entry_t leaf)
+{
+	return !entry_special(leaf) && frame_pins(leaf_frame(tables, leaf)) &&
+	       !frame_of_object(leaf_frame(tables, leaf)) && !QUIRE_MISTAKE(FORK_SHARES_PINNED);
+}
+
+/* The child's own copy of the parent's page, as one that was just written to. */
+static entry_t copied_page(struct cursor *parent, struct table_reserve *reserve)
+{
+	struct quire_machine *machine = parent->tables->machine;
+	entry_t leaf = entry_end_migration(cursor_entry(parent));
+	struct frame *source = leaf_frame(parent->tables, leaf), *page = reserve->chain;
+
+	quire_assert(page);
+	reserve->chain = page->next;
+	reserve->count--;
+	memcpy(frame_memory(machine, page), frame_memory(machine, source), PAGE_SIZE);
+	frame_make_anon(machine, page);
+	page->folio.index = source->folio.index;
+	atomic_store_explicit(&page->folio.owner, atomic_load(&source->folio.owner),
+			      memory_order_release);
+	leaf = entry_set_frame(leaf, frame_number(machine, page));
+	return entry_set_young(entry_set_dirty(leaf, true), true);
+}
+
+unsigned table_count_pinned(struct page_tables *tables, uint64_t start, uint64_t end)
+{
+	struct cursor cursor;
+	unsigned count = 0;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, NULL); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
+
+		count += entry_is_leaf(entry, cursor.level) && pinned(tables, entry);
+	}
+	return count;
 }
 
 /* The child's swap entry: one more for the slot, which is nobody's own any more. */
@@ -82,7 +124,10 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 		if (QUIRE_MISTAKE(FORK_LOSES_MARKER) && entry_is_marker(entry))
 			continue;
 		quire_assert(cursor_whole(&from));
-		if (entry_is_leaf(entry, from.level)) {
+		if (entry_is_leaf(entry, from.level) && !shared && pinned(parent, entry)) {
+			entry = copied_page(&from, reserve);
+			resident[RESIDENT_ANON]++;
+		} else if (entry_is_leaf(entry, from.level)) {
 			entry = copied(&from, shared);
 			if (QUIRE_MISTAKE(FORK_LOSES_LEAF))
 				entry = entry_set_uffd_wp(entry, false);

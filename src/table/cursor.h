@@ -170,6 +170,10 @@ static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t le
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
+/* Stops at the leaf that maps `frame` at `page`; false: there is none, and the cursor holds nothing
+ * (reclaim.c). */
+bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,
+		       const struct frame *frame, struct gather *gather);
 /* Write-protects the leaf at the cursor, which was `was` when last read (wp.c). */
 void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather);
 

@@ -40,6 +40,7 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 		snapshot->executable = entry_executable(entry);
 		snapshot->exclusive = entry_exclusive(entry);
 		snapshot->uffd_wp = entry_uffd_wp(entry);
+		snapshot->migrating = entry_migrating(entry);
 		if (!entry_special(entry))
 			snapshot->frame = leaf_frame(tables, entry);
 	}
@@ -198,7 +199,7 @@ static bool permits(const struct cursor *cursor, entry_t entry, enum quire_acces
 }
 
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
-			      bool exclusive)
+			      bool exclusive, uint64_t what)
 {
 	struct frame *frame = NULL;
 	struct cursor cursor;
@@ -212,7 +213,7 @@ struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum qu
 		while (is != was && !cursor_update(&cursor, &was, is));
 		frame = leaf_frame(tables, was);
 		if (!entry_special(was))
-			frame_hold(frame, FRAME_ONE_REFERENCE);
+			frame_hold(frame, what);
 	}
 	cursor_end(&cursor);
 	return frame;

@@ -4,9 +4,8 @@
  */
 #include "table/cursor.h"
 
-/* Stops at the leaf that maps `frame` at `page`; false: there is none, and the cursor holds nothing. */
-static bool begin_at(struct cursor *cursor, struct page_tables *tables, uint64_t page,
-		     const struct frame *frame, struct gather *gather)
+bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,
+		       const struct frame *frame, struct gather *gather)
 {
 	entry_t entry;
 
@@ -26,7 +25,7 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	entry_t was, is;
 	bool old;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return true;
 	was = cursor_entry(&cursor);
 	do {
@@ -39,11 +38,9 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	return old;
 }
 
-/* Puts `entry` in the place of the leaf at the cursor. */
-static void replace(struct cursor *cursor, struct frame *frame, entry_t entry)
+/* The leaf `was` of `frame` has gone from the cursor's entry. */
+static void let_go(struct cursor *cursor, struct frame *frame, entry_t was)
 {
-	entry_t was = cursor_exchange(cursor, entry);
-
 	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
 	keep_dirty(frame, was);
 	tables_resident(cursor->tables, frame_resident(frame), -1);
@@ -56,14 +53,19 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	struct cursor cursor;
 	entry_t leaf, entry;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
+	/* Pins are taken under the space's lock for reading: none comes from here on. */
+	if (frame_pins(frame)) {
+		cursor_end(&cursor);
+		return;
+	}
 	leaf = cursor_entry(&cursor);
 	entry = entry_set_uffd_wp(entry_make_swap(slot), entry_uffd_wp(leaf));
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
-	replace(&cursor, frame, entry);
+	let_go(&cursor, frame, cursor_exchange(&cursor, entry));
 	cursor_end(&cursor);
 }
 
@@ -72,10 +74,11 @@ void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame,
 {
 	struct cursor cursor;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
 	marks |= entry_uffd_wp(cursor_entry(&cursor)) ? MARK_UFFD_WP : 0;
-	replace(&cursor, frame, marks ? entry_make_marker(marks) : ENTRY_ABSENT);
+	let_go(&cursor, frame,
+	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));
 	cursor_end(&cursor);
 }
 
@@ -85,17 +88,18 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 	struct cursor cursor;
 	entry_t entry;
 
-	if (!begin_at(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	/* A store may come until the entry is gone; then it stands there again. */
+	/* A store may come until the entry is gone; then it must stand there again. */
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
-	cursor_exchange(&cursor, entry);
-	if (!entry_dirty(entry))
-		replace(&cursor, frame, ENTRY_ABSENT);
+	if (entry_dirty(entry))
+		cursor_exchange(&cursor, entry);
+	else
+		let_go(&cursor, frame, entry);
 	cursor_end(&cursor);
 }
 
-unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end,
+unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
 		       struct frame **frames, unsigned room)
 {
 	struct cursor cursor;
@@ -109,7 +113,7 @@ unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end
 		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
 			continue;
 		frame = leaf_frame(tables, entry);
-		if (frame_mappings(frame) != 1)
+		if (alone && frame_mappings(frame) != 1)
 			continue;
 		frame_hold(frame, FRAME_ONE_REFERENCE);
 		frames[count++] = frame;

@@ -30,7 +30,7 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 	} else if (entry_is_leaf(entry, cursor->level)) {
 		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
 
-		run->kind = QUIRE_ENTRY_LEAF;
+		run->kind = entry_migrating(entry) ? QUIRE_ENTRY_MIGRATION : QUIRE_ENTRY_LEAF;
 		run->accessible = run->user = entry_accessible(entry);
 		run->writable = entry_writable(entry);
 		run->exec = entry_executable(entry);

@@ -196,8 +196,9 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
  * table_unmap(): takes it out, and leaves `marks`; protection stays as a marker, too.
  * table_drop_clean(): takes it out unless the page was written to.
  */
-/* References to up to `room` pages of [*start, end) that one entry alone maps; *start: how far. */
-unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end,
+/* References to up to `room` pages of [*start, end), or, with `alone`, of those that one entry alone
+ * maps; *start: how far.  Lock for reading at least. */
+unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
 		       struct frame **frames, unsigned room);
 bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame,
 	       struct gather *gather);
@@ -209,6 +210,16 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 		      struct gather *gather);
 
 /*
+ * Migration of one page: begin makes the leaf that maps `frame`, if there is one, a *migration
+ * entry*, which is a leaf like another to all range operations, but lets no access through; end
+ * makes it a leaf again, of `target`, which may be the same frame.
+ */
+void table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+			 struct gather *gather);
+void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,
+		       struct frame *target, struct gather *gather);
+
+/*
  * Moves the entries of [from, from + length) to [to, ...), which is absent throughout and does not
  * overlap.  Whole tables are moved where both ends are aligned alike.
  */
@@ -218,9 +229,12 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 
 /*
  * fork: copies the entries of one VMA from `parent` to the same addresses of `child`, which are
- * absent.  In a private one writable and exclusive leaves lose both in the parent.  The child is
- * seen by no one else yet; the parent's lock is held for writing.
+ * absent.  In a private one writable and exclusive leaves lose both in the parent, but for pages
+ * that are pinned: the parent keeps those, and the child gets copies, on frames of the reserve.  Both
+ * locks are held for writing.
+ * table_count_pinned(): how many pages of a private VMA are pinned; they don't become more meanwhile.
  */
+unsigned table_count_pinned(struct page_tables *tables, uint64_t start, uint64_t end);
 void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t start, uint64_t end,
 		bool shared, struct table_reserve *reserve, struct gather *gather);
 
@@ -237,6 +251,7 @@ struct table_snapshot {
 	unsigned missing;
 	unsigned marks; /* MARK_*, of a marker */
 	bool accessible, writable, executable, exclusive, uffd_wp;
+	bool migrating; /* the leaf is a migration entry: wait, and look again */
 	struct frame *frame;
 	uint64_t slot; /* of a swap entry */
 };
@@ -274,12 +289,13 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
 
 /*
- * The frame that `page` maps, if its leaf allows the access, with one reference (the zero page:
- * without); else NULL.  Sets dirty for a write, but not young: the process has not used the entry.
- * With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
+ * The frame that `page` maps, if its leaf allows the access, held once more by `what`, as of
+ * frame_hold() (the zero page: not held); else NULL.  Sets dirty for a write, but not young: the
+ * process has not used the entry.  With `exclusive`, a page that is not this entry's alone won't do
+ * (other than the zero page).
  */
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
-			      bool exclusive);
+			      bool exclusive, uint64_t what);
 
 /* What the hardware's walker does for a user access; see quire_translate().  No lock. */
 bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
@@ -295,7 +311,7 @@ bool table_translate(struct page_tables *tables, uint64_t address, enum quire_ac
 struct table_run {
 	uint64_t start, end;
 	unsigned level;
-	enum quire_entry_kind kind; /* ABSENT, LEAF, SWAP, GUARD, POISON or MARKER */
+	enum quire_entry_kind kind; /* not PARKED */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool accessible, evicted;
 	struct frame
@@ -303,6 +319,11 @@ struct table_run {
 	uint64_t
 		number; /* hardware number of the first frame, for leaves; the first slot, of swap */
 };
+/* Whether pages are there: a migration entry's is, too. */
+static inline bool run_maps(const struct table_run *run)
+{
+	return run->kind == QUIRE_ENTRY_LEAF || run->kind == QUIRE_ENTRY_MIGRATION;
+}
 /* The run that begins at `start`; it ends at `end` at the latest.  single: do not look beyond the
  * first entry. */
 void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool single,

@@ -412,7 +412,10 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 	case PAGE_FOUND:
 		break;
 	}
-	error = install_cached(filling, vma, page, ANY_MARK, frame);
+	if (frame_has(frame, FRAME_MIGRATING))
+		error = -MIGRATING;
+	else
+		error = install_cached(filling, vma, page, ANY_MARK, frame);
 	frame_put(filling->space->machine, frame);
 	return error;
 }
@@ -430,12 +433,17 @@ static int fill_continue_found(struct filling *filling, uint64_t page)
 	return error;
 }
 
-/* A page that is in swap is read with no lock held. */
-static int bring_in(struct filling *filling)
+/* What the page waits for, with no lock held: it is in swap, or on its way to another frame. */
+static int bring_in(struct filling *filling, int why)
 {
 	struct frame *frame;
-	int error = object_make_page(filling->object, filling->index, false, &frame);
+	int error;
 
+	if (why == -MIGRATING) {
+		machine_await_migration(filling->space->machine);
+		return 0;
+	}
+	error = object_make_page(filling->object, filling->index, false, &frame);
 	if (!error)
 		frame_put(filling->space->machine, frame);
 	quire_object_put(filling->object);
@@ -446,11 +454,12 @@ static int fill_continue(struct filling *filling, uint64_t page)
 {
 	int error;
 
-	while ((error = fill_continue_found(filling, page)) == -SWAPPED) {
-		error = bring_in(filling);
-		if (error)
-			break;
-	}
+	do {
+		error = fill_continue_found(filling, page);
+		if (error != -SWAPPED && error != -MIGRATING)
+			return error;
+		error = bring_in(filling, error);
+	} while (!error);
 	return error;
 }
 

@@ -2,7 +2,7 @@
 /*
  * MOVE: pages change their address without being copied.
  *
- * A page can be moved if it is this space's alone, that is exclusive; what it is protected by stays
+ * A page can be moved if it is this space's alone, that is exclusive, and not pinned; what it is protected by stays
  * behind.  Page by page, as COPY.
  */
 #include "space/rmap.h"
@@ -46,6 +46,10 @@ static int check_page(const struct moving *moving, const struct table_snapshot *
 		return moving->holes ? 0 : -QUIRE_ENOENT;
 	if (source->kind == TABLE_MARKER)
 		return -QUIRE_EFAULT;
+	if (source->migrating)
+		return -MIGRATING;
+	if (source->frame && frame_pins(source->frame))
+		return -QUIRE_EBUSY;
 	if (QUIRE_MISTAKE(MOVE_TAKES_SHARED))
 		return 0;
 	return (source->frame || source->kind == TABLE_SWAP) && !source->exclusive ? -QUIRE_EBUSY
@@ -94,6 +98,15 @@ static int move_pages(const struct moving *moving, uint64_t *done)
 	return error;
 }
 
+/* No lock held. */
+static bool try_again(const struct moving *moving, int error, unsigned *tries)
+{
+	if (error != -MIGRATING)
+		return error == -NO_FRAMES && space_reclaim(moving->space, tries);
+	machine_await_migration(moving->space->machine);
+	return true;
+}
+
 int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *request)
 {
 	const uint64_t modes = QUIRE_UFFDIO_MODE_DONTWAKE | QUIRE_UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
@@ -121,7 +134,7 @@ int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *re
 		space_write_lock(moving.space);
 		error = move_pages(&moving, &done);
 		space_write_unlock(moving.space);
-	} while (error == -NO_FRAMES && space_reclaim(moving.space, &tries));
+	} while (try_again(&moving, error, &tries));
 	error = public_error(error);
 	request->move = done ? (int64_t)done : error;
 	if (done && !(request->mode & QUIRE_UFFDIO_MODE_DONTWAKE))

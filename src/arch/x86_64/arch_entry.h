@@ -8,12 +8,13 @@
  *
  * What the hardware walks (P = 1):
  *
- *	 63 62..59  58 57..53  52  51........12  11 10  9  8  7  6 5 4 3 2 1 0
- *	 XD   0     sd   0     ex  frame number  so uw sp  0  PS D A 0 0 U W P
+ *	 63 62..59  58 57..55 54 53 52  51........12  11 10  9  8  7  6 5 4 3 2 1 0
+ *	 XD   0     sd   0    0  0  ex  frame number  so uw sp  0  PS D A 0 0 U W P
  *
  * with the software bits sd = saved dirty, ex = exclusive, so = soft-dirty, uw = userfaultfd write
  * protection, sp = special. A leaf that its VMA allows no access to keeps this layout with P = 0
- * and bit 8 set, and is a leaf to everyone but the hardware.
+ * and bit 8 set, and is a leaf to everyone but the hardware.  So is one whose page is on its way to
+ * another frame, a *migration entry*: it has bit 53 set too, and bit 54 says what P will be again.
  *
  * What it does not (P = 0, bit 8 = 0): all zero is absent; otherwise bits 3..1 say what it is (1:
  * marker, 2: swap entry).  A marker's content stands in bits 15..12; a swap entry has the number of
@@ -61,6 +62,8 @@ static inline unsigned arch_table_order(unsigned level)
 #define X86_UFFD_WP	((entry_t)1 << 10)
 #define X86_SOFT_DIRTY	((entry_t)1 << 11)
 #define X86_EXCLUSIVE	((entry_t)1 << 52)
+#define X86_MIGRATING	((entry_t)1 << 53)
+#define X86_SAVED_P	((entry_t)1 << 54)
 #define X86_SAVED_DIRTY ((entry_t)1 << 58)
 #define X86_NO_EXECUTE	((entry_t)1 << 63)
 #define X86_FRAME	((entry_t)0x000ffffffffff000)
@@ -161,6 +164,11 @@ static inline bool entry_soft_dirty(entry_t entry)
 	return (entry & X86_SOFT_DIRTY) != 0;
 }
 
+static inline bool entry_migrating(entry_t leaf)
+{
+	return (leaf & X86_MIGRATING) != 0;
+}
+
 /* The dirty bit stands where the write permission says it must. */
 static inline entry_t entry_place_dirty(entry_t leaf, bool dirty)
 {
@@ -169,13 +177,17 @@ static inline entry_t entry_place_dirty(entry_t leaf, bool dirty)
 		leaf |= leaf & X86_WRITE ? X86_DIRTY : X86_SAVED_DIRTY;
 	return leaf;
 }
-/* On this architecture reading comes with every permission: `access` is any at all. */
+/* On this architecture reading comes with every permission: `access` is any at all.  A migration
+ * entry has it when it is none any more. */
 static inline entry_t entry_set_permissions(entry_t leaf, bool access, bool write, bool execute)
 {
 	bool dirty = entry_dirty(leaf);
 
-	leaf &= ~(X86_PRESENT | X86_NO_ACCESS | X86_WRITE | X86_NO_EXECUTE);
-	leaf |= access ? X86_PRESENT : X86_NO_ACCESS;
+	leaf &= ~(X86_PRESENT | X86_NO_ACCESS | X86_SAVED_P | X86_WRITE | X86_NO_EXECUTE);
+	if (entry_migrating(leaf))
+		leaf |= X86_NO_ACCESS | (access ? X86_SAVED_P : 0);
+	else
+		leaf |= access ? X86_PRESENT : X86_NO_ACCESS;
 	leaf |= write ? X86_WRITE : 0;
 	leaf |= execute ? 0 : X86_NO_EXECUTE;
 	return entry_place_dirty(leaf, dirty);
@@ -210,6 +222,25 @@ static inline entry_t entry_make_leaf(uint64_t frame, unsigned level)
 {
 	return frame << PAGE_SHIFT | X86_USER | (level ? X86_PAGE_SIZE : 0) | X86_NO_ACCESS |
 	       X86_NO_EXECUTE;
+}
+
+/* The same leaf as a migration entry, and back. */
+static inline entry_t entry_begin_migration(entry_t leaf)
+{
+	entry_t saved = entry_accessible(leaf) ? X86_SAVED_P : 0;
+
+	return (leaf & ~X86_PRESENT) | X86_NO_ACCESS | X86_MIGRATING | saved;
+}
+static inline entry_t entry_end_migration(entry_t leaf)
+{
+	entry_t access = leaf & X86_SAVED_P ? X86_PRESENT : X86_NO_ACCESS;
+
+	return (leaf & ~(X86_NO_ACCESS | X86_MIGRATING | X86_SAVED_P)) | access;
+}
+/* The same leaf for another frame. */
+static inline entry_t entry_set_frame(entry_t leaf, uint64_t frame)
+{
+	return (leaf & ~X86_FRAME) | frame << PAGE_SHIFT;
 }
 
 /* The same leaf for the next frame of its size. */

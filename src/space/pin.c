@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pins.
+ *
+ * A pin is one more holder of a frame, counted apart from references: those come and go while
+ * something is done to the page, and may be waited for.  It is taken through an entry that may be
+ * written to, so that the page is the entry's own, or shared memory's; fork (table/copy.c), reclaim
+ * and migration see to it that it stays that.
+ */
+#include "space/space.h"
+#include <quire/pin.h>
+
+static int pin_page(struct quire_space *space, struct quire_pin *pin)
+{
+	uint64_t page = page_down(pin->address) + (pin->count << PAGE_SHIFT);
+	struct quire_machine *machine = space->machine;
+	struct frame *frame;
+	int error = space_pin_page(space, page, &frame);
+
+	if (error)
+		return error;
+	machine_bump(&machine->pins);
+	frame_mark(frame, FRAME_DIRTY);
+	pin->frames[pin->count++] = frame_number(machine, frame);
+	return frame_pins(frame) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
+}
+
+int quire_pin(struct quire_space *space, struct quire_pin *pin)
+{
+	uint64_t pages = quire_pin_pages(pin->address, pin->length);
+	int error = 0;
+
+	if (pin->length == 0 || !space_holds(space, pin->address, pin->length))
+		return -QUIRE_EFAULT;
+	while (!error && pin->count < pages)
+		error = pin_page(space, pin);
+	if (error && error != -QUIRE_EINPROGRESS)
+		quire_unpin(space->machine, pin, false);
+	return error;
+}
+
+void quire_unpin(struct quire_machine *machine, struct quire_pin *pin, bool written)
+{
+	for (; pin->count; pin->count--) {
+		struct frame *frame = frame_at(machine, pin->frames[pin->count - 1]);
+
+		if (written)
+			frame_mark(frame, FRAME_DIRTY);
+		atomic_fetch_sub_explicit(&machine->pins, 1, memory_order_relaxed);
+		if (frame_drop(frame, FRAME_ONE_PIN))
+			frame_free(machine, frame);
+	}
+}

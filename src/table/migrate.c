@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Migration entries: what stands for a page while it changes its frame.
+ *
+ *	leaf ──▶ frame     migration entry ──▶ frame     leaf ──▶ target
+ *
+ * The entry keeps every bit, and goes on to be a mapping of the frame, so that all that is done to
+ * entries meanwhile (zap, protect, fork, move) is done to it as to the leaf that it will be again.
+ */
+#include "table/cursor.h"
+
+void table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+			 struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t was;
+
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+		return;
+	was = cursor_entry(&cursor);
+	while (!cursor_update(&cursor, &was, entry_begin_migration(was)))
+		;
+	if (entry_accessible(was) && !QUIRE_MISTAKE(MIGRATION_WITHOUT_FLUSH))
+		gather_span(gather, page, page + PAGE_SIZE);
+	cursor_end(&cursor);
+}
+
+void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,
+		       struct frame *target, struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t leaf;
+
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+		return;
+	leaf = entry_set_frame(entry_end_migration(cursor_entry(&cursor)),
+			       frame_number(tables->machine, target));
+	if (QUIRE_MISTAKE(MIGRATION_LOSES_PROTECTION))
+		leaf = entry_set_uffd_wp(leaf, false);
+	if (QUIRE_MISTAKE(MIGRATION_LOSES_DIRTY))
+		leaf = entry_set_dirty(leaf, false);
+	if (target != frame)
+		frame_hold(target, FRAME_ONE_MAPPING);
+	cursor_exchange(&cursor, leaf);
+	if (target != frame)
+		gather_frame(gather, frame);
+	cursor_end(&cursor);
+}
