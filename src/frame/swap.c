@@ -211,6 +211,31 @@ void swap_each(struct quire_machine *machine,
 	}
 }
 
+bool swap_exists(const struct quire_machine *machine, uint64_t slot)
+{
+	return slot && slot <= machine->swap.carved;
+}
+
+bool swap_valid(struct quire_machine *machine)
+{
+	const struct swap *swap = &machine->swap;
+	uint64_t free = 0;
+
+	for (uint64_t slot = swap->free; slot && free <= swap->carved; free++) {
+		if (!swap_exists(machine, slot) || !(*word_of(machine, slot) & FREE_WORD))
+			return false;
+		slot = *word_of(machine, slot) & ~FREE_WORD;
+	}
+	return free + swap->used == swap->carved;
+}
+
+uint64_t swap_frames(const struct quire_machine *machine)
+{
+	const struct frame *block = machine->swap.block;
+
+	return block ? (uint64_t)1 << block->order : 0;
+}
+
 void swap_end(struct quire_machine *machine)
 {
 	struct swap *swap = &machine->swap;

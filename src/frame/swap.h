@@ -57,6 +57,12 @@ void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *fra
 /* Gives the words back: no slot is in use, or the machine ends. */
 void swap_end(struct quire_machine *machine);
 
+/* For the checker: whether the slot has ever been in use; whether those that are not are chained;
+ * how many frames count the slots. */
+bool swap_exists(const struct quire_machine *machine, uint64_t slot);
+bool swap_valid(struct quire_machine *machine);
+uint64_t swap_frames(const struct quire_machine *machine);
+
 /* Calls `visit` with each slot in use, its count and its frame or NULL.  For the checker. */
 void swap_each(struct quire_machine *machine,
 	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),

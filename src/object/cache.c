@@ -245,3 +245,28 @@ void cache_replace(struct quire_object *object, uint64_t index, cache_entry entr
 	if (--path[1]->node.live == 0)
 		prune(object, index);
 }
+
+/* Goes down HEIGHT_MAX levels at most. */
+static bool node_valid(const struct quire_object *object, const struct frame *node, unsigned height,
+		       uint64_t *nodes)
+{
+	struct frame **slots = slots_of(object, node);
+	unsigned live = 0;
+
+	if (node->kind != FRAME_NODE)
+		return false;
+	++*nodes;
+	for (unsigned i = 0; i < NODE_SLOTS; i++) {
+		live += slots[i] != NULL;
+		if (slots[i] && height > 1 && !node_valid(object, slots[i], height - 1, nodes))
+			return false;
+	}
+	return live && live == node->node.live;
+}
+
+bool cache_valid(const struct quire_object *object, uint64_t *nodes)
+{
+	if (!object->root)
+		return object->height == 0;
+	return node_valid(object, object->root, object->height, nodes);
+}

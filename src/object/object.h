@@ -93,6 +93,9 @@ int cache_insert(struct quire_object *object, uint64_t index, struct frame *fram
 /* Puts `entry` in the place of what is there, whose reference or count becomes the caller's. */
 void cache_replace(struct quire_object *object, uint64_t index, cache_entry entry);
 
+/* Whether the nodes count their slots, and none is empty; adds how many there are.  For the checker. */
+bool cache_valid(const struct quire_object *object, uint64_t *nodes);
+
 /* --- page.c --- */
 
 enum object_page {
