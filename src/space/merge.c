@@ -94,9 +94,10 @@ static void absorb_next(struct quire_space *space, struct vma *vma)
 	uint64_t end = next->end;
 
 	mix_in(space, vma, next);
+	/* No walk of an rmap may find neither of them. */
+	vma_resize(space, vma, vma->start, end);
 	vma_unlink(space, next);
 	vma_free(space, next);
-	vma_resize(space, vma, vma->start, end);
 }
 
 /*
@@ -153,8 +154,9 @@ void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t addres
 	fresh->start = vma->start;
 	fresh->end = address;
 	fresh->index = vma->index;
+	rmap_link_vma(space, fresh);
 	vma_resize(space, vma, address, vma->end);
-	vma_link(space, fresh);
+	vma_insert(space, fresh);
 }
 
 void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address, struct vma *fresh)
@@ -163,8 +165,9 @@ void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address
 	fresh->start = address;
 	fresh->end = vma->end;
 	fresh->index = vma->index + ((address - vma->start) >> PAGE_SHIFT);
+	rmap_link_vma(space, fresh);
 	vma_resize(space, vma, vma->start, address);
-	vma_link(space, fresh);
+	vma_insert(space, fresh);
 }
 
 /* Which neighbours take in the piece, when it has its new flags. */
@@ -228,16 +231,16 @@ void vma_change_abandon(struct quire_space *space, struct vma_change *change)
 static struct vma *give_to_previous(struct quire_space *space, struct vma_change *change)
 {
 	mix_in(space, change->previous, change->vma);
-	vma_resize(space, change->vma, change->end, change->vma->end);
 	vma_resize(space, change->previous, change->previous->start, change->end);
+	vma_resize(space, change->vma, change->end, change->vma->end);
 	return change->previous;
 }
 
 static struct vma *give_to_next(struct quire_space *space, struct vma_change *change)
 {
 	mix_in(space, change->next, change->vma);
-	vma_resize(space, change->vma, change->vma->start, change->start);
 	vma_resize(space, change->next, change->start, change->next->end);
+	vma_resize(space, change->vma, change->vma->start, change->start);
 	return change->next;
 }
 

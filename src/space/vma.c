@@ -89,13 +89,18 @@ static void insert(struct quire_space *space, struct vma *vma)
 	tree_insert(&space->vmas, parent, side, &vma->node);
 }
 
-void vma_link(struct quire_space *space, struct vma *vma)
+void vma_insert(struct quire_space *space, struct vma *vma)
 {
 	quire_assert(vma->start < vma->end && vma->end <= space->highest);
 	insert(space, vma);
 	space->vma_count++;
 	count_pages(space, vma->flags, vma_pages(vma));
 	gap_changed(space, vma);
+}
+
+void vma_link(struct quire_space *space, struct vma *vma)
+{
+	vma_insert(space, vma);
 	rmap_link_vma(space, vma);
 }
 

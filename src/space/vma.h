@@ -17,7 +17,10 @@
 
 /* Takes a VMA out of the tree, which does not free it. */
 void vma_unlink(struct quire_space *space, struct vma *vma);
-/* Moves a VMA's bounds, over addresses where nothing is mapped; its pages keep their index. */
+/* As vma_link(), for a VMA that is in its rmaps already. */
+void vma_insert(struct quire_space *space, struct vma *vma);
+/* Moves a VMA's bounds, over addresses where nothing is mapped, or what the caller takes from a
+ * neighbour; its pages keep their index. */
 void vma_resize(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end);
 void vma_set_flags(struct quire_space *space, struct vma *vma, uint64_t flags);
 /* What a VMA that is not linked yet maps, or NULL; it is one more user of it. */
