@@ -24,18 +24,20 @@ struct migration {
 	struct frame *frame;
 	struct frame *target; /* what the entries get in the end; it may be the same */
 	struct rmap_owner owner;
+	bool met; /* an entry */
 };
 
 static void visit_begin(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context)
 {
-	const struct migration *migration = context;
+	struct migration *migration = context;
 	struct gather gather;
 
 	(void)vma;
 	(void)stop;
 	gather_begin(&gather, &space->tables);
-	table_migrate_begin(&space->tables, start, migration->frame, &gather);
+	if (table_migrate_begin(&space->tables, start, migration->frame, &gather))
+		migration->met = true;
 	gather_end(&gather);
 }
 
@@ -94,8 +96,13 @@ static bool migrate(struct migration *migration, struct frame *copy)
 	if (object)
 		object_begin_migration(object, frame);
 	each_entry(migration, visit_begin);
-	moved = object ? object_migrate_page(object, migration->owner.index, frame, copy)
-		       : copy_anonymous(migration, copy);
+	/* A page that is nowhere has been unmapped, or UFFDIO_MOVE has given it another owner. */
+	if (!migration->met)
+		moved = false;
+	else if (object)
+		moved = object_migrate_page(object, migration->owner.index, frame, copy);
+	else
+		moved = copy_anonymous(migration, copy);
 	migration->target = moved ? copy : frame;
 	each_entry(migration, visit_end);
 	if (moved) {

@@ -14,7 +14,8 @@
  *	list   A  B  |  C  D        A and B have been visited
  *
  * What changes behind the walk's back goes to the end of the list, where it is met again: a new VMA,
- * the halves of one that was split, one that has grown, what was moved.  Whoever makes a page
+ * the halves of one that was split, one that has grown, what was moved.  And a place is never out of
+ * the list: what is to have it is linked, or grows, before what had it goes.  Whoever makes a page
  * unreachable first (takes it out of the cache, under the object's lock) and walks then, leaves no
  * entry of it behind.
  *

@@ -9,20 +9,21 @@
  */
 #include "table/cursor.h"
 
-void table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
 			 struct gather *gather)
 {
 	struct cursor cursor;
 	entry_t was;
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
-		return;
+		return false;
 	was = cursor_entry(&cursor);
 	while (!cursor_update(&cursor, &was, entry_begin_migration(was)))
 		;
 	if (entry_accessible(was) && !QUIRE_MISTAKE(MIGRATION_WITHOUT_FLUSH))
 		gather_span(gather, page, page + PAGE_SIZE);
 	cursor_end(&cursor);
+	return true;
 }
 
 void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,

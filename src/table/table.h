@@ -211,10 +211,10 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 
 /*
  * Migration of one page: begin makes the leaf that maps `frame`, if there is one, a *migration
- * entry*, which is a leaf like another to all range operations, but lets no access through; end
- * makes it a leaf again, of `target`, which may be the same frame.
+ * entry*, which is a leaf like another to all range operations, but lets no access through; whether
+ * there was one.  end makes it a leaf again, of `target`, which may be the same frame.
  */
-void table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
 			 struct gather *gather);
 void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,
 		       struct frame *target, struct gather *gather);
