@@ -23,6 +23,8 @@
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved and no fork made,
 --	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.
+--	- MADV_REMOVE that waits while its memory is unmapped or moved.
+--	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
@@ -160,7 +162,9 @@ end)
 operation("guard", "guard", 3, function(process)
 	local at, length = some_range(process)
 	local advice = one_of { "guard_install", "guard_install", "guard_remove" }
-	call(process, advice, "madvise", at, length, advice)
+	if advice == "guard_remove" or not meets_protected_files(process, at, length + PAGE) then
+		call(process, advice, "madvise", at, length, advice)
+	end
 end)
 operation("populate", "populate", 1, function(process)
 	local at, length = some_range(process)

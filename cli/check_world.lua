@@ -363,6 +363,20 @@ function meets_files(process, at, length)
 	return false
 end
 
+-- Whether a protected page of a file, or what may be one, lies in this range.
+function meets_protected_files(process, at, length)
+	for _, vma in ipairs(process.maps) do
+		local first, last = math.max(vma.start, at), math.min(vma.start + vma.length, at + length)
+		for page = first, kind_of(vma).group ~= "anon" and last - 1 or first - 1, PAGE do
+			local seen = process.pages[(page - START) // PAGE + 1]
+			if seen and seen.uffd_wp or not seen and has(vma, "uw") then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 -- Whether a system call sleeps that has pinned pages before the one that it waits for.
 function pins_pages(process)
 	for _, thread in ipairs(process.threads) do
@@ -411,10 +425,27 @@ function look_at_sleepers(process)
 	end
 end
 
+-- Whether a thread waits to remove what is at these places.
+local moves_away <const> = { munmap = true, mmap = true, mremap = true }
+local function removes_at(process, spans)
+	for _, thread in ipairs(process.threads) do
+		for _, span in ipairs(thread.waits and thread.removes and thread.spans or {}) do
+			if meets(spans, span[1], span[2]) then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 -- What a thread that sleeps in this call waits for.  A system call that faults pages in may do so after it has told of an event.
 local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event" }
 function call_on(process, thread, spans, name, ...)
+	if moves_away[name] and removes_at(process, spans) then
+		return
+	end
 	thread.spans = spans
+	thread.removes = select(3, ...) == "remove"
 	thread.transfers = name:find("^syscall") ~= nil
 	return settle(process, thread, sleeps_in[name] or "fault", thread.object[name](thread.object, ...))
 end

@@ -137,6 +137,8 @@ static int allocate_page(struct quire_object *object, uint64_t offset)
 		return error;
 	if (there != PAGE_FOUND)
 		frame_mark(frame, FRAME_UNUSED);
+	else
+		frame_unmark(frame, FRAME_UNUSED);
 	frame_mark(frame, FRAME_DIRTY);
 	frame_put(object->machine, frame);
 	return 0;

@@ -181,8 +181,9 @@ static bool write_page(struct eviction *eviction, bool dirty, cache_entry *entry
 	const struct quire_object_operations *operations = object->operations;
 
 	*entry = 0;
-	if (!dirty && operations->read_page)
-		return true; /* it can be read again */
+	/* It can be read again, or it is a page of zeros that nobody has written to. */
+	if (!dirty)
+		return true;
 	if (operations->write_page)
 		return operations->write_page(object->context, eviction->owner.index,
 					      frame_memory(eviction->machine, eviction->frame)) ==

@@ -181,8 +181,13 @@ int fault_on_object(struct fault *fault)
 	uint64_t index = vma_index(fault->vma, fault->page), registered = fault->vma->flags;
 	struct frame *frame;
 	enum object_page answer;
-	int error;
+	int error = 0;
 
+	/* Even if there is no page to copy, or somebody else is asked for it. */
+	if (fault_writes(fault) && !shared(fault))
+		error = vma_prepare_anon(fault->space, fault->vma);
+	if (error)
+		return error;
 	map_around(fault);
 	answer = object_find_page(fault->vma->object, index, &frame);
 	if (answer == PAGE_BEYOND) {

@@ -423,6 +423,12 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 		remap->result = remap->new_address;
 		if (remap->new_address < space->lowest)
 			return -QUIRE_EPERM;
+		/* Room is made first, and then what was to be mapped again is not there. */
+		if (remap->new_address == remap->address) {
+			error = unmap_range(space, remap->result, remap->result + remap->new_length,
+					    &remap->events);
+			return error ? error : -QUIRE_EFAULT;
+		}
 	} else if (!(remap->flags & QUIRE_MREMAP_MAYMOVE)) {
 		return -QUIRE_ENOMEM;
 	} else {
