@@ -107,17 +107,18 @@ int quire_machine_destroy(struct quire_machine *machine)
 }
 
 /*
- * Whether the last allocation failed because a test wanted it to; then pages need not go.  How many
- * frames are free says nothing: a unit of work that needs two gives the first back when it fails.
+ * Whether memory sufficed, but for a test that wanted an allocation to fail; then pages need not go.
+ * Otherwise how many frames are free says nothing: a unit of work that needs two gives the first back
+ * when it fails.
  */
 static bool failed_on_purpose(struct quire_machine *machine)
 {
-	bool on_purpose;
+	bool some_free;
 
 	machine_lock(machine, &machine->frames.lock);
-	on_purpose = machine->frames.allocations == machine->frames.fail_at;
+	some_free = machine->frames.free > 0;
 	machine_unlock(machine, &machine->frames.lock);
-	return on_purpose;
+	return some_free && quire_machine_failed(machine);
 }
 
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
