@@ -41,5 +41,5 @@ report "examples/out-of-core-sort refuses what it cannot do" \
 	"out-of-core-sort: --data 9X: not from 32768 to 1099511627776" \
 	"$(build/examples/out-of-core-sort --data 9X 2>&1)"
 report "the README shows examples/embed.c" "$(cat examples/embed.c)" \
-	"$(awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md)"
+	"$(awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md)"
 exit $status

@@ -3,8 +3,8 @@
  * userfaultfd(2): page faults handled by the guest itself.
  *
  * The requests and structures are those of Linux's <linux/userfaultfd.h>, bit for bit, so that a
- * host kernel offers the same interface by handing them through.  What is registered is private
- * anonymous memory; other kinds of memory are not built yet.
+ * host kernel offers the same interface by handing them through.  What is registered is anonymous
+ * memory and shared memory.
  *
  * Sources: ioctl_userfaultfd(2), userfaultfd(2), Documentation/admin-guide/mm/userfaultfd.rst;
  * BEHAVIOUR B and C.

@@ -107,8 +107,11 @@ enum object_page {
 /* What there is at `index`.  Takes the lock. */
 enum object_page object_find_page(struct quire_object *object, uint64_t index,
 				  struct frame **frame);
+/* Of `count` pages from `index` on those in the cache, each with a reference; NULL for others. */
+void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
+		       struct frame **frames);
 /*
- * The same, making the page if it is absent, or in swap: *frame, with a reference.  `beyond`: also
+ * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.  `beyond`: also
  * behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
  * 0, -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says
  */

@@ -30,6 +30,20 @@ enum object_page object_find_page(struct quire_object *object, uint64_t index, s
 	return answer;
 }
 
+void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
+		       struct frame **frames)
+{
+	object_lock(object);
+	for (unsigned i = 0; i < count; i++) {
+		frames[i] = NULL;
+		if (!ends_before(object, index + i))
+			frames[i] = cache_page(cache_find(object, index + i));
+		if (frames[i])
+			frame_hold(frames[i], FRAME_ONE_REFERENCE);
+	}
+	object_unlock(object);
+}
+
 /* What stands at `index`, for one who will make the page: of a swap slot one count more. */
 static cache_entry look_up(struct quire_object *object, uint64_t index)
 {

@@ -82,8 +82,8 @@ static bool must_ask(const struct fault *fault, uint64_t index)
 	       fault->generation != atomic_load_explicit(&object->generation, memory_order_acquire);
 }
 
-/* The page itself comes to stand there; takes over a reference to it. */
-static int map_page(struct fault *fault, struct frame *frame)
+/* The page itself, as it comes to stand there. */
+static struct table_leaf leaf_of(const struct fault *fault, struct frame *frame)
 {
 	struct table_leaf leaf = {
 		.frame = frame,
@@ -94,6 +94,14 @@ static int map_page(struct fault *fault, struct frame *frame)
 
 	leaf.allow.write = write && (leaf.allow.shared || fault_writes(fault));
 	leaf.dirty = leaf.allow.write && fault_writes(fault);
+	return leaf;
+}
+
+/* Takes over a reference to it. */
+static int map_page(struct fault *fault, struct frame *frame)
+{
+	struct table_leaf leaf = leaf_of(fault, frame);
+
 	if (leaf.dirty)
 		frame_mark(frame, FRAME_DIRTY);
 	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
@@ -102,23 +110,38 @@ static int map_page(struct fault *fault, struct frame *frame)
 
 /* --- around the page that a read wanted --- */
 
-/* Maps the page at `address` too, if nothing stands there and it is in the cache. */
-static void map_neighbour(struct fault *fault, uint64_t address)
+static void put_pages(struct quire_machine *machine, struct frame **frames, unsigned count)
 {
-	struct fault neighbour = *fault;
-	struct frame *frame;
+	for (unsigned i = 0; i < count; i++)
+		if (frames[i])
+			frame_put(machine, frames[i]);
+}
 
-	neighbour.page = address;
-	table_probe(&fault->space->tables, address, &neighbour.seen);
-	if (neighbour.seen.kind != TABLE_ABSENT)
-		return;
-	if (object_find_page(fault->vma->object, vma_index(fault->vma, address), &frame) !=
-	    PAGE_FOUND)
-		return;
-	if (frame_has(frame, FRAME_UNUSED) || frame_has(frame, FRAME_MIGRATING))
-		frame_put(fault->space->machine, frame);
-	else
-		map_page(&neighbour, frame);
+/* Maps those of `count` pages from `start` on that are in the cache, where nothing stands. */
+static void map_neighbours(struct fault *fault, uint64_t start, unsigned count)
+{
+	struct quire_machine *machine = fault->space->machine;
+	const struct vma *vma = fault->vma;
+	struct frame *frames[AROUND_PAGES];
+	struct table_reserve reserve = {0};
+	bool any = false;
+
+	object_find_pages(vma->object, vma_index(vma, start), count, frames);
+	for (unsigned i = 0; i < count; i++) {
+		bool wanted = start + i * PAGE_SIZE == fault->page; /* by the fault itself */
+
+		if (frames[i] && (wanted || frame_has(frames[i], FRAME_UNUSED) ||
+				  frame_has(frames[i], FRAME_MIGRATING))) {
+			frame_put(machine, frames[i]);
+			frames[i] = NULL;
+		}
+		any |= frames[i] != NULL;
+	}
+	if (any && !table_reserve(machine, &reserve, fault->seen.missing))
+		table_install_around(&fault->space->tables, start, count, frames,
+				     leaf_of(fault, NULL), &reserve);
+	table_unreserve(machine, &reserve);
+	put_pages(machine, frames, count);
 }
 
 /* What lies around `page` in its table: from where it is aligned, or the VMA begins. */
@@ -133,9 +156,7 @@ static void map_around(struct fault *fault)
 		return;
 	start = max_u64(fault->page & ~(around - 1), vma->start);
 	end = min_u64(min_u64(start + around, vma->end), (fault->page & ~(table - 1)) + table);
-	for (uint64_t page = start; page < end; page += PAGE_SIZE)
-		if (page != fault->page)
-			map_neighbour(fault, page);
+	map_neighbours(fault, start, (unsigned)((end - start) >> PAGE_SHIFT));
 }
 
 /* --- the page --- */

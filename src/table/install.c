@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What faults do to one page.
+ * What faults do to one page, and to the neighbours that they map along with it.
  *
  * A fault looks (table_probe), prepares what it needs with no table locked, and then puts its leaf
  * in place if nothing has changed since it looked. If something has, another fault was quicker, and
@@ -127,6 +127,30 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 	}
 	cursor_end(&cursor);
 	return same;
+}
+
+void table_install_around(struct page_tables *tables, uint64_t page, unsigned count,
+			  struct frame **frames, struct table_leaf leaf,
+			  struct table_reserve *reserve)
+{
+	int64_t resident[RESIDENT_KINDS] = {0};
+	struct cursor cursor;
+	bool more = cursor_begin(&cursor, tables, page, page + count * PAGE_SIZE, NULL);
+
+	while (cursor.level > 0 && entry_is_absent(cursor_entry(&cursor)))
+		cursor_push_down(&cursor, reserve);
+	for (; more; more = cursor_next(&cursor)) {
+		struct frame **frame = &frames[(cursor.address - page) >> PAGE_SHIFT];
+
+		if (!entry_is_absent(cursor_entry(&cursor)) || !*frame || gone(*frame))
+			continue;
+		leaf.frame = *frame;
+		frame_exchange(*frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+		cursor_exchange(&cursor, make_leaf(tables, &leaf));
+		resident[frame_resident(*frame)]++;
+		*frame = NULL;
+	}
+	tables_resident_all(tables, resident);
 }
 
 static void take_over(struct cursor *cursor, entry_t was, bool write)

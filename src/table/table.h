@@ -277,6 +277,14 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		   const struct table_leaf *leaf, struct table_reserve *reserve,
 		   struct gather *gather);
 /*
+ * Puts leaves where nothing stands: of frames[i] at the i-th page of `count` from `page` on, inside
+ * one table; tables are taken from the reserve.  A reference to each frame that came to stand there
+ * has become a mapping, and frames[i] is NULL then.
+ */
+void table_install_around(struct page_tables *tables, uint64_t page, unsigned count,
+			  struct frame **frames, struct table_leaf leaf,
+			  struct table_reserve *reserve);
+/*
  * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
  * exclusive or its frame has no other holder, makes it exclusive, and for a write writable, young
  * and dirty.  If it must be copied, takes a reference to its frame for that time.
