@@ -174,13 +174,18 @@ void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address
 static void find_takers(struct vma_change *change)
 {
 	const struct vma *vma = change->vma;
-	struct vma piece = *vma;
+	/* What mergeable() looks at; walks of rmaps change the rest. */
+	struct vma piece = {
+		.start = change->start,
+		.end = change->end,
+		.flags = change->flags,
+		.userfault = change->userfault,
+		.index = vma_index(vma, change->start),
+		.object = vma->object,
+		.anon = identity(vma),
+		.inherited = vma->inherited,
+	};
 
-	piece.start = change->start;
-	piece.end = change->end;
-	piece.flags = change->flags;
-	piece.userfault = change->userfault;
-	piece.index += (piece.start - vma->start) >> PAGE_SHIFT;
 	change->previous = vma_previous(vma);
 	change->next = vma_next(vma);
 	keep_mergeable(&piece, &change->previous, &change->next);
