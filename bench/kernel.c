@@ -2,6 +2,7 @@
 /* The kernel's side: the system calls, with the hardware's MMU.  Huge pages are kept out of it, as
  * the library has 4K pages here. */
 #define _GNU_SOURCE
+#include "kernel.h"
 #include "userfault.h"
 
 #include <stdlib.h>
@@ -70,6 +71,17 @@ static void end_child(pid_t child, int hold)
 	waitpid(child, NULL, 0);
 }
 
+double bench_kernel_fork(void)
+{
+	double seconds;
+	pid_t child;
+	int hold;
+
+	seconds = fork_waiting_child(&child, &hold);
+	end_child(child, hold);
+	return seconds;
+}
+
 static double copy(unsigned threads)
 {
 	double seconds;
@@ -104,13 +116,10 @@ static double protect(uint64_t bytes, unsigned calls)
 static double fork_large(void)
 {
 	double seconds;
-	pid_t child;
-	int hold;
 
 	base = map(BENCH_LARGE);
 	write_pages(base, BENCH_LARGE);
-	seconds = fork_waiting_child(&child, &hold);
-	end_child(child, hold);
+	seconds = bench_kernel_fork();
 	munmap(base, BENCH_LARGE);
 	return seconds;
 }

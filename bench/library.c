@@ -3,6 +3,7 @@
 #include "userfault.h"
 
 #include <soft.h>
+#include <sys/mman.h>
 
 static struct soft_machine *machine;
 static struct quire_space *space; /* that the threads of a benchmark work in */
@@ -18,6 +19,8 @@ void bench_library_open(void)
 	const struct soft_config config = {.memory = 3ull << 30, .cpus = 2};
 
 	ok(soft_machine_open(&config, &machine), "opening the library's machine");
+	/* The kernel's forks are of its own side.  A machine stands where its memory begins. */
+	ok(madvise(soft_machine_core(machine), config.memory, MADV_DONTFORK), "MADV_DONTFORK");
 }
 
 void bench_library_close(void)

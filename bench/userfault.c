@@ -4,7 +4,9 @@
 
 #include <sched.h>
 
-#define SYNC  (QUIRE_UFFD_FEATURE_PAGEFAULT_FLAG_WP | QUIRE_UFFD_FEATURE_WP_UNPOPULATED)
+#define SYNC                                                                                       \
+	(QUIRE_UFFD_FEATURE_PAGEFAULT_FLAG_WP | QUIRE_UFFD_FEATURE_WP_UNPOPULATED |                \
+	 QUIRE_UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 #define ASYNC (SYNC | QUIRE_UFFD_FEATURE_WP_ASYNC)
 
 static void writeprotect(const struct bench_userfault *side, uint64_t start, uint64_t bytes,
@@ -23,10 +25,10 @@ static void populate(const struct bench_userfault *side, uint64_t base, uint64_t
 	side->write(0, base, bytes / BENCH_PAGE, BENCH_PAGE);
 }
 
-double bench_writeprotect(const struct bench_userfault *side, uint64_t bytes, bool populated,
-			  bool set, uint64_t *tables)
+double bench_writeprotect(const struct bench_userfault *side, uint64_t bytes,
+			  enum bench_memory memory, bool populated, bool set, uint64_t *tables)
 {
-	uint64_t base = side->begin(bytes, SYNC), before;
+	uint64_t base = side->begin(bytes, SYNC, memory), before;
 	double start, seconds;
 
 	side->enter(0);
@@ -81,7 +83,7 @@ double bench_write_fault(const struct bench_userfault *side)
 	double seconds;
 
 	trip_side = side;
-	trip_base = side->begin(bytes, SYNC);
+	trip_base = side->begin(bytes, SYNC, BENCH_PRIVATE);
 	side->enter(0);
 	populate(side, trip_base, bytes);
 	side->leave(0);
@@ -95,7 +97,7 @@ double bench_write_fault(const struct bench_userfault *side)
 
 double bench_write_async(const struct bench_userfault *side)
 {
-	uint64_t base = side->begin(BENCH_TOUCH, ASYNC);
+	uint64_t base = side->begin(BENCH_TOUCH, ASYNC, BENCH_PRIVATE);
 	double start, seconds;
 
 	side->enter(0);
@@ -112,7 +114,7 @@ double bench_write_async(const struct bench_userfault *side)
 double bench_scan(const struct bench_userfault *side, uint64_t bytes, uint64_t dirty)
 {
 	static struct quire_scan_region regions[BENCH_SCAN_REGIONS];
-	uint64_t base = side->begin(bytes, ASYNC), pages = bytes / BENCH_PAGE;
+	uint64_t base = side->begin(bytes, ASYNC, BENCH_PRIVATE), pages = bytes / BENCH_PAGE;
 	struct quire_scan scan = {
 		.size = sizeof(scan),
 		.flags = QUIRE_SCAN_WP_MATCHING | QUIRE_SCAN_CHECK_WPASYNC,

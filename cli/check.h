@@ -38,7 +38,7 @@ struct check_options {
 	double time;	/* seconds; 0: no limit */
 	double timeout; /* of one script */
 	double shrink_time;
-	const char *features;
+	const char *features, *all_features; /* what to draw from; what that is by default */
 	const char *output; /* the directory for scripts */
 };
 

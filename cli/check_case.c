@@ -143,7 +143,7 @@ static void print_case_again(FILE *out, const struct check_options *options, uin
 {
 	fprintf(out, "quire check --seed %" PRIu64 " --case %" PRIu64 " --ops %" PRIu64,
 		options->seed, number, options->operations);
-	if (strcmp(options->features, "all") != 0)
+	if (strcmp(options->features, options->all_features) != 0)
 		fprintf(out, " --features %s", options->features);
 	if (strcmp(options->against, "linux") != 0)
 		fprintf(out, " --against %s", options->against);

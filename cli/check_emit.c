@@ -89,8 +89,8 @@ static const struct value *field(const struct value *table, const char *key)
 
 bool entry_observes(const struct entry *entry)
 {
-	static const char *const looks[] = {"pagemap", "mincore", "smaps",    "maps",
-					    "rss",     "poll",	  "features", "ioctls"};
+	static const char *const looks[] = {"pagemap", "mincore",  "smaps",  "maps",	"rss",
+					    "poll",    "features", "ioctls", "resident"};
 
 	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
 		if (strcmp(entry->function, looks[i]) == 0)

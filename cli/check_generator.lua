@@ -3,7 +3,7 @@
 --
 --	arg[1]	the seed of the case
 --	arg[2]	how many operations (100)
---	arg[3]	features, separated by commas, or "all"
+--	arg[3]	features, separated by commas, or "all"; "-feature" leaves one out again
 --	arg[4]	which of the operations to make ("1-20,35"); all of them when left out
 --
 -- A window of a few pages across a 2M boundary is mapped, split, protected, registered, filled, moved and forked by several processes,
@@ -21,7 +21,10 @@
 --	- MOVE of what is not there: whether the hole is noticed before what is in the way depends on whether a table happens to exist.
 --	- A scan that looks for written pages and is limited: the kernel counts empty entries that happen to have a table.
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved and no fork made,
---	  which would have to copy those that are pinned.
+--	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
+--	  the end.
+--	- MADV_REMOVE that waits while its memory is unmapped or moved.
+--	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
@@ -54,7 +57,7 @@ end
 
 operation("mmap", "map", 4, function(process)
 	local at = somewhere(process)
-	local options = one_of(kinds).options()
+	local options = some_kind().options(at)
 
 	options.address, options.length, options.prot = at, some_length(process, at), some_prot()
 	options.fixed = one_of { true, true, "noreplace", false }
@@ -81,30 +84,31 @@ operation("place", "place", 2, function(process)
 	end
 end)
 operation("large", "place", 1, function(process)
-	local at = FAR + random(4) * TERABYTE
+	local huge = on.terabytes and TERABYTE or 4 << 20
+	local at = FAR + random(4) * huge
 	local thread = idle_thread(process)
 	local choices <const> = {
 		function()
-			return "mmap", { length = one_of { "2M", "4M", 3 << 20, TERABYTE }, prot = "none", noreserve = one_in(2) }
+			return "mmap", { length = one_of { "2M", "4M", 3 << 20, huge }, prot = "none", noreserve = one_in(2) }
 		end,
 		function()
-			return "mmap", { length = TERABYTE * (random(3) + 1), prot = "none", address = at, fixed = one_of { true, "noreplace" } }
+			return "mmap", { length = huge * (random(3) + 1), prot = "none", address = at, fixed = one_of { true, "noreplace" } }
 		end,
 		function()
-			return "mmap", { length = one_of { TERABYTE, 1 << 47 }, prot = "rw", address = at, fixed = one_of { "noreplace", false } }
+			return "mmap", { length = one_of { huge, 1 << 47 }, prot = "rw", address = at, fixed = one_of { "noreplace", false } }
 		end,
 		function()
-			return "munmap", at, TERABYTE // (random(3) + 1) // PAGE * PAGE
+			return "munmap", at, huge // (random(3) + 1) // PAGE * PAGE
 		end,
 		function()
-			return "mremap", at, TERABYTE, TERABYTE * random(3), { maymove = one_in(2) }
+			return "mremap", at, huge, huge * random(3), { maymove = one_in(2) }
 		end,
 		function()
 			local vma = #process.maps > 0 and one_of(process.maps)
 			if vma and vma.length >= 2 << 20 then
 				return "munmap", vma.start + random(3) * PAGE, vma.length
 			end
-			return "munmap", at, TERABYTE
+			return "munmap", at, huge
 		end,
 	}
 	call_on(process, thread, {}, one_of(choices)())
@@ -127,9 +131,12 @@ operation("mremap", "remap", 3, function(process)
 	local at, old = some_range(process)
 	local to = one_in(6) and some_range(process) or somewhere(process)
 	local new = one_in(3) and old or some_length(process, to)
+	local vma = vma_at(process, at)
 	local options = { maymove = not one_in(5), fixed = (not on.place or not one_in(3)) and to + (wrong(40) and random(PAGE) or 0) or nil }
 
-	if one_in(8) then
+	if vma and kind_of(vma).group ~= "anon" and one_in(6) then
+		old = 0 -- a second mapping of the same
+	elseif one_in(8) then
 		options.dontunmap = true
 		new = wrong(4) and new or old
 	end
@@ -155,7 +162,9 @@ end)
 operation("guard", "guard", 3, function(process)
 	local at, length = some_range(process)
 	local advice = one_of { "guard_install", "guard_install", "guard_remove" }
-	call(process, advice, "madvise", at, length, advice)
+	if advice == "guard_remove" or not meets_protected_files(process, at, length + PAGE) then
+		call(process, advice, "madvise", at, length, advice)
+	end
 end)
 operation("populate", "populate", 1, function(process)
 	local at, length = some_range(process)
@@ -188,10 +197,54 @@ operation("system", "kernel", 3, function(process)
 	local at = one_in(8) and some_range(process) or somewhere(process) + random(PAGE)
 	local length = one_of { random(9000), random(9000), 0, 1, PAGE }
 
+	if #process.contexts > 0 and meets_files(process, at, length) then
+		length = math.min(length, PAGE - at % PAGE)
+	end
 	if one_in(2) then
 		access(process, "syscall_write", "syscall_write", at, length, ("s"):rep(length))
 	else
 		access(process, "syscall_read", "syscall_read", at, length, length)
+	end
+end)
+
+-- === Operations on files, through no mapping
+
+-- The offset of a page that the process may have mapped.
+local function some_offset(process)
+	return somewhere(process) - START
+end
+local function on_file(name, weight, run)
+	operation(name, "files", weight, function(process)
+		run(process, some_file())
+	end)
+end
+on_file("file_write", 3, function(process, file)
+	local bytes = ("F"):rep(one_of { 1, 100, PAGE, 9000 })
+	file:write(some_offset(process) + one_of { 0, random(PAGE) }, bytes)
+end)
+on_file("file_read", 1, function(process, file)
+	file:read(some_offset(process), one_of { 1, PAGE, 9000 })
+end)
+on_file("truncate", 2, function(process, file)
+	file:truncate(some_offset(process) + one_of { 0, PAGE, random(PAGE), 8 * PAGE, pages * PAGE })
+end)
+on_file("punch", 2, function(process, file)
+	file:punch(some_offset(process) + (one_in(4) and random(PAGE) or 0), wrong(20) and 0 or (random(4) + 1) * PAGE - (one_in(4) and random(PAGE) or 0))
+end)
+on_file("allocate", 1, function(process, file)
+	file:allocate(some_offset(process) + (one_in(4) and random(PAGE) or 0), wrong(20) and 0 or random(4 * PAGE) + 1)
+end)
+on_file("resident", 2, function(process, file)
+	file:resident(0, 2 * pages * PAGE)
+end)
+operation("remove", "files", 3, function(process)
+	local at, length = some_range(process)
+	call(process, "remove", "madvise", at, length, "remove")
+end)
+operation("file_close", "files", 1, function()
+	local _, number = some_file()
+	if one_in(4) then
+		close_file(number)
 	end
 end)
 
@@ -528,7 +581,7 @@ local function reporting_pages(process)
 		local at = START + (i - 1) * PAGE
 		local vma = vma_at(process, at)
 		if vma and vma.prot:find("r", 1, true) and asleep_at(process, at, PAGE) == 0 then
-			if has(vma, "um") and not page.present and not page.swapped then
+			if (has(vma, "um") or has(vma, "ui")) and not page.present and not page.swapped then
 				table.insert(found, { at = at, how = one_of { "read", "write" } })
 			elseif has(vma, "uw") and page.uffd_wp and vma.prot:find("w", 1, true) then
 				table.insert(found, { at = at, how = "write" })
@@ -540,7 +593,7 @@ end
 local function registered_vmas(process)
 	local found = {}
 	for _, vma in ipairs(process.maps) do
-		if vma.start >= START and vma.start < FINISH and (has(vma, "um") or has(vma, "uw")) then
+		if vma.start >= START and vma.start < FINISH and (has(vma, "um") or has(vma, "uw") or has(vma, "ui")) then
 			table.insert(found, vma)
 		end
 	end
@@ -553,7 +606,7 @@ local function lull(process)
 	if #reporting > 0 and (not on.events or not one_in(3)) then
 		local page = one_of(reporting)
 		local name = (on.kernel and one_in(4) and "syscall_" or "") .. page.how
-		local bytes = one_of { 1, 1, PAGE, 2 * PAGE }
+		local bytes = meets_files(process, page.at, 2 * PAGE) and PAGE or one_of { 1, 1, PAGE, 2 * PAGE }
 		access(process, name, name, page.at, bytes, page.how == "read" and bytes or ("i"):rep(bytes))
 		return page.at
 	elseif #registered > 0 then
@@ -567,7 +620,7 @@ local function lull(process)
 	end
 end
 local strikes <const> = {
-	"munmap", "mmap", "mprotect", "mremap", "mremap", "shift", "madvise", "guard", "mlock", "fork", "register", "unregister", "unregister", "close",
+	"munmap", "mmap", "mprotect", "mremap", "mremap", "shift", "madvise", "guard", "remove", "punch", "truncate", "file_write", "continue", "mlock", "fork", "register", "unregister", "unregister", "close",
 	"writeprotect", "writeprotect", "copy", "copy_memory", "zeropage", "poison", "move", "move", "wake", "scan", "signal", "message", "message",
 }
 operation("interleave", "interleave", 2, function(process)
@@ -609,7 +662,9 @@ end
 local function begin()
 	local process = adopt(quire.process())
 	if mood.registered or one_in(2) then
-		process.handle:mmap { address = START, length = pages * PAGE, prot = "rw", fixed = true }
+		local options = some_kind().options(START)
+		options.address, options.length, options.prot, options.fixed = START, pages * PAGE, "rw", true
+		process.handle:mmap(options)
 	end
 	if mood.registered then
 		open(process)

@@ -26,8 +26,10 @@ static const char help[] =
 	"  --case K               run case K only, from 1\n"
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
-	"  --features LIST        what to draw from, names between commas (all)\n"
-	"  --against linux|none   what to compare with; `none` runs the library alone (linux)\n"
+	"  --features LIST        what to draw from, names between commas (all; the twin:\n"
+	"                         all,-terabytes)\n"
+	"  --against linux|twin|none\n"
+	"                         what to compare with; `none` runs the library alone (linux)\n"
 	"  --jobs N               cases at the same time (the number of CPUs)\n"
 	"  --findings N           stop after so many findings (5)\n"
 	"  --inject K             run each case again with K of its allocations failing, one a "
@@ -90,9 +92,11 @@ static const struct {
 	const char *name;
 	const struct target_ops *ops;
 	const char *replay;
+	const char *features; /* all that it knows */
 } others[] = {
-	{"linux", &target_linux, "--on both"},
-	{"none", NULL, NULL},
+	{"linux", &target_linux, "--on both", "all"},
+	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
+	{"none", NULL, NULL, "all"},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
 
@@ -104,6 +108,7 @@ static void set_against(struct check_options *options, const char *name)
 		options->against = others[i].name;
 		options->targets.ops[OTHER] = others[i].ops;
 		options->replay = others[i].replay;
+		options->all_features = others[i].features;
 		return;
 	}
 	usage_error("there is nothing called '%s' to compare with", name);
@@ -192,7 +197,6 @@ static void set_defaults(struct check_options *options)
 		.jobs = cpus > 0 && cpus < JOBS_MAX ? (unsigned)cpus : 1,
 		.timeout = 20,
 		.shrink_time = 60,
-		.features = "all",
 		.output = ".",
 	};
 	set_against(options, "linux");
@@ -206,6 +210,8 @@ static void finish_cases(struct check_options *options)
 		options->cases = options->time > 0 ? UINT64_MAX : 100;
 	if (!options->first_case)
 		options->first_case = 1;
+	if (!options->features)
+		options->features = options->all_features;
 	if (options->jobs > options->cases)
 		options->jobs = (unsigned)options->cases;
 }

@@ -19,7 +19,7 @@ TERABYTE = 1 << 40
 -- What can be switched off.
 local feature_names <const> = {
 	"map", "place", "protect", "remap", "advise", "guard", "lock", "populate", "access", "kernel", "fork", "threads", "userfault", "events",
-	"signals", "interleave", "scan", "errors",
+	"signals", "interleave", "scan", "errors", "files", "terabytes",
 }
 
 -- === The arguments, and chance
@@ -33,13 +33,18 @@ do
 	local wanted, known = arg[3] or "all", {}
 	for _, name in ipairs(feature_names) do
 		known[name] = true
-		on[name] = wanted == "all"
+		on[name] = false
 	end
-	for name in wanted:gmatch("[^,]+") do
-		if name ~= "all" and not known[name] then
+	for without, name in wanted:gmatch("(%-?)([^,]+)") do
+		if name == "all" then
+			for _, each in ipairs(feature_names) do
+				on[each] = true
+			end
+		elseif not known[name] then
 			error(("no feature '%s': there are %s"):format(name, table.concat(feature_names, ", ")), 0)
+		else
+			on[name] = without == ""
 		end
-		on[name] = true
 	end
 end
 
@@ -79,10 +84,14 @@ end
 
 -- === What cases are made of
 
--- Kinds of memory: what mmap needs to be told besides a place and permissions, and how to know a VMA of it.
-kinds = {
+-- Kinds of memory.
+--	feature		without which there is none
+--	options		what mmap needs to be told besides a place, a length and permissions
+--	owns		whether a VMA is of the kind
+--	group		what coverage calls it
+local all_kinds <const> = {
 	{
-		name = "anon",
+		name = "anon", group = "anon", feature = "map",
 		options = function()
 			return {}
 		end,
@@ -90,7 +99,53 @@ kinds = {
 			return not vma.file and not vma.shared
 		end,
 	},
+	{
+		name = "shared anonymous", group = "shared", feature = "files",
+		options = function()
+			return { shared = true }
+		end,
+		owns = function(vma)
+			return not vma.file and vma.shared
+		end,
+	},
+	{
+		name = "shmem shared", group = "shared", feature = "files",
+		options = function(at)
+			return file_options(at, true)
+		end,
+		owns = function(vma)
+			return vma.file and vma.shared
+		end,
+	},
+	{
+		name = "shmem private", group = "private file", feature = "files",
+		options = function(at)
+			return file_options(at, false)
+		end,
+		owns = function(vma)
+			return vma.file and not vma.shared
+		end,
+	},
 }
+kinds = {}
+for _, kind in ipairs(all_kinds) do
+	if on[kind.feature] then
+		table.insert(kinds, kind)
+	end
+end
+-- Those that a case maps, if it does not map all.
+local mappable
+function some_kind()
+	return one_of(mappable)
+end
+function kind_of(vma)
+	for _, kind in ipairs(kinds) do
+		if kind.owns(vma) then
+			return kind
+		end
+	end
+	return kinds[1]
+end
 
 advices = {
 	"dontneed", "dontneed", "dontneed", "free", "cold", "pageout", "willneed", "normal", "random", "sequential", "dontfork", "dofork", "wipeonfork",
@@ -98,9 +153,13 @@ advices = {
 }
 local prots <const> = { "rw", "rw", "rw", "rw", "r", "none", "rx", "w", "rwx" }
 modes = { { "missing" }, { "missing" }, { "wp" }, { "wp" }, { "wp" }, { "missing", "wp" }, { "missing", "wp" }, { "missing", "wp" } }
+if on.files then
+	table.move({ { "minor" }, { "minor", "wp" }, { "missing", "minor" }, { "missing", "minor", "wp" } }, 1, 4, #modes + 1, modes)
+end
 local wp <const> = { { "wp" } }
 local missing <const> = { { "missing" } }
 local both <const> = { { "missing", "wp" } }
+local minor <const> = { { "minor" }, { "minor", "wp" }, { "missing", "minor" } }
 local events <const> = { "event_fork", "event_remap", "event_remove", "event_unmap" }
 anything = {
 	"event_fork", "event_remap", "event_remove", "event_unmap", "sigbus", "thread_id", "exact_address", "wp_unpopulated", "wp_unpopulated", "wp_async",
@@ -113,6 +172,7 @@ anything = {
 --	negotiated	features that every context asks for; others are drawn
 --	modes		to register with
 --	registered	the window is from the start
+--	kinds		most of the memory is of files, or else shared
 local moods <const> = {
 	{ name = "a bit of everything" },
 	{ name = "everything registered", needs = { "userfault" }, registered = true, more = { userfault = 2 } },
@@ -154,6 +214,16 @@ local moods <const> = {
 		name = "sleepers in events", needs = { "userfault", "interleave", "events" }, registered = true, negotiated = events,
 		more = { interleave = 15, message = 3, remap = 3, map = 2, fork = 3 },
 	},
+	{ name = "files", needs = { "files" }, kinds = true, more = { files = 4, fork = 2, userfault = 1 } },
+	{
+		name = "registered files", needs = { "files", "userfault" }, kinds = true, registered = true,
+		negotiated = { "missing_shmem", "minor_shmem", "wp_hugetlbfs_shmem", "wp_unpopulated" },
+		more = { files = 2, writeprotect = 3, continue = 3, copy = 2, interleave = 3, fork = 2 },
+	},
+	{
+		name = "minor faults", needs = { "files", "userfault" }, kinds = true, registered = true, modes = minor, negotiated = { "minor_shmem" },
+		more = { files = 3, continue = 10, access = 2, kernel = 2, interleave = 2, message = 2 },
+	},
 	{
 		name = "no one waits", needs = { "userfault" }, registered = true, negotiated = { "sigbus" },
 		more = { access = 3, kernel = 4, writeprotect = 3, copy = 2, zeropage = 2 },
@@ -183,7 +253,33 @@ local mostly <const> = one_of { false, false, "rw", "rw", "r" } -- the permissio
 START = SEAM - pages // 2 * PAGE
 FINISH = START + pages * PAGE
 
+mappable = { kinds[1], table.unpack(mood.kinds and one_in(2) and { table.unpack(kinds, 2) } or one_in(2) and kinds or {}) }
+if #mappable > 1 and mood.kinds and one_in(2) then
+	table.remove(mappable, 1)
+end
+
 quire.setup { memory = "128M", cpus = 4 }
+
+-- === Files: two, which all processes map.  Most mappings show the page of a file that has the place of theirs in the window.
+
+local files = {}
+
+function some_file()
+	local number = random(2) + 1
+	files[number] = files[number] or quire.shmem { size = one_of { 0, pages // 2, pages, pages, pages + 1 } * PAGE + (one_in(4) and random(PAGE) or 0) }
+	return files[number], number
+end
+function file_options(at, shared)
+	local offset = (at - START) // PAGE * PAGE
+	if one_in(5) then
+		offset = offset + one_of { -pages // 2, pages // 2, 1, -1 } * PAGE
+	end
+	return { file = some_file(), shared = shared, offset = math.max(offset, 0) + (wrong(40) and random(PAGE) or 0) }
+end
+function close_file(number)
+	files[number]:close()
+	files[number] = nil
+end
 
 -- === Processes, threads that sleep, and contexts
 --
@@ -257,6 +353,30 @@ function asleep_at(process, at, length)
 	return count
 end
 
+-- Whether memory of this range may be seen in another place, too.
+function meets_files(process, at, length)
+	for _, vma in ipairs(process.maps) do
+		if at < vma.start + vma.length and at + length > vma.start and kind_of(vma).group ~= "anon" then
+			return true
+		end
+	end
+	return false
+end
+
+-- Whether a protected page of a file, or what may be one, lies in this range.
+function meets_protected_files(process, at, length)
+	for _, vma in ipairs(process.maps) do
+		local first, last = math.max(vma.start, at), math.min(vma.start + vma.length, at + length)
+		for page = first, kind_of(vma).group ~= "anon" and last - 1 or first - 1, PAGE do
+			local seen = process.pages[(page - START) // PAGE + 1]
+			if seen and seen.uffd_wp or not seen and has(vma, "uw") then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 -- Whether a system call sleeps that has pinned pages before the one that it waits for.
 function pins_pages(process)
 	for _, thread in ipairs(process.threads) do
@@ -305,10 +425,27 @@ function look_at_sleepers(process)
 	end
 end
 
+-- Whether a thread waits to remove what is at these places.
+local moves_away <const> = { munmap = true, mmap = true, mremap = true }
+local function removes_at(process, spans)
+	for _, thread in ipairs(process.threads) do
+		for _, span in ipairs(thread.waits and thread.removes and thread.spans or {}) do
+			if meets(spans, span[1], span[2]) then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 -- What a thread that sleeps in this call waits for.  A system call that faults pages in may do so after it has told of an event.
 local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event" }
 function call_on(process, thread, spans, name, ...)
+	if moves_away[name] and removes_at(process, spans) then
+		return
+	end
 	thread.spans = spans
+	thread.removes = select(3, ...) == "remove"
 	thread.transfers = name:find("^syscall") ~= nil
 	return settle(process, thread, sleeps_in[name] or "fault", thread.object[name](thread.object, ...))
 end
@@ -346,6 +483,8 @@ function close(process, number)
 end
 
 -- === Coverage: operation / kind of memory / state of the first page, and what others sleep in meanwhile
+--
+-- Of memory of files few states are told apart: cached (in the file, not in the page table), mapped, and protected (or another marker).
 
 local built, cells, reached = pcall(function() return quire.cells, quire.reached end)
 if not built then cells, reached = function() end, function() end end
@@ -357,6 +496,8 @@ local labels <const> = {
 	writeprotect = "userfault", unprotect = "userfault", copy = "userfault", zeropage = "userfault", poison = "userfault", move = "userfault",
 	["move from"] = "userfault", scan = "scan", ["scan and protect"] = "scan",
 }
+local file_labels <const> = { remove = "files", continue = "userfault" }
+
 -- These fault pages in, and so are never made where another thread sleeps.
 local accesses <const> = {
 	read = "access", write = "access", execute = "access", syscall_read = "kernel", syscall_write = "kernel", populate = "populate", mlock = "lock",
@@ -367,6 +508,10 @@ local page_states <const> = {
 	guard = "guard", poison = "userfault",
 }
 local vma_states <const> = { missing = "userfault", wp = "userfault", async = "scan", closed = "protect", locked = "lock" }
+local file_states <const> = { cached = "files", mapped = "files", protected = "userfault" }
+local merged <const> = {
+	exclusive = "mapped", shared = "mapped", zero = "mapped", ["protected empty"] = "protected", poison = "protected", guard = "protected",
+}
 local waits <const> = { fault = "access", event = "events" }
 
 local declared <const> = {}
@@ -378,15 +523,19 @@ local function declare(features, cell)
 	end
 	declared[cell] = true
 end
-for _, list in ipairs { labels, accesses } do
+local function declare_states(feature, label, group, states)
+	for state, needed in pairs(states) do
+		declare({ feature, needed }, ("%s / %s / %s"):format(label, group, state))
+	end
+end
+for _, list in ipairs { labels, accesses, file_labels } do
 	for label, feature in pairs(list) do
-		for _, kind in ipairs(kinds) do
-			for _, states in ipairs { page_states, vma_states } do
-				for state, needed in pairs(states) do
-					declare({ feature, needed }, ("%s / %s / %s"):format(label, kind.name, state))
-				end
-			end
+		if list ~= file_labels then
+			declare_states(feature, label, "anon", page_states)
+			declare_states(feature, label, "anon", vma_states)
 		end
+		declare_states(feature, label, "shared", file_states)
+		declare_states(feature, label, "private file", { mapped = "files" })
 		declare({ feature, "userfault", "events", "fork" }, ("%s / while a fork sleeps"):format(label))
 	end
 end
@@ -462,22 +611,28 @@ local function vma_states_at(process, at, vma)
 	add("locked", has(vma, "lo"))
 	return states
 end
+local function reach_states(process, label, page, vma)
+	local group, state = vma and kind_of(vma).group or "anon", page_state(process, page, vma)
+
+	if group == "anon" then
+		reach(label, group, state)
+		for _, other in ipairs(vma and vma_states_at(process, page, vma) or {}) do
+			reach(label, group, other)
+		end
+	elseif state == "empty" and one_in(2) and process.handle:mincore(page, PAGE)[1] then
+		reach(label, group, "cached")
+	else
+		reach(label, group, merged[state])
+	end
+end
 -- An operation is about to begin at this page: remembered for those that follow, and for the coverage.
 function aim(label, process, at)
 	local page = at // PAGE * PAGE
-	local vma, memory = vma_at(process, page), kinds[1].name
+	local vma = vma_at(process, page)
 
 	table.insert(process.hot, 1, page)
 	process.hot[7] = nil
-	for _, kind in ipairs(vma and kinds or {}) do
-		if kind.owns(vma) then
-			memory = kind.name
-		end
-	end
-	reach(label, memory, page_state(process, page, vma))
-	for _, state in ipairs(vma and vma_states_at(process, page, vma) or {}) do
-		reach(label, memory, state)
-	end
+	reach_states(process, label, page, vma)
 	for _, thread in ipairs(process.threads) do
 		if thread.waits == "fork" then
 			reach(label, "while a fork sleeps")

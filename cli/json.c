@@ -128,9 +128,9 @@ static void print_difference(FILE *out, const struct difference *difference)
 	print_call_text(out, entry);
 	fputs(",\"at\":", out);
 	print_text(out, difference->path);
-	fputs(",\"quire\":", out);
+	fprintf(out, ",\"%s\":", difference->quire_name);
 	print_side(out, difference->quire);
-	fputs(",\"linux\":", out);
+	fprintf(out, ",\"%s\":", difference->kernel_name);
 	print_side(out, difference->kernel);
 	putc('}', out);
 }

@@ -106,10 +106,36 @@ int library_userfault_ioctl(struct userfault *userfault, unsigned long request, 
 	return -error;
 }
 
+/*
+ * One that falls asleep half-way says what it has copied; the kernel sleeps in it.  So here it is
+ * asked for piece by piece, and only the end of the last one wakes who waits for all of it.
+ */
+static int copy_pieces(struct thread *thread, struct call *call)
+{
+	struct quire_userfault *context = call->userfault->context;
+	struct uffdio_copy piece = call->copy;
+	struct quire_uffdio_range copied = {.start = call->copy.dst};
+	int error;
+
+	piece.dst += call->done;
+	piece.src += call->done;
+	piece.len -= call->done;
+	piece.mode |= UFFDIO_COPY_MODE_DONTWAKE;
+	error = quire_userfault_ioctl(context, QUIRE_UFFDIO_COPY, &piece, thread->process->space);
+	if (piece.copy > 0)
+		call->done += (uint64_t)piece.copy;
+	if (quire_thread_asleep(&thread->guest))
+		return -QUIRE_EINPROGRESS;
+	call->copy.copy = call->done ? (int64_t)call->done : piece.copy;
+	copied.len = call->done;
+	if (call->done && !(call->copy.mode & UFFDIO_COPY_MODE_DONTWAKE))
+		quire_userfault_ioctl(context, QUIRE_UFFDIO_WAKE, &copied, NULL);
+	return error && call->done ? -QUIRE_EAGAIN : error;
+}
+
 int library_userfault_copy(struct thread *thread, struct call *call)
 {
-	int error = quire_userfault_ioctl(call->userfault->context, QUIRE_UFFDIO_COPY, &call->copy,
-					  thread->process->space);
+	int error = copy_pieces(thread, call);
 
 	/* The caller is done, and anyone may be the next. */
 	library_run_woken(thread->process->target);

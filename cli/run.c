@@ -2,8 +2,8 @@
 /*
  * Running scripts one after the other, each on a fresh machine, and saying how they went.
  *
- * With `both`, a script runs on linux first.  The quire run then traces beside a transcript that is
- * already there.
+ * With two targets, a script runs on the second first.  The run on the first then traces beside a
+ * transcript that is already there.
  */
 #define _GNU_SOURCE 1
 #include "run.h"
@@ -118,7 +118,7 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 	const struct run_options *options = run->options;
 	struct script_options script = run_script_options(options, file, ops);
 	struct script_run on = {.target = ops->name};
-	bool first_of_two = options->on == ON_BOTH && !other;
+	bool first_of_two = options->on[1] && !other;
 
 	script.fail = options->fail;
 	script.trace = options->trace && !first_of_two;
@@ -126,7 +126,7 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 	script.print_failures = !options->tap;
 	if (other && other->status != STATUS_SKIPPED)
 		script.other = other->transcript;
-	on.transcript = run_new_transcript(options->on == ON_BOTH || run->json);
+	on.transcript = run_new_transcript(options->on[1] || run->json);
 	on.transcript->target = ops->name;
 	on.status = worker_run(&script, on.transcript);
 	if (options->tap)
@@ -162,40 +162,39 @@ static void print_agreement(struct run *run, const char *file, bool compared,
 
 static enum status run_on_both(struct run *run, const char *file)
 {
-	enum { LINUX, QUIRE };
+	enum { REFERENCE, TESTED }; /* in the order in which they run */
 	struct script_run on[2];
 	struct difference difference;
 	enum status status;
 	bool compared, differ = false;
 
-	on[LINUX] = run_on(run, file, &target_linux, NULL);
-	on[QUIRE] = run_on(run, file, &target_quire, &on[LINUX]);
-	status = worse(on[LINUX].status, on[QUIRE].status);
-	compared = on[LINUX].status != STATUS_SKIPPED && on[QUIRE].status != STATUS_SKIPPED;
+	on[REFERENCE] = run_on(run, file, run->options->on[1], NULL);
+	on[TESTED] = run_on(run, file, run->options->on[0], &on[REFERENCE]);
+	status = worse(on[REFERENCE].status, on[TESTED].status);
+	compared = on[REFERENCE].status != STATUS_SKIPPED && on[TESTED].status != STATUS_SKIPPED;
 	if (compared)
-		differ =
-			transcripts_differ(on[QUIRE].transcript, on[LINUX].transcript, &difference);
+		differ = transcripts_differ(on[TESTED].transcript, on[REFERENCE].transcript,
+					    &difference);
 	if (differ)
 		status = worse(status, STATUS_DIFFER);
 	print_agreement(run, file, compared, differ ? &difference : NULL);
 	json_script(run->json, file, status, on, 2, differ ? &difference : NULL);
-	transcript_free(on[LINUX].transcript);
-	transcript_free(on[QUIRE].transcript);
+	transcript_free(on[REFERENCE].transcript);
+	transcript_free(on[TESTED].transcript);
 	return status;
 }
 
 static enum status run_file(struct run *run, const char *file)
 {
-	const struct target_ops *ops = run->options->on == ON_LINUX ? &target_linux : &target_quire;
 	struct script_run on;
 
 	if (run->options->fail_count)
 		return count_allocations(run->options, file);
 	if (run->options->sweep)
 		return sweep_allocations(run->options, file);
-	if (run->options->on == ON_BOTH)
+	if (run->options->on[1])
 		return run_on_both(run, file);
-	on = run_on(run, file, ops, NULL);
+	on = run_on(run, file, run->options->on[0], NULL);
 	json_script(run->json, file, on.status, &on, 1, NULL);
 	transcript_free(on.transcript);
 	return on.status;
@@ -231,7 +230,7 @@ static void print_plan(const struct run_options *options)
 
 	while (options->files[files])
 		files++;
-	printf("TAP version 13\n1..%zu\n", options->on == ON_BOTH ? files * 3 : files);
+	printf("TAP version 13\n1..%zu\n", options->on[1] ? files * 3 : files);
 }
 
 int run_command(int argc, char **argv)

@@ -9,14 +9,9 @@
 
 #include "script.h"
 
-enum run_on {
-	ON_QUIRE,
-	ON_LINUX,
-	ON_BOTH,
-};
-
 struct run_options {
-	enum run_on on;
+	/* Where to run; the second, if there is one, is what the first is compared with. */
+	const struct target_ops *on[2];
 	bool trace, tap, verify;
 	const char *json; /* the file's name, or NULL */
 	double timeout;	  /* seconds */

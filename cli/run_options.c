@@ -13,9 +13,11 @@
 
 static const char help[] =
 	"Usage: quire run [OPTION...] FILE.lua... [-- ARG...]\n"
-	"Runs memory scenarios on the library, on the running kernel, or on both.\n"
+	"Runs memory scenarios on the library, on the running kernel, or on a second model.\n"
 	"\n"
-	"  --on quire|linux|both  where to run; `both` compares what the targets did\n"
+	"  --on quire|linux|twin  where to run\n"
+	"  --on TARGET,TARGET     run on both and compare the first with the second\n"
+	"  --on both              the same as quire,linux\n"
 	"  --trace                print each call and its result\n"
 	"  --tap                  print results in the Test Anything Protocol\n"
 	"  --json FILE            write results and transcripts to FILE\n"
@@ -57,22 +59,35 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static enum run_on parse_target(const char *text)
+static const struct target_ops *parse_target(const char *name, size_t length)
 {
-	if (strcmp(text, "quire") == 0)
-		return ON_QUIRE;
-	if (strcmp(text, "linux") == 0)
-		return ON_LINUX;
+	static const struct target_ops *const targets[] = {&target_quire, &target_linux,
+							   &target_twin};
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+		if (strlen(targets[i]->name) == length &&
+		    strncmp(targets[i]->name, name, length) == 0)
+			return targets[i];
+	usage_error("there is no target '%.*s': quire, linux, twin, both or two of them",
+		    (int)length, name);
+}
+
+static void parse_targets(const char *text, const struct target_ops *on[2])
+{
+	const char *comma;
+
 	if (strcmp(text, "both") == 0)
-		return ON_BOTH;
-	usage_error("there is no target '%s': quire, linux or both", text);
+		text = "quire,linux";
+	comma = strchr(text, ',');
+	on[0] = parse_target(text, comma ? (size_t)(comma - text) : strlen(text));
+	on[1] = comma ? parse_target(comma + 1, strlen(comma + 1)) : NULL;
 }
 
 static void parse_option(int option, const char *text, struct run_options *options)
 {
 	switch (option) {
 	case OPTION_ON:
-		options->on = parse_target(text);
+		parse_targets(text, options->on);
 		break;
 	case OPTION_TRACE:
 		options->trace = true;
@@ -111,7 +126,7 @@ static void check_together(const struct run_options *options)
 {
 	int failing = (options->fail != 0) + options->fail_count + options->sweep;
 
-	if (failing && options->on != ON_QUIRE)
+	if (failing && (options->on[0] != &target_quire || options->on[1]))
 		usage_error("only the quire target can let allocations fail");
 	if (failing > 1)
 		usage_error("--fail, --fail-count and --fail-sweep exclude each other");
@@ -126,7 +141,8 @@ void run_parse_options(int argc, char **argv, struct run_options *options)
 	static char name[] = "quire run";
 	int option;
 
-	*options = (struct run_options){.verify = true, .timeout = 30, .arguments = none};
+	*options = (struct run_options){
+		.on = {&target_quire}, .verify = true, .timeout = 30, .arguments = none};
 	/* What follows "--" belongs to the scripts: getopt must not mix it with the files. */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--") == 0) {

@@ -157,10 +157,21 @@ struct target *script_target(lua_State *L)
 	return script->target;
 }
 
+/* An option of the library's machine, in the table at 1. */
+static bool library_option(lua_State *L, const char *name)
+{
+	bool set = field_boolean(L, 1, name);
+
+	if (set && !script_of(L)->ops->entry)
+		script_lacks_what(L, name);
+	return set;
+}
+
 static int quire_setup(lua_State *L)
 {
 	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
-					    "thp",    "shmem_thp", NULL};
+					    "thp",    "shmem_thp", "report_swapped",
+					    "strict_written", NULL};
 	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
@@ -177,6 +188,8 @@ static int quire_setup(lua_State *L)
 	if (cpus > 1024)
 		script_error(L, "cpus is out of range");
 	script->setup.cpus = (unsigned)cpus;
+	script->setup.report_swapped = library_option(L, "report_swapped");
+	script->setup.strict_written = library_option(L, "strict_written");
 	if (field_given(L, 1, "swap")) {
 		script->setup.has_swap = true;
 		script->setup.swap = argument_size(L, -1, "swap");
@@ -461,8 +474,9 @@ static void stop_if_requested(lua_State *L, lua_Debug *unused)
 	script_finish(script, STATUS_ERROR, NULL);
 }
 
-/* Of the worker, for target_fail(), which targets may call wherever they are; NULL: it has. */
-static const struct script *running;
+/* Of the worker, for target_fail() and target_skip(), which targets may call wherever they are; NULL:
+ * it has failed. */
+static struct script *running;
 
 void script_run(const struct script_options *options, struct transcript *transcript)
 {
@@ -470,7 +484,7 @@ void script_run(const struct script_options *options, struct transcript *transcr
 		.options = options,
 		.ops = options->ops,
 		.transcript = transcript,
-		.trace = trace_new(options->trace, options->other),
+		.trace = trace_new(options->trace, transcript, options->other),
 		.verify = options->verify,
 		.fail_in = options->fail,
 	};
@@ -540,4 +554,16 @@ void target_fail(const char *format, ...)
 	else
 		fprintf(stderr, "%s\n", text);
 	_exit(STATUS_ERROR);
+}
+
+void target_skip(const char *format, ...)
+{
+	va_list arguments;
+	char *reason;
+
+	va_start(arguments, format);
+	if (vasprintf(&reason, format, arguments) < 0)
+		target_fail("out of memory");
+	va_end(arguments);
+	script_finish(running, STATUS_SKIPPED, reason);
 }

@@ -203,7 +203,8 @@ static void populate(struct script *script, struct script_thread *thread, uint64
 
 /*
  * What meets the failure and does not say so, or not clearly: memory that was to be populated, and
- * a copy.  A mapping is made again in its place; mprotect and mremap populate locked memory.
+ * a copy.  A mapping is made again in its place; mprotect and mremap populate locked memory, which
+ * mprotect does when it becomes writable.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {
@@ -220,7 +221,12 @@ static void make_good(struct script *script, struct script_thread *thread, struc
 		*call = again;
 		script->ops->call(thread->thread, call);
 	} else if (call->kind == CALL_MPROTECT) {
-		populate(script, thread, call->address, call->length);
+		struct call back = again;
+
+		back.prot &= ~PROT_WRITE;
+		script->ops->call(thread->thread, &back);
+		*call = again;
+		script->ops->call(thread->thread, call);
 	} else if (call->kind == CALL_MREMAP) {
 		populate(script, thread, call->value + call->length,
 			 call->new_length - call->length);

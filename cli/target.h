@@ -4,8 +4,9 @@
  *
  * The script layer (script_*.c) turns Lua arguments into the requests below, hands them to a
  * target, records request and answer in the transcript, and turns the answer into Lua values.  It
- * knows nothing about how a target works; a target knows nothing about Lua.  There are two:
- * target_quire.c (the library on the software MMU) and target_linux.c (real processes).
+ * knows nothing about how a target works; a target knows nothing about Lua.  There are
+ * three: target_quire.c (the library on the software MMU), target_linux.c (real processes) and
+ * target_twin.c (a second model, twin/).
  *
  * Rules for a target:
  *  - An answer is what really happened.  Nothing is predicted or repaired.
@@ -31,6 +32,8 @@
 struct target_setup {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
+	/* Options of the library's machine; a target that lacks one refuses. */
+	bool report_swapped, strict_written;
 	bool has_swap; /* as `swap` says; false: as the machine has it */
 	uint64_t swap; /* bytes of swap, used before any other; 0: there is none at all */
 };
@@ -163,7 +166,7 @@ struct target_message {
  * script ends with "not built yet".  A target without file_shmem has no shared memory either.
  */
 struct target_ops {
-	const char *name; /* "quire", "linux" */
+	const char *name; /* "quire", "linux", "twin" */
 
 	/* NULL and *why (static or malloc'ed text, one line) when the target can't be had as asked:
 	 * the script is skipped. */
@@ -298,6 +301,7 @@ struct target_ops {
 
 extern const struct target_ops target_quire;
 extern const struct target_ops target_linux;
+extern const struct target_ops target_twin;
 
 /*
  * The target itself broke (an agent that died unasked, a system call that cannot fail failed):
@@ -305,5 +309,8 @@ extern const struct target_ops target_linux;
  * Supplied by the runner.
  */
 _Noreturn void target_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The script asks for what the target lacks, and is skipped; the reason is one line. */
+_Noreturn void target_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -9,9 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/sysinfo.h>
 
+#include "host.h"
 #include "library_target.h"
 #include "window.h"
 
@@ -26,29 +25,9 @@ static void *allocate(size_t size)
 	return object;
 }
 
-/* Where the host puts a page that is wished to lie as low as can be.  What vm.mmap_min_addr says is
- * no more than a part of it. */
-static uint64_t host_mmap_lowest(void)
-{
-	const uint64_t usual = 65536;
-	void *wish = (void *)(uintptr_t)QUIRE_PAGE_SIZE;
-	void *page = mmap(wish, QUIRE_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return usual;
-	munmap(page, QUIRE_PAGE_SIZE);
-	/* Something else may be there. */
-	return (uint64_t)(uintptr_t)page <= usual ? (uint64_t)(uintptr_t)page : usual;
-}
-
 static void describe_host(struct soft_config *config)
 {
-	struct sysinfo host;
-
-	if (sysinfo(&host))
-		target_fail("quire: sysinfo failed");
-	config->memory = (uint64_t)host.totalram * host.mem_unit & ~(QUIRE_PAGE_SIZE - 1);
-	config->commit_limit = config->memory + (uint64_t)host.totalswap * host.mem_unit;
+	host_memory(&config->memory, &config->commit_limit);
 	config->cpus = DEFAULT_CPUS;
 }
 
@@ -63,6 +42,8 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		config.memory = setup->memory;
 	if (setup->cpus)
 		config.cpus = setup->cpus;
+	config.report_swapped = setup->report_swapped;
+	config.strict_written = setup->strict_written;
 	if (setup->has_swap && setup->swap)
 		config.swap = soft_swap_compressed(setup->swap / QUIRE_PAGE_SIZE);
 	error = soft_machine_open(&config, &target->machine);
@@ -165,15 +146,18 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
+	/* First, so that no thread wakes up in a call on what is gone. */
+	for (process = target->processes; process; process = process->next)
+		library_process_exit(process);
 	while (target->files)
 		library_file_close(target->files);
-	while (target->userfaults)
-		library_userfault_close(target->userfaults);
+	/* Before the contexts, which a thread may sleep in a request of. */
 	while ((process = target->processes)) {
 		target->processes = process->next;
-		library_process_exit(process);
 		process_free(process);
 	}
+	while (target->userfaults)
+		library_userfault_close(target->userfaults);
 	if (soft_machine_close(target->machine))
 		target_fail("quire: frames are missing at the end");
 	free(target);

@@ -18,12 +18,19 @@
 
 #include "differences.h"
 
-struct trace trace_new(bool on, const struct transcript *other)
+struct trace trace_new(bool on, const struct transcript *own, const struct transcript *other)
 {
-	return (struct trace){.on = on, .other = other ? next_compared(other->first) : NULL};
+	struct trace trace = {.on = on, .name = own->target};
+
+	if (other) {
+		trace.other = next_compared(other->first);
+		trace.other_name = other->target;
+	}
+	return trace;
 }
 
-static void print_both(const struct entry *entry, const struct entry *other)
+static void print_both(const struct trace *trace, const struct entry *entry,
+		       const struct entry *other)
 {
 	struct difference difference;
 
@@ -35,9 +42,9 @@ static void print_both(const struct entry *entry, const struct entry *other)
 		putchar('\n');
 		return;
 	}
-	fputs("\n         quire → ", stdout);
+	printf("\n         %s → ", trace->name);
 	entry_print_results(stdout, entry);
-	fputs("\n         linux → ", stdout);
+	printf("\n         %s → ", trace->other_name);
 	if (difference.calls) {
 		printf("did something else: line %d: ", other->line);
 		entry_print_call(stdout, other);
@@ -57,7 +64,7 @@ void trace_call(struct trace *trace, const struct entry *entry)
 	printf("%5d: ", entry->line);
 	entry_print_call(stdout, entry);
 	if (other) {
-		print_both(entry, other);
+		print_both(trace, entry, other);
 		trace->other = next_compared(other->next);
 	} else if (entry->results->items) {
 		fputs(" → ", stdout);

@@ -12,9 +12,11 @@ struct trace {
 	bool saying; /* the last line was narration */
 	/* The other target's next call, where that target has run the script before. */
 	const struct entry *other;
+	const char *name, *other_name; /* of the two targets */
 };
 
-struct trace trace_new(bool on, const struct transcript *other);
+/* `other` is NULL if no other target has run the script. */
+struct trace trace_new(bool on, const struct transcript *own, const struct transcript *other);
 void trace_call(struct trace *trace, const struct entry *entry);
 void trace_say(struct trace *trace, const char *text);
 /* A drawing or a dump, indented. */

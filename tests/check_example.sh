@@ -20,6 +20,26 @@ a write now is a SEGV" "$(build/examples/embed 2>&1)"
 report "examples/event-loop runs" "round 1: blocked 16 times, 8 pages fetched; dirty: x x x x x x x x
 round 2: blocked 4 times, 0 pages fetched; dirty: x . x . x . x .
 round 3: blocked 3 times, 0 pages fetched; dirty: x . . x . . x ." "$(build/examples/event-loop 2>&1)"
+report "examples/file-image runs" "a writable shared mapping is refused
+one sees a b c d e f g h
+two sees a b c d e f g h
+both have read it: 8 frames of the image, 0 of private memory, 8 pages read
+one sees a B c d e f g h
+two sees a b c d e f g h
+one has written to a page: 8 frames of the image, 1 of private memory, 8 pages read
+memory was short: 0 frames of the image, 1 of private memory, 8 pages read
+one sees a B c d e f ! !
+one has read it again: 5 frames of the image, 1 of private memory, 15 pages read" \
+	"$(build/examples/file-image 2>&1)"
+for options in "--threads 4" "--threads 1" "--swap"; do
+	# shellcheck disable=SC2086 # a list of words
+	report "examples/out-of-core-sort sorts with $options" \
+		"the records are sorted, and their sum is what it was" \
+		"$(build/examples/out-of-core-sort --data 8M --memory 1M $options 2>&1 | grep records\ are)"
+done
+report "examples/out-of-core-sort refuses what it cannot do" \
+	"out-of-core-sort: --data 9X: not from 32768 to 1099511627776" \
+	"$(build/examples/out-of-core-sort --data 9X 2>&1)"
 report "the README shows examples/embed.c" "$(cat examples/embed.c)" \
 	"$(awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md)"
 exit $status

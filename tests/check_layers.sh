@@ -75,6 +75,10 @@ report "only src/arch knows the architecture" \
 		xargs -r grep -nE '^[[:space:]]*#[[:space:]]*(el)?if.*(__x86_64__|__aarch64__|__riscv|__powerpc|QUIRE_ARCH)')"
 
 # A host sees <quire/...> and what is its own.
+report "twin uses its own header, the requests of cli, and the C library" \
+	"$(sources twin | xargs -r grep -nE '^[[:space:]]*#[[:space:]]*include' |
+		grep -vE '"(twin|target)\.h"|<(errno|fcntl|signal|stdio|stdlib|string|sys/mman)\.h>')"
+
 for directory in ports cli examples bench; do
 	report "$directory uses the public interface only" \
 		"$(sources $directory | xargs -r grep -nE \
@@ -82,10 +86,10 @@ for directory in ports cli examples bench; do
 done
 
 report "no file has more than $longest lines" \
-	"$(sources src include ports cli bench examples tests | xargs -r wc -l |
+	"$(sources src include ports twin cli bench examples tests | xargs -r wc -l |
 		awk -v longest=$longest '$2 != "total" && $1 > longest { print $2 ": " $1 }')"
 
 report "every file says its licence first" \
-	"$(sources src include ports cli bench examples tests |
+	"$(sources src include ports twin cli bench examples tests |
 		xargs -r awk 'FNR == 1 && !/SPDX-License-Identifier: MIT/ { print FILENAME }')"
 exit $status

@@ -185,6 +185,9 @@ if have_scenarios build; then
 		random anonymous 1 40 build/quire run --on both
 	section "random operations with userfaultfd, library against Linux" \
 		random userfault 1 24 build/quire run --on both
+	section "scenarios, library against the twin" scenarios build/quire run --on quire,twin
+	section "random operations with userfaultfd, library against the twin" \
+		random userfault 1 24 build/quire run --on quire,twin
 	section "random operations, 20 of the allocations failing, one a run" \
 		random anonymous 1 5 build/quire run --fail-sweep 20
 fi

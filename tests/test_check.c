@@ -3,21 +3,23 @@
  * The checker finds what it is there for: each test damages one thing behind the library's back,
  * reads the finding, and mends it again.
  *
- *	base   p0 p1 p2 p3 p4 p5 p6 p7 | hole | one page far away
- *	       w  w  z  g  .  n        |      | w, in a table of its own
+ *	base   p0 p1 p2 p3 p4 p5 p6 p7 | hole | one page far away        | object, shared
+ *	       w  w  z  g  .  n  s     |      | w, in a table of its own | w  s
  *
- * w: written, z: the page of zeros, g: guard marker, n: written, then PROT_NONE.
+ * w: written, z: the page of zeros, g: guard marker, n: written, then PROT_NONE, s: in swap.
  */
 #include <string.h>
 
 #include "soft_fixture.h"
+#include "object/object.h"
 #include "soft_internal.h"
-#include "space/space.h"
+#include "space/rmap.h"
 #include "table/cursor.h"
 
 #define PAGES	 8
 #define BASE	 ((uint64_t)1 << 44)
 #define FAR_AWAY ((uint64_t)1 << 40)
+#define SHARED	 ((uint64_t)1 << 41)
 
 /* Bytes as they were before the damage. */
 struct damage {
@@ -30,8 +32,9 @@ static struct world {
 	struct soft_fixture fixture;
 	struct quire_machine *machine;
 	struct quire_space *space;
+	struct quire_object *object;
 	uint64_t base;
-	struct damage damages[4];
+	struct damage damages[8];
 	unsigned damaged;
 	char findings[4096];
 	size_t length;
@@ -331,6 +334,9 @@ static void leaked_frames(void **state)
 		{FRAME_HELD, "frames used and free do not add up"},
 		{FRAME_ANON, "frames of pages that nothing maps are left over"},
 		{FRAME_TABLE, "frames of tables are missing or left over"},
+		{FRAME_SHMEM, "frames of pages that no object has are left over"},
+		{FRAME_NODE, "frames of nodes are missing or left over"},
+		{FRAME_SWAP, "frames of swap's counts are missing or left over"},
 	};
 
 	(void)state;
@@ -359,6 +365,173 @@ static void lists_of_the_allocators(void **state)
 		slab++;
 	DAMAGE(slab->slab.used, (uint16_t)(slab->slab.carved + 1));
 	finds("the slabs are wrong");
+}
+
+static void references_left_over(void **state)
+{
+	struct frame *cached = frame_of(world.base + SHARED);
+
+	(void)state;
+	DAMAGE(frame_of(page(0))->holders, frame_of(page(0))->holders + FRAME_ONE_REFERENCE);
+	finds("a page has references left over");
+	DAMAGE(cached->holders, cached->holders + FRAME_ONE_REFERENCE);
+	finds("a cached page has references left over");
+}
+
+/* ---- objects ---- */
+
+static void pages_of_an_object(void **state)
+{
+	struct quire_object *object = world.object;
+	struct frame *cached = frame_of(world.base + SHARED);
+
+	(void)state;
+	DAMAGE(object->pages, object->pages + 1);
+	finds("an object's counts differ from its cache");
+	DAMAGE(object->swapped, 0);
+	finds("an object's counts differ from its cache");
+	DAMAGE(object->root->node.live, object->root->node.live + 1);
+	finds("a node of a page cache counts wrong");
+	DAMAGE(cached->folio.index, 7);
+	finds("a cached page knows another place");
+	DAMAGE(cached->folio.owner, 0);
+	finds("a cached page knows another place");
+	DAMAGE(object->kind, FRAME_FILE);
+	finds("a cached page is of another kind");
+}
+
+/* The page is in its object, but at another index than the mapping has it. */
+static void a_leaf_that_maps_another_page(void **state)
+{
+	struct vma *vma = vma_of(world.base + SHARED);
+
+	(void)state;
+	DAMAGE(vma->index, vma->index + 1);
+	finds_at(world.base + SHARED, "a leaf maps a page that its object has not");
+}
+
+/* ---- lists of VMAs ---- */
+
+static void lists_that_lack_a_vma(void **state)
+{
+	struct vma *vma = vma_of(page(0));
+	struct list_link *link = &vma->kinship.link;
+
+	(void)state;
+	DAMAGE(link->next->previous, link->previous);
+	DAMAGE(link->previous->next, link->next);
+	finds("a family's users are not its VMAs");
+	DAMAGE(link->next->previous, link->previous);
+	DAMAGE(link->previous->next, link->next);
+	DAMAGE(vma->family->users, vma->family->users - 1);
+	finds("a VMA is missing in a list of VMAs");
+	link = &vma_of(world.base + SHARED)->mapping.link;
+	DAMAGE(link->next->previous, link->previous);
+	DAMAGE(link->previous->next, link->next);
+	finds("a VMA is missing in a list of VMAs");
+}
+
+static void lists_that_have_more_than_vmas(void **state)
+{
+	struct rmap_link mark = {.vma = NULL}, stranger = {0};
+	struct list_link *vmas = &world.object->rmap.vmas;
+	struct vma copy = *vma_of(world.base + SHARED);
+
+	(void)state;
+	mark.link = (struct list_link){.next = vmas->next, .previous = vmas};
+	DAMAGE(vmas->next->previous, &mark.link);
+	DAMAGE(vmas->next, &mark.link);
+	finds("a walk's bookmark is left in a list of VMAs");
+	stranger = (struct rmap_link){.space = world.space, .vma = &copy};
+	stranger.link = (struct list_link){.next = vmas->next, .previous = vmas};
+	DAMAGE(vmas->next->previous, &stranger.link);
+	DAMAGE(vmas->next, &stranger.link);
+	finds("a list has a VMA that its space has not");
+}
+
+static void places_and_users_of_families(void **state)
+{
+	struct vma *vma = vma_of(page(0));
+	struct quire_space *other = new_space(world.fixture.machine);
+
+	(void)state;
+	DAMAGE(vma->family->users, vma->family->users + 1);
+	finds("a family's users are not its VMAs");
+	DAMAGE(vma->anon, 0);
+	finds("a VMA has an identity or a family alone");
+	DAMAGE(vma->kinship.space, other);
+	finds("a VMA's place in its family's list is another's");
+	vma = vma_of(world.base + SHARED);
+	DAMAGE(vma->mapping.space, other);
+	finds("a VMA's place in its object's list is another's");
+	quire_space_destroy(other);
+}
+
+static void a_private_page_that_is_not_found(void **state)
+{
+	struct frame *frame = frame_of(page(0));
+
+	(void)state;
+	DAMAGE(frame->folio.index, frame->folio.index + 1);
+	finds_at(page(0), "a private page knows another place");
+	DAMAGE(frame->folio.owner, 0);
+	finds_at(page(0), "a private page knows another place");
+}
+
+/* ---- swap ---- */
+
+static uint64_t *word_of(uint64_t slot)
+{
+	return (uint64_t *)frame_memory(world.machine, world.machine->swap.block) + slot - 1;
+}
+
+static void counts_of_swap_slots(void **state)
+{
+	uint64_t slot = entry_slot(slot_load(slot_of(page(6))));
+
+	(void)state;
+	DAMAGE(*slot_of(page(6)), entry_set_exclusive(slot_load(slot_of(page(6))), false));
+	DAMAGE(*word_of(slot), 2);
+	finds("a swap slot's count differs from what names it");
+	DAMAGE(*word_of(slot), 2);
+	finds_at(page(6), "an exclusive swap entry's slot has other users");
+	DAMAGE(*word_of(slot), 0);
+	finds_at(page(6), "a swap entry names a slot that is not in use");
+	DAMAGE(*slot_of(page(6)), entry_make_swap(60));
+	finds_at(page(6), "a swap entry names a slot that is not in use");
+	DAMAGE(world.machine->swap.used, world.machine->swap.used + 1);
+	finds("the count of swap slots is wrong");
+	DAMAGE(world.machine->swap.free, slot);
+	finds("the free swap slots are wrong");
+}
+
+/* The slot of the object's page is given an entry more, and so is not its own. */
+static void a_swap_entry_in_a_shared_mapping(void **state)
+{
+	struct frame *table = table_of(world.base + SHARED, 0);
+
+	(void)state;
+	DAMAGE(*slot_of(world.base + SHARED + PAGE), slot_load(slot_of(page(6))));
+	DAMAGE(table->table.live, table->table.live + 1);
+	finds_at(world.base + SHARED + PAGE, "a shared mapping has a swap entry");
+}
+
+static void a_frame_in_the_cache_of_a_slot(void **state)
+{
+	uint64_t slot = entry_slot(slot_load(slot_of(page(6))));
+	struct frame *frame = frame_alloc(world.machine, 0);
+
+	(void)state;
+	frame_make_anon(world.machine, frame);
+	frame->holders = FRAME_ONE_REFERENCE;
+	assert_true(swap_cache(world.machine, slot, frame));
+	frame_put(world.machine, frame);
+	clear();
+	assert_int_equal(quire_check(world.machine, &text), 0);
+	DAMAGE(frame->folio.slot, (uint32_t)slot + 1);
+	finds("a frame in a slot's cache knows another slot");
+	DAMAGE(frame->holders, 2 * FRAME_ONE_REFERENCE);
+	finds("a frame in swap has references left over");
 }
 
 /* ---- TLBs ---- */
@@ -411,8 +584,13 @@ static void map_at(uint64_t address, uint64_t pages)
 
 static int open_world(void **state)
 {
-	const struct soft_config config = {.memory = 16 * MIB, .cpus = 1};
+	const struct soft_config config = {
+		.memory = 16 * MIB,
+		.cpus = 1,
+		.swap = soft_swap_compressed(64),
+	};
 	struct soft_cpu *cpu;
+	uint64_t shared = BASE + SHARED;
 
 	(void)state;
 	world.fixture = soft_fixture_open(&config);
@@ -420,14 +598,28 @@ static int open_world(void **state)
 	world.space = world.fixture.space;
 	map_at(world.base = BASE, PAGES);
 	map_at(world.base + FAR_AWAY, 1);
+	assert_int_equal(quire_shmem_create(world.machine, 2 * PAGE, &world.object), 0);
+	assert_int_equal(quire_mmap_object(world.space, shared, 2 * PAGE, RW,
+					   QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, world.object, 0,
+					   &shared),
+			 0);
 	cpu = soft_machine_cpu(world.fixture.machine, 0);
 	soft_cpu_enter(cpu, world.space);
 	soft_store64(cpu, page(0), 1);
 	soft_store64(cpu, page(1), 1);
 	soft_store64(cpu, page(5), 1);
+	soft_store64(cpu, page(6), 1);
+	soft_store64(cpu, page(7), 1);
 	soft_store64(cpu, world.base + FAR_AWAY, 1);
+	soft_store64(cpu, shared, 1);
+	soft_store64(cpu, shared + PAGE, 1);
 	soft_touch(cpu, page(2), QUIRE_READ);
 	soft_cpu_leave(cpu);
+	assert_int_equal(quire_madvise(world.space, page(6), 2 * PAGE, QUIRE_MADV_PAGEOUT), 0);
+	/* A slot that is free again. */
+	assert_int_equal(quire_madvise(world.space, page(7), PAGE, QUIRE_MADV_DONTNEED), 0);
+	assert_int_equal(quire_madvise(world.space, shared + PAGE, PAGE, QUIRE_MADV_PAGEOUT), 0);
+	assert_int_equal(world.object->swapped, 1);
 	assert_int_equal(quire_madvise(world.space, page(3), PAGE, QUIRE_MADV_GUARD_INSTALL), 0);
 	return quire_mprotect(world.space, page(5), PAGE, NONE);
 }
@@ -436,6 +628,7 @@ static int close_world(void **state)
 {
 	(void)state;
 	mend();
+	quire_object_put(world.object);
 	soft_fixture_close(&world.fixture);
 	return 0;
 }
@@ -463,6 +656,16 @@ int main(void)
 		TEST(a_leaf_on_a_frame_of_another_kind),
 		TEST(leaked_frames),
 		TEST(lists_of_the_allocators),
+		TEST(references_left_over),
+		TEST(pages_of_an_object),
+		TEST(a_leaf_that_maps_another_page),
+		TEST(lists_that_lack_a_vma),
+		TEST(lists_that_have_more_than_vmas),
+		TEST(places_and_users_of_families),
+		TEST(a_private_page_that_is_not_found),
+		TEST(counts_of_swap_slots),
+		TEST(a_swap_entry_in_a_shared_mapping),
+		TEST(a_frame_in_the_cache_of_a_slot),
 		TEST(tlbs_that_grant_more_than_the_tables),
 	};
 

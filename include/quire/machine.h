@@ -34,7 +34,21 @@ struct quire_machine_config {
 				  0: all memory */
 	bool no_fault_around; /* a read fault on an object maps its page alone, not its neighbours that
 				  are in memory too (Linux: fault_around_bytes) */
-	uint32_t max_maps;    /* VMAs an address space may have; 0: 65530, as on Linux */
+	/*
+	 * pagemap and PAGEMAP_SCAN say *swapped* of a page of shared memory that was evicted from a
+	 * mapping and is in swap.  Linux, and Quire without this, cannot tell it from one that was
+	 * never there.  Nothing is looked up for what was never mapped.  (BEHAVIOUR D2)
+	 */
+	bool report_swapped;
+	/*
+	 * Where memory is registered for asynchronous write protection, PAGEMAP_SCAN says *written* of
+	 * every page of an object whose content has changed, whoever changed it: through another
+	 * mapping, by writing to the object, by a hole or a truncation, or by dropping a private
+	 * copy.  On Linux, and without this, protection sees what goes through its own mapping.  Costs a
+	 * walk of all mappings of the pages that are protected.  (BEHAVIOUR D4)
+	 */
+	bool strict_written;
+	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
 	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at most 16 times for one unit of work;
@@ -80,8 +94,8 @@ struct quire_machine_counters {
 	uint64_t swap_slots;   /* in all, and in use */
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
-	uint64_t flushes;      /* calls of quire_port_flush() */
-	uint64_t allocations;  /* frames and small objects asked for so far, failed ones included */
+	uint64_t flushes;	      /* calls of quire_port_flush() */
+	uint64_t allocations; /* frames and small objects asked for so far, failed ones included */
 };
 void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters);
 

@@ -171,7 +171,8 @@ static inline void quire_port_wake(void *host, _Atomic uint32_t *word)
  * slot is read only after it was written, and written again only after it was freed or with the same
  * content; reads of one slot may run side by side.
  *
- * Writing and reading are called with no lock held and may sleep.  0; or a negative error.  -ENOSPC
+ * Writing and reading are called with no lock held and may sleep.  The page may be written to while
+ * it is being kept: nobody will ask for that content then.  0; or a negative error.  -ENOSPC
  * and others of a write: the page stays in memory.  Of a read: the access that wanted the page is a
  * BUS, and the slot stays as it is.  Freeing tells that the content is not needed any more; it may be
  * called with locks held, and must not sleep or fail.

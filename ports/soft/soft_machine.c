@@ -38,8 +38,13 @@ static bool machine_reclaim(void *host)
 int quire_port_swap_write(void *host, uint64_t slot, const void *memory)
 {
 	struct soft_swap *swap = ((struct soft_machine *)host)->swap;
+	const soft_cell64 *from = memory;
+	uint64_t copy[QUIRE_PAGE_SIZE / sizeof(uint64_t)];
 
-	return swap->write(swap, slot, memory);
+	/* A CPU may get hold of the page again and change it; a compressor must not see that. */
+	for (size_t i = 0; i < QUIRE_PAGE_SIZE / sizeof(uint64_t); i++)
+		copy[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	return swap->write(swap, slot, copy);
 }
 
 int quire_port_swap_read(void *host, uint64_t slot, void *memory)
@@ -101,6 +106,9 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.zeroed = true,
 		.commit_limit = config->commit_limit,
 		.max_maps = config->max_maps,
+		.no_fault_around = config->no_fault_around,
+		.report_swapped = config->report_swapped,
+		.strict_written = config->strict_written,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
 	};
 

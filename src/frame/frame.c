@@ -186,6 +186,7 @@ bool frames_must_fail(struct frames *frames)
 	if (frames->allocations != frames->fail_at)
 		return false;
 	atomic_store_explicit(&frames->failed, true, memory_order_relaxed);
+	atomic_store_explicit(&frames->wanted, true, memory_order_relaxed);
 	return true;
 }
 

@@ -82,9 +82,10 @@ struct frame {
 		struct { /* FRAME_ANON, FRAME_SHMEM, FRAME_FILE */
 			/* atomic: the object in whose cache it is, or 0; an anonymous page's family */
 			_Atomic uintptr_t owner;
-			uint64_t index; /* there, in pages */
-			uint32_t seen;	/* the checker's: leaves met */
-			uint32_t slot;	/* swap.lock: in whose cache it is, or 0 */
+			_Atomic uint64_t index; /* there, in pages; written before the owner */
+			uint32_t seen;		/* the checker's: leaves met */
+			/* written under swap.lock: in whose cache it is, or 0 */
+			_Atomic uint32_t slot;
 		} folio;
 	};
 };
@@ -113,6 +114,7 @@ struct frames {
 	uint64_t reported;     /* lock: value of `allocations` when fail_nth last told it */
 	uint64_t fail_at;      /* lock: value of `allocations` at which to fail; 0: never */
 	_Atomic bool failed;   /* written under lock: the failure asked for has happened */
+	_Atomic bool wanted;   /* ... and nobody has been told that it was no lack of frames */
 	struct list_link blocks[FRAME_ORDERS]; /* lock: the other free blocks, by order */
 
 	_Alignas(64) _Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD, TAIL */
@@ -199,6 +201,25 @@ static inline void frame_mark(struct frame *frame, enum frame_flag flag)
 static inline void frame_unmark(struct frame *frame, enum frame_flag flag)
 {
 	atomic_fetch_and_explicit(&frame->flags, (uint8_t)~flag, memory_order_relaxed);
+}
+static inline uint64_t frame_index(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->folio.index, memory_order_relaxed);
+}
+/* The slot in whose cache it is, or 0; it stays so under swap.lock only. */
+static inline uint32_t frame_slot(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->folio.slot, memory_order_relaxed);
+}
+static inline void frame_set_slot(struct frame *frame, uint64_t slot)
+{
+	atomic_store_explicit(&frame->folio.slot, (uint32_t)slot, memory_order_relaxed);
+}
+/* Whose page it is from now on. */
+static inline void frame_set_owner(struct frame *frame, const void *owner, uint64_t index)
+{
+	atomic_store_explicit(&frame->folio.index, index, memory_order_relaxed);
+	atomic_store_explicit(&frame->folio.owner, (uintptr_t)owner, memory_order_release);
 }
 /* Whether it is a page of a page cache, or was until it was removed there. */
 static inline bool frame_of_object(const struct frame *frame)

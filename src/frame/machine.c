@@ -60,6 +60,8 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 		(config->commit_limit ? config->commit_limit : config->bytes) >> PAGE_SHIFT;
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
 	machine->no_fault_around = config->no_fault_around;
+	machine->report_swapped = config->report_swapped;
+	machine->strict_written = config->strict_written;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
 	machine->next_tag = 1;
@@ -106,24 +108,31 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
-/* What fails for another reason (a test's wish, a block that is too large) is not helped by pages. */
-static bool nothing_free(struct quire_machine *machine)
+/* Whether a frame could be had now. */
+static bool any_free(struct quire_machine *machine)
 {
-	bool nothing;
+	bool any;
 
 	machine_lock(machine, &machine->frames.lock);
-	nothing = machine->frames.free == 0;
+	any = machine->frames.free != 0;
 	machine_unlock(machine, &machine->frames.lock);
-	return nothing;
+	return any;
 }
 
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 {
+	bool wanted;
+
 	if ((*tries)++ >= RECLAIM_TRIES)
 		return false;
-	if (nothing_free(machine) && reclaim_frames(machine, RECLAIM_BATCH))
+	/* A failure that was asked for (quire_machine_fail_nth) is not helped by pages. */
+	wanted = atomic_exchange_explicit(&machine->frames.wanted, false, memory_order_relaxed);
+	if (!wanted && reclaim_frames(machine, RECLAIM_BATCH))
 		return true;
-	return machine->reclaim && machine->reclaim(machine->host);
+	if (machine->reclaim && machine->reclaim(machine->host))
+		return true;
+	/* Another thread may have given some back; or there are some, but too few for the unit. */
+	return !wanted && any_free(machine);
 }
 
 static uint64_t relaxed(_Atomic uint64_t *counter)
@@ -175,6 +184,7 @@ uint64_t quire_machine_fail_nth(struct quire_machine *machine, uint64_t n)
 	frames->reported = frames->allocations;
 	frames->fail_at = n ? frames->allocations + n : 0;
 	atomic_store_explicit(&frames->failed, false, memory_order_relaxed);
+	atomic_store_explicit(&frames->wanted, false, memory_order_relaxed);
 	machine_unlock(machine, &frames->lock);
 	return counted;
 }

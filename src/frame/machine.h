@@ -23,7 +23,7 @@ struct quire_machine {
 	bool (*reclaim)(void *host);
 	uint64_t commit_limit; /* pages */
 	uint32_t max_maps;
-	bool no_fault_around;
+	bool no_fault_around, report_swapped, strict_written;
 	struct frame *zero_page;
 
 	struct frames frames;
@@ -95,7 +95,7 @@ static inline void machine_await_migration(struct quire_machine *machine)
 static inline void frame_make_anon(struct quire_machine *machine, struct frame *frame)
 {
 	frame_set_kind(machine, frame, FRAME_ANON);
-	frame->folio.slot = 0;
+	frame_set_slot(frame, 0);
 	atomic_store_explicit(&frame->folio.owner, 0, memory_order_relaxed);
 	atomic_store_explicit(&frame->holders, FRAME_ONE_MAPPING, memory_order_release);
 }

@@ -32,7 +32,7 @@ static uint64_t *word_of(struct quire_machine *machine, uint64_t slot)
 
 static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
 {
-	uint64_t index = word >> COUNT_BITS;
+	uint64_t index = word & FREE_WORD ? 0 : word >> COUNT_BITS;
 
 	return index ? &machine->frames.descriptors[index - 1] : NULL;
 }
@@ -40,6 +40,11 @@ static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
 static uint64_t frame_bits(struct quire_machine *machine, const struct frame *frame)
 {
 	return ((uint64_t)(frame - machine->frames.descriptors) + 1) << COUNT_BITS;
+}
+
+static bool in_use(uint64_t word)
+{
+	return (word & COUNT_MASK) && !(word & FREE_WORD);
 }
 
 uint64_t swap_alloc(struct quire_machine *machine)
@@ -67,7 +72,7 @@ uint64_t swap_alloc(struct quire_machine *machine)
 void swap_hold(struct quire_machine *machine, uint64_t slot)
 {
 	lock(machine);
-	quire_assert(*word_of(machine, slot) & COUNT_MASK);
+	quire_assert(in_use(*word_of(machine, slot)));
 	++*word_of(machine, slot);
 	unlock(machine);
 }
@@ -77,7 +82,7 @@ uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame)
 	uint64_t slot;
 
 	lock(machine);
-	slot = frame->folio.slot;
+	slot = frame_slot(frame);
 	if (slot)
 		++*word_of(machine, slot);
 	unlock(machine);
@@ -103,14 +108,14 @@ void swap_drop(struct quire_machine *machine, uint64_t slot)
 
 	lock(machine);
 	word = word_of(machine, slot);
-	quire_assert(*word & COUNT_MASK && !(*word & FREE_WORD));
+	quire_assert(in_use(*word));
 	last = (--*word & COUNT_MASK) == 0;
 	if (last) {
 		frame = word_frame(machine, *word);
 		*word = 0;
 	}
 	if (frame)
-		frame->folio.slot = 0;
+		frame_set_slot(frame, 0);
 	unlock(machine);
 	if (frame)
 		frame_put(machine, frame);
@@ -120,12 +125,12 @@ void swap_drop(struct quire_machine *machine, uint64_t slot)
 
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot)
 {
-	uint64_t count;
+	uint64_t word;
 
 	lock(machine);
-	count = *word_of(machine, slot) & COUNT_MASK;
+	word = *word_of(machine, slot);
 	unlock(machine);
-	return count;
+	return word & FREE_WORD ? 0 : word & COUNT_MASK;
 }
 
 struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
@@ -147,10 +152,11 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 
 	lock(machine);
 	word = word_of(machine, slot);
-	empty = !word_frame(machine, *word);
+	quire_assert(in_use(*word));
+	empty = !word_frame(machine, *word) && !frame_slot(frame);
 	if (empty) {
 		*word |= frame_bits(machine, frame);
-		frame->folio.slot = (uint32_t)slot;
+		frame_set_slot(frame, slot);
 		frame_hold(frame, FRAME_ONE_REFERENCE);
 	}
 	unlock(machine);
@@ -169,11 +175,28 @@ bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *fr
 			2 * FRAME_ONE_REFERENCE;
 	if (alone) {
 		*word &= COUNT_MASK;
-		frame->folio.slot = 0;
+		frame_set_slot(frame, 0);
 		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
 	}
 	unlock(machine);
 	return alone;
+}
+
+void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+{
+	uint64_t *word;
+	bool cached;
+
+	lock(machine);
+	word = word_of(machine, slot);
+	cached = word_frame(machine, *word) == frame;
+	if (cached) {
+		*word &= COUNT_MASK;
+		frame_set_slot(frame, 0);
+	}
+	unlock(machine);
+	if (cached)
+		frame_put(machine, frame);
 }
 
 void swap_each(struct quire_machine *machine,
@@ -186,6 +209,31 @@ void swap_each(struct quire_machine *machine,
 		if (!(word & FREE_WORD))
 			visit(context, slot, word & COUNT_MASK, word_frame(machine, word));
 	}
+}
+
+bool swap_exists(const struct quire_machine *machine, uint64_t slot)
+{
+	return slot && slot <= machine->swap.carved;
+}
+
+bool swap_valid(struct quire_machine *machine)
+{
+	const struct swap *swap = &machine->swap;
+	uint64_t free = 0;
+
+	for (uint64_t slot = swap->free; slot && free <= swap->carved; free++) {
+		if (!swap_exists(machine, slot) || !(*word_of(machine, slot) & FREE_WORD))
+			return false;
+		slot = *word_of(machine, slot) & ~FREE_WORD;
+	}
+	return free + swap->used == swap->carved;
+}
+
+uint64_t swap_frames(const struct quire_machine *machine)
+{
+	const struct frame *block = machine->swap.block;
+
+	return block ? (uint64_t)1 << block->order : 0;
 }
 
 void swap_end(struct quire_machine *machine)

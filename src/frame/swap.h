@@ -5,7 +5,8 @@
  * A slot is counted: by the entries of tables and page caches that name it, and by whoever works on
  * it.  A page on its way out or in stands in the slot's *cache*: all who meet the slot then find that
  * frame, and nobody reads the slot.  What the slot holds is the content of the cached frame only when
- * that has been written out; until then the frame is all there is of the page.
+ * that has been written out; until then the frame is all there is of the page.  The page does not
+ * change while it stands there: entries that may write to it without a copy take it out.
  *
  *	count 0            the slot is free
  *	count n, no frame  the page is in the slot
@@ -38,17 +39,29 @@ void swap_hold(struct quire_machine *machine, uint64_t slot);
 void swap_drop(struct quire_machine *machine, uint64_t slot);
 /* The slot in whose cache the frame is, with one count more, or 0. */
 uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame);
+/* A slot that the caller has no count of may be free: then 0, and no frame. */
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot);
-
 /* The frame in the slot's cache, with a reference for the caller, or NULL. */
 struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
-/* Puts the frame in, if none is there; whether it did. */
+/* Puts the frame in, if none is there, and it is in no other slot's; whether it did. */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
 /* The slot holds the content: takes the frame out if only the caller and the cache hold it. */
 bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
 
+/*
+ * Takes the frame out, for the page is one entry's own again and may change; what others who work on
+ * the slot have read from it, or still write to it, nobody will ask for.
+ */
+void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+
 /* Gives the words back: no slot is in use, or the machine ends. */
 void swap_end(struct quire_machine *machine);
+
+/* For the checker: whether the slot has ever been in use; whether those that are not are chained;
+ * how many frames count the slots. */
+bool swap_exists(const struct quire_machine *machine, uint64_t slot);
+bool swap_valid(struct quire_machine *machine);
+uint64_t swap_frames(const struct quire_machine *machine);
 
 /* Calls `visit` with each slot in use, its count and its frame or NULL.  For the checker. */
 void swap_each(struct quire_machine *machine,

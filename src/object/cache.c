@@ -102,10 +102,23 @@ static struct frame *new_node(struct quire_object *object)
 	return node;
 }
 
-/* A higher root, until the tree holds `index`. */
+/* How high a tree must be to hold `index`. */
+static unsigned height_for(uint64_t index)
+{
+	unsigned height = 1;
+
+	while (index >= capacity(height))
+		height++;
+	quire_assert(height <= HEIGHT_MAX);
+	return height;
+}
+
+/* A higher root, until the tree holds `index`; the first one has the height that it needs. */
 static int grow(struct quire_object *object, uint64_t index)
 {
-	while (object->height == 0 || index >= capacity(object->height)) {
+	unsigned height = height_for(index);
+
+	while (object->height < height) {
 		struct frame *root = new_node(object);
 
 		if (!root)
@@ -113,10 +126,11 @@ static int grow(struct quire_object *object, uint64_t index)
 		if (object->root) {
 			slots_of(object, root)[0] = object->root;
 			root->node.live = 1;
+			object->height++;
+		} else {
+			object->height = height;
 		}
 		object->root = root;
-		object->height++;
-		quire_assert(object->height <= HEIGHT_MAX);
 	}
 	return 0;
 }
@@ -189,9 +203,8 @@ static void account(struct quire_object *object, uint64_t index, cache_entry was
 	if (left)
 		atomic_store_explicit(&left->folio.owner, 0, memory_order_release);
 	if (came) {
-		came->folio.index = index;
-		came->folio.slot = 0;
-		atomic_store_explicit(&came->folio.owner, (uintptr_t)object, memory_order_release);
+		frame_set_slot(came, 0);
+		frame_set_owner(came, object, index);
 	}
 	object->pages += (uint64_t)(came != NULL) - (uint64_t)(left != NULL);
 	object->swapped += (uint64_t)(cache_slot(is) != 0) - (uint64_t)(cache_slot(was) != 0);
@@ -203,7 +216,9 @@ int cache_insert(struct quire_object *object, uint64_t index, struct frame *fram
 	cache_entry *slot;
 
 	if (!node) {
-		prune(object, index);
+		/* What was made on the way; a root that did not get high enough has the old one. */
+		if (index < capacity(object->height))
+			prune(object, index);
 		return -NO_FRAMES;
 	}
 	slot = lowest_slot(object, node, index);
@@ -229,4 +244,29 @@ void cache_replace(struct quire_object *object, uint64_t index, cache_entry entr
 		return;
 	if (--path[1]->node.live == 0)
 		prune(object, index);
+}
+
+/* Goes down HEIGHT_MAX levels at most. */
+static bool node_valid(const struct quire_object *object, const struct frame *node, unsigned height,
+		       uint64_t *nodes)
+{
+	struct frame **slots = slots_of(object, node);
+	unsigned live = 0;
+
+	if (node->kind != FRAME_NODE)
+		return false;
+	++*nodes;
+	for (unsigned i = 0; i < NODE_SLOTS; i++) {
+		live += slots[i] != NULL;
+		if (slots[i] && height > 1 && !node_valid(object, slots[i], height - 1, nodes))
+			return false;
+	}
+	return live && live == node->node.live;
+}
+
+bool cache_valid(const struct quire_object *object, uint64_t *nodes)
+{
+	if (!object->root)
+		return object->height == 0;
+	return node_valid(object, object->root, object->height, nodes);
 }

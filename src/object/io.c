@@ -100,7 +100,7 @@ static int write_page(struct quire_object *object, uint64_t offset, const unsign
 	frame_unmark(frame, FRAME_UNUSED);
 	extend(object, offset + bytes);
 	frame_put(object->machine, frame);
-	return 0;
+	return object_changed(object, offset >> PAGE_SHIFT, (offset >> PAGE_SHIFT) + 1);
 }
 
 int quire_object_write(struct quire_object *object, uint64_t offset, const void *buffer,
@@ -109,6 +109,7 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 	int error = check_change(object, offset, length);
 
 	*done = 0;
+	object_begin_change(object);
 	while (!error && *done < length) {
 		size_t bytes = bytes_here(offset + *done, length - *done);
 
@@ -117,6 +118,7 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 		if (!error)
 			*done += bytes;
 	}
+	object_end_change(object);
 	return error;
 }
 
@@ -135,6 +137,9 @@ static int allocate_page(struct quire_object *object, uint64_t offset)
 		return error;
 	if (there != PAGE_FOUND)
 		frame_mark(frame, FRAME_UNUSED);
+	else
+		frame_unmark(frame, FRAME_UNUSED);
+	frame_mark(frame, FRAME_DIRTY);
 	frame_put(object->machine, frame);
 	return 0;
 }
@@ -146,11 +151,12 @@ int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t
 
 	if (!error && length == 0)
 		error = -QUIRE_EINVAL;
-	for (uint64_t page = page_down(offset); !error && page < end; page += PAGE_SIZE) {
+	object_begin_change(object);
+	for (uint64_t page = page_down(offset); !error && page < end; page += PAGE_SIZE)
 		error = allocate_page(object, page);
-	}
 	if (!error)
 		extend(object, end);
+	object_end_change(object);
 	return error;
 }
 

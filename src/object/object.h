@@ -24,6 +24,10 @@ struct quire_object {
 	bool anonymous; /* constant once mapped: made for one mmap(), nobody else can name it */
 	_Atomic uint64_t users; /* atomic */
 
+	/* One change of its size or content after the other: write, truncate, punch, allocate.  Taken
+	 * with no lock held. */
+	struct quire_rwlock changing;
+
 	struct quire_lock lock;
 	uint64_t size;	       /* lock: bytes */
 	struct frame *root;    /* lock: the cache's tree, or NULL: see cache.c */
@@ -33,6 +37,9 @@ struct quire_object {
 	struct list_link link; /* machine->objects_lock */
 
 	struct rmap rmap; /* the VMAs that map it */
+	/* atomic: someone listens for what is written (src/space/strict.c), and how often that began */
+	_Atomic bool watched;
+	_Atomic uint64_t generation;
 };
 
 static inline void object_lock(struct quire_object *object)
@@ -42,6 +49,15 @@ static inline void object_lock(struct quire_object *object)
 static inline void object_unlock(struct quire_object *object)
 {
 	machine_unlock(object->machine, &object->lock);
+}
+
+static inline void object_begin_change(struct quire_object *object)
+{
+	quire_port_write_lock(object->machine->host, &object->changing);
+}
+static inline void object_end_change(struct quire_object *object)
+{
+	quire_port_write_unlock(object->machine->host, &object->changing);
 }
 
 /* One more user, unless the object has none any more. */
@@ -76,6 +92,9 @@ cache_entry cache_next(const struct quire_object *object, uint64_t *index, uint6
 int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame);
 /* Puts `entry` in the place of what is there, whose reference or count becomes the caller's. */
 void cache_replace(struct quire_object *object, uint64_t index, cache_entry entry);
+
+/* Whether the nodes count their slots, and none is empty; adds how many there are.  For the checker. */
+bool cache_valid(const struct quire_object *object, uint64_t *nodes);
 
 /* --- page.c --- */
 
@@ -123,11 +142,22 @@ static inline bool object_sleeps(const struct quire_object *object)
 {
 	return object->operations->read_page;
 }
+/* Whether its pages become writable by faults only. */
+static inline bool object_asks(const struct quire_object *object)
+{
+	return object->operations->make_writable ||
+	       atomic_load_explicit(&object->watched, memory_order_acquire);
+}
 /* Whether the frame is (still) in an object's cache. */
 static inline bool frame_cached(const struct frame *frame)
 {
 	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire) != 0;
 }
+/*
+ * Pages [first, end) have other content now: src/space/strict.c, which lies above, tells who must
+ * hear of it.  0 or -QUIRE_ENOMEM.  No lock held.
+ */
+int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
 /* Takes every page of [start, end), in pages, out of the cache. */
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end);
 /* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */

@@ -73,12 +73,13 @@ static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
 	error = read_content(object, index, slot, frame_memory(machine, *frame));
 	if (error) {
 		frame_free(machine, *frame);
+		*frame = NULL;
 		return error;
 	}
 	if (slot)
 		frame_mark(*frame, FRAME_DIRTY);
 	frame_set_kind(machine, *frame, object->kind);
-	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_REFERENCE, memory_order_relaxed);
+	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_REFERENCE, memory_order_release);
 	return 0;
 }
 
@@ -155,33 +156,48 @@ int object_add_page(struct quire_object *object, uint64_t index, struct frame *f
 	if (!error) {
 		frame_set_kind(object->machine, frame, object->kind);
 		atomic_store_explicit(&frame->holders, 2 * FRAME_ONE_REFERENCE,
-				      memory_order_relaxed);
+				      memory_order_release);
 	}
 	object_unlock(object);
 	return error;
 }
 
+/* Lock held: whether only the caller and the cache hold the page. */
+static bool alone(const struct quire_object *object, uint64_t index, const struct frame *frame)
+{
+	return cache_find(object, index) == cache_entry_of((struct frame *)(uintptr_t)frame) &&
+	       atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+		       2 * FRAME_ONE_REFERENCE;
+}
+
 bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame)
 {
-	return object_replace_page(object, index, frame, 0);
+	bool taken;
+
+	object_lock(object);
+	taken = alone(object, index, frame);
+	if (taken) {
+		cache_replace(object, index, 0);
+		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
+	}
+	object_unlock(object);
+	return taken;
 }
 
 bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
 			 cache_entry entry)
 {
-	bool alone;
+	bool replaced;
 
 	object_lock(object);
-	alone = cache_find(object, index) == cache_entry_of(frame) &&
-		!(entry && frame_has(frame, FRAME_DIRTY)) &&
-		atomic_load_explicit(&frame->holders, memory_order_acquire) ==
-			2 * FRAME_ONE_REFERENCE;
-	if (alone) {
+	/* In this order: who writes marks the page before letting go of it. */
+	replaced = alone(object, index, frame) && !frame_has(frame, FRAME_DIRTY);
+	if (replaced) {
 		cache_replace(object, index, entry);
 		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
-	return alone;
+	return replaced;
 }
 
 void object_begin_migration(struct quire_object *object, struct frame *frame)

@@ -66,7 +66,7 @@ static bool busy(const struct frame *frame)
 {
 	return frame_pins(frame) ||
 	       frame_references(frame) >
-		       1 + (uint32_t)(frame->folio.slot || frame_of_object(frame));
+		       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
 }
 
 static void visit_drop_clean(struct quire_space *space, struct vma *vma, uint64_t start,
@@ -105,9 +105,11 @@ static uint64_t take_slot(struct eviction *eviction)
 	if (slot)
 		return slot;
 	slot = swap_alloc(eviction->machine);
-	if (slot)
-		swap_cache(eviction->machine, slot, eviction->frame);
-	return slot;
+	if (!slot || swap_cache(eviction->machine, slot, eviction->frame))
+		return slot;
+	/* Another thread evicts it too, and was quicker. */
+	swap_drop(eviction->machine, slot);
+	return swap_hold_of(eviction->machine, eviction->frame);
 }
 
 static bool write_slot(struct eviction *eviction)
@@ -127,10 +129,14 @@ static bool drop_lazily_freed(struct eviction *eviction)
 	struct frame *frame = eviction->frame;
 
 	if (!frame_has(frame, FRAME_LAZYFREE) || frame_has(frame, FRAME_DIRTY) ||
-	    frame->folio.slot || !eviction->owner.rmap)
+	    frame_slot(frame) || !eviction->owner.rmap)
 		return false;
 	each_entry(eviction, visit_drop_clean);
-	return frame_mappings(frame) == 0;
+	if (!frame_mappings(frame))
+		return true;
+	/* It was written to since, which no entry remembers that it comes back through. */
+	frame_unmark(frame, FRAME_LAZYFREE);
+	return false;
 }
 
 static bool evict_anonymous(struct eviction *eviction)
@@ -156,15 +162,15 @@ static bool evict_anonymous(struct eviction *eviction)
 static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context)
 {
-	const unsigned keep =
-		ZAP_KEEP_GUARDS | ZAP_KEEP_POISON | ZAP_KEEP_PROTECTION | ZAP_KEEP_PRIVATE;
+	const struct eviction *eviction = context;
 	struct gather gather;
 
-	(void)context;
+	(void)stop;
 	if (vma->flags & VMA_LOCKED)
 		return;
 	gather_begin(&gather, &space->tables);
-	table_zap(&space->tables, start, stop, keep, &gather);
+	table_unmap(&space->tables, start, eviction->frame,
+		    eviction->machine->report_swapped ? MARK_EVICTED : 0, &gather);
 	gather_end(&gather);
 }
 
@@ -175,8 +181,9 @@ static bool write_page(struct eviction *eviction, bool dirty, cache_entry *entry
 	const struct quire_object_operations *operations = object->operations;
 
 	*entry = 0;
-	if (!dirty && operations->read_page)
-		return true; /* it can be read again */
+	/* It can be read again, or it is a page of zeros that nobody has written to. */
+	if (!dirty)
+		return true;
 	if (operations->write_page)
 		return operations->write_page(object->context, eviction->owner.index,
 					      frame_memory(eviction->machine, eviction->frame)) ==
@@ -216,7 +223,7 @@ bool evict(struct quire_machine *machine, struct frame *frame)
 	if (!busy(frame)) {
 		if (eviction.owner.object)
 			gone = evict_cached(&eviction);
-		else if (frame->kind == FRAME_ANON && (owned || frame->folio.slot))
+		else if (frame->kind == FRAME_ANON && (owned || frame_slot(frame)))
 			gone = evict_anonymous(&eviction);
 	}
 	rmap_drop_owner(machine, &eviction.owner);

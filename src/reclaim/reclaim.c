@@ -32,7 +32,8 @@ static bool try_frame(struct quire_machine *machine, struct frame *frame)
 {
 	bool gone = false;
 
-	if (!is_page(frame) || !hold_page(frame))
+	/* What it is can be asked only of one that is held. */
+	if (!hold_page(frame))
 		return false;
 	if (is_page(frame) && !used_lately(machine, frame))
 		gone = evict(machine, frame);

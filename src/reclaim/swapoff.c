@@ -60,6 +60,8 @@ static int empty_object(struct quire_object *object)
 		error = object_make_page(object, index, true, &frame);
 		if (!error)
 			frame_put(object->machine, frame);
+		else if (error != -NO_FRAMES)
+			error = -QUIRE_EIO;
 	}
 	return error;
 }

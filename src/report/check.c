@@ -3,29 +3,21 @@
  * The invariant checker.
  *
  * For one range of a space: tables against their counters, entries against their VMA, frames
- * against their entries.  For the whole machine also: the VMA trees, the counters against a
- * recount, and every frame's mappings against the leaves that there are.
+ * against their entries.  For the whole machine, which must be at rest, also: the VMA trees, the
+ * counters against a recount, every frame's mappings against the leaves that there are, and what
+ * check_memory.c has.
  *
  * Mappings are recounted without memory of its own: one walk over all leaves sets `seen` of the
  * frames met to 0, a second one counts, a third one compares.  Frames that no leaf names don't show
  * up in any walk, but in the sum.
  */
-#include "space/hooks.h"
 #include "base/format.h"
-#include "object/object.h"
-#include "space/space.h"
+#include "report/check.h"
+#include "space/hooks.h"
 
 #define VIOLATIONS_MAX 16
 
-struct check {
-	const struct quire_text *text;
-	struct quire_space *space; /* looked at now, or NULL */
-	unsigned violations;
-	uint64_t resident[RESIDENT_KINDS]; /* pages that leaves of this space map */
-	uint64_t mapped;		   /* distinct anonymous frames mapped in the machine */
-};
-
-static void violation(void *context, const char *what, uint64_t address)
+void check_violation(void *context, const char *what, uint64_t address)
 {
 	struct check *check = context;
 
@@ -42,12 +34,6 @@ static void violation(void *context, const char *what, uint64_t address)
 	text_string(check->text, "\n");
 }
 
-static void expect(struct check *check, bool condition, const char *what, uint64_t address)
-{
-	if (!condition)
-		violation(check, what, address);
-}
-
 /* The object that the VMA maps has the page at its place. */
 static void check_cached(struct check *check, const struct vma *vma, const struct frame *frame,
 			 uint64_t address)
@@ -55,7 +41,7 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	cache_entry found;
 
 	if (!vma->object) {
-		violation(check, "a page of an object where none is mapped", address);
+		check_violation(check, "a page of an object where none is mapped", address);
 		return;
 	}
 	object_lock(vma->object);
@@ -65,8 +51,19 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	       address);
 	expect(check,
 	       frame->folio.owner == (uintptr_t)vma->object &&
-		       frame->folio.index == vma_index(vma, address),
+		       frame_index(frame) == vma_index(vma, address),
 	       "a cached page knows another place", address);
+}
+
+/* A private page is found through the VMA's family, at its index. */
+static void check_own(struct check *check, const struct vma *vma, const struct frame *frame,
+		      uint64_t address)
+{
+	expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a private page", address);
+	expect(check,
+	       frame->folio.owner == (uintptr_t)vma->family &&
+		       frame_index(frame) == vma_index(vma, address),
+	       "a private page knows another place", address);
 }
 
 static void check_page(struct check *check, const struct table_run *run, const struct vma *vma,
@@ -80,8 +77,7 @@ static void check_page(struct check *check, const struct table_run *run, const s
 	if (frame_of_object(frame))
 		check_cached(check, vma, frame, address);
 	else
-		expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a private page",
-		       address);
+		check_own(check, vma, frame, address);
 	switch (frame->kind) {
 	case FRAME_SHMEM:
 		check->resident[RESIDENT_SHMEM]++;
@@ -125,18 +121,36 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 			   address);
 }
 
+static void check_swap(struct check *check, const struct table_run *run, const struct vma *vma)
+{
+	struct quire_machine *machine = check->space->machine;
+	uint64_t pages = (run->end - run->start) >> PAGE_SHIFT;
+
+	check->resident[RESIDENT_SWAP] += pages;
+	expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a swap entry", run->start);
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t slot = run->number + i, address = run->start + (i << PAGE_SHIFT);
+		uint64_t count = swap_exists(machine, slot) ? swap_count(machine, slot) : 0;
+
+		expect(check, count, "a swap entry names a slot that is not in use", address);
+		expect(check, !run->exclusive || count <= 1,
+		       "an exclusive swap entry's slot has other users", address);
+		check_name_slot(check, slot);
+	}
+}
+
 static void check_run(struct check *check, const struct table_run *run, const struct vma *vma)
 {
 	if (run->kind == QUIRE_ENTRY_ABSENT)
 		return;
 	if (!vma) {
-		violation(check, "an entry stands where nothing is mapped", run->start);
+		check_violation(check, "an entry stands where nothing is mapped", run->start);
 		return;
 	}
 	if (run->kind == QUIRE_ENTRY_LEAF)
 		check_leaf(check, run, vma);
 	else if (run->kind == QUIRE_ENTRY_SWAP)
-		check->resident[RESIDENT_SWAP] += (run->end - run->start) >> PAGE_SHIFT;
+		check_swap(check, run, vma);
 	else if (run->kind == QUIRE_ENTRY_GUARD)
 		expect(check, vma->flags & VMA_GUARD, "a guard marker in a VMA without guards",
 		       run->start);
@@ -144,9 +158,9 @@ static void check_run(struct check *check, const struct table_run *run, const st
 		expect(check, run->uffd_wp && space_hooks(check->space),
 		       "a protecting marker without userfaultfd", run->start);
 	else if (run->kind == QUIRE_ENTRY_MIGRATION)
-		violation(check, "a migration entry is left over", run->start);
+		check_violation(check, "a migration entry is left over", run->start);
 	else if (run->kind != QUIRE_ENTRY_POISON)
-		violation(check, "an entry of a kind that this memory has not", run->start);
+		check_violation(check, "an entry of a kind that this memory has not", run->start);
 }
 
 /* Calls `visit` for every run of [start, end) with its VMA, or NULL between VMAs; no run goes
@@ -172,7 +186,7 @@ static void check_entries(struct check *check, uint64_t start, uint64_t end)
 {
 	unsigned before = check->violations;
 
-	table_check(&check->space->tables, start, end, violation, check);
+	table_check(&check->space->tables, start, end, check_violation, check);
 	if (check->violations == before)
 		each_run(check, start, min_u64(end, check->space->highest), check_run);
 }
@@ -184,6 +198,8 @@ static void check_space(struct check *check, struct quire_space *space)
 	check->space = space;
 	memset(check->resident, 0, sizeof(check->resident));
 	expect(check, vma_tree_valid(space), "the VMA tree or its counters are wrong", 0);
+	for (const struct vma *vma = vma_first(space); vma; vma = vma_next(vma))
+		check_lists(check, space, vma);
 	before = check->violations;
 	check_entries(check, 0, table_address_end());
 	for (unsigned kind = 0; check->violations == before && kind < RESIDENT_KINDS; kind++)
@@ -206,18 +222,26 @@ static void count_run(struct check *check, const struct table_run *run, const st
 	(void)vma;
 	if (run->frame)
 		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
-			check->mapped +=
+			check->anonymous +=
 				run->frame[i].folio.seen++ == 0 && !frame_of_object(run->frame + i);
 }
 
 static void compare_run(struct check *check, const struct table_run *run, const struct vma *vma)
 {
 	(void)vma;
-	if (run->frame)
-		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
-			expect(check, run->frame[i].folio.seen == frame_mappings(run->frame + i),
-			       "a frame's mappings differ from its leaves",
-			       run->start + (i << PAGE_SHIFT));
+	if (!run->frame)
+		return;
+	for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++) {
+		const struct frame *frame = run->frame + i;
+		uint64_t address = run->start + (i << PAGE_SHIFT);
+
+		expect(check, frame->folio.seen == frame_mappings(frame),
+		       "a frame's mappings differ from its leaves", address);
+		/* Of an object's page the cache has one. */
+		expect(check,
+		       frame_of_object(frame) || frame_references(frame) == !!frame_slot(frame),
+		       "a page has references left over", address);
+	}
 }
 
 static void each_space_run(struct check *check, struct quire_machine *machine,
@@ -261,14 +285,15 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	each_space_run(check, machine, forget_run);
 	each_space_run(check, machine, count_run);
 	each_space_run(check, machine, compare_run);
+	check_memory(check, machine);
 	for (link = machine->spaces.next; link != &machine->spaces; link = link->next, spaces++)
 		tables += container_of(link, struct quire_space, link)->tables.frames;
 	quire_machine_count(machine, &counters);
 	expect(check, counters.spaces == spaces, "the count of spaces is wrong", 0);
 	expect(check, counters.frames_table == tables, "frames of tables are missing or left over",
 	       0);
-	check->mapped += count_unmapped_pinned(check, machine);
-	expect(check, counters.frames_anon == check->mapped,
+	check->anonymous += count_unmapped_pinned(check, machine);
+	expect(check, counters.frames_anon == check->anonymous,
 	       "frames of pages that nothing maps are left over", 0);
 	expect(check,
 	       counters.frames == counters.frames_free + counters.frames_table +

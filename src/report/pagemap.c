@@ -48,7 +48,9 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 	for (uint64_t page = address; page < shown;) {
 		table_run(&space->tables, page, shown, false, &run);
 		for (; page < run.end; page += PAGE_SIZE)
-			*words++ = page_word(&run, page);
+			*words++ = run.evicted && vma_swapped(vma_find(space, page), page)
+					   ? QUIRE_PAGEMAP_SWAPPED
+					   : page_word(&run, page);
 	}
 	space_read_unlock(space);
 	for (uint64_t page = max_u64(address, shown); page < end; page += PAGE_SIZE)

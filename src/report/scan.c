@@ -132,6 +132,14 @@ static uint64_t report(void *context, unsigned traits, uint64_t start, uint64_t 
 	return scan->open.end;
 }
 
+/* The page of the object at `address` is in swap. */
+static bool swapped(void *context, uint64_t address)
+{
+	const struct scan *scan = context;
+
+	return vma_swapped(vma_find(scan->space, address), address);
+}
+
 /* --- the walk --- */
 
 /* Looks at [position, end) of one VMA.  0, or -NO_FRAMES: nothing was done. */
@@ -144,6 +152,7 @@ static int scan_piece(struct scan *scan, uint64_t end)
 		.start = scan->position,
 		.end = end,
 		.take = report,
+		.swapped = swapped,
 		.context = scan,
 		.gather = protect ? &scan->gather : NULL,
 		.reserve = &reserve,
@@ -270,6 +279,8 @@ int64_t quire_pagemap_scan(struct quire_space *space, struct quire_scan *argumen
 	do
 		error = scan_locked(&scan);
 	while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (has_flag(&scan, QUIRE_SCAN_WP_MATCHING))
+		strict_watch(space, argument->start, scan.position);
 	write_open_region(&scan);
 	argument->walk_end = error == -QUIRE_EPERM ? scan.end : scan.position;
 	if (error == -NO_FRAMES)

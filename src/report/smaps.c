@@ -52,21 +52,9 @@ static void add_swap(struct sums *sums, struct quire_machine *machine, const str
 /* What the object has in swap where nothing is mapped. */
 static void add_swapped(struct sums *sums, const struct vma *vma, const struct table_run *run)
 {
-	struct frame *frame;
-
-	for (uint64_t page = run->start; page < run->end; page += PAGE_SIZE) {
-		switch (object_find_page(vma->object, vma_index(vma, page), &frame)) {
-		case PAGE_SWAPPED:
+	for (uint64_t page = run->start; page < run->end; page += PAGE_SIZE)
+		if (vma_swapped(vma, page))
 			sums->smaps->swap += PAGE_SIZE;
-			break;
-		case PAGE_FOUND:
-			frame_put(vma->object->machine, frame);
-			break;
-		case PAGE_ABSENT:
-		case PAGE_BEYOND:
-			break;
-		}
-	}
 }
 
 static void add_run(struct sums *sums, const struct vma *vma, struct quire_machine *machine,

@@ -76,6 +76,11 @@ static bool known(int advice)
 	}
 }
 
+static bool merging(const struct flag_advice *advice)
+{
+	return (advice->set | advice->clear) == VMA_MERGEABLE;
+}
+
 /* Too many VMAs is something to try again later. */
 static int change_flags(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 			const struct flag_advice *advice)
@@ -88,7 +93,8 @@ static int change_flags(struct quire_space *space, struct vma *vma, uint64_t sta
 	};
 	int error;
 
-	if (change.flags == vma->flags)
+	/* Pages of shared memory are not merged; whoever asks is not told. */
+	if (change.flags == vma->flags || ((vma->flags & VMA_MAYSHARE) && merging(advice)))
 		return 0;
 	error = vma_change_prepare(space, &change);
 	if (error)

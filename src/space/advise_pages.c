@@ -73,6 +73,16 @@ static int reserve_tables(struct quire_space *space, uint64_t start, uint64_t en
 	return table_reserve(space->machine, reserve, cost);
 }
 
+/* Protection stays where the page may come back as it was. */
+static unsigned dontneed_keeps(const struct quire_space *space, const struct vma *vma)
+{
+	bool comes_back =
+		vma->object && (vma->flags & VMA_SHARED || !space->machine->strict_written ||
+				!(vma->flags & VMA_UFFD_ASYNC));
+
+	return ZAP_KEEP_GUARDS | (comes_back ? ZAP_KEEP_PROTECTION : 0);
+}
+
 static void apply(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end,
 		  int advice, struct table_reserve *reserve, struct gather *gather)
 {
@@ -81,8 +91,7 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 	switch (advice) {
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_DONTNEED_LOCKED:
-		table_zap(tables, start, end,
-			  ZAP_KEEP_GUARDS | (vma->object ? ZAP_KEEP_PROTECTION : 0), gather);
+		table_zap(tables, start, end, dontneed_keeps(space, vma), gather);
 		break;
 	case QUIRE_MADV_FREE:
 		table_age(tables, start, end, TABLE_LAZYFREE, gather);

@@ -90,9 +90,8 @@ static struct frame *new_page(struct quire_machine *machine, const struct frame 
 			memcpy(frame_memory(machine, page), frame_memory(machine, source),
 			       PAGE_SIZE);
 	}
-	if (page) {
+	if (page)
 		frame_make_anon(machine, page);
-	}
 	return page;
 }
 

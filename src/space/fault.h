@@ -32,7 +32,8 @@ struct fault {
 	} errand;
 	uint64_t slot; /* with one count, or 0 */
 	struct frame *made;
-	bool may_write;
+	bool may_write; /* as long as the object's generation is this */
+	uint64_t generation;
 };
 
 /* Internal: the fault is to run its errand and begin again. */

@@ -29,7 +29,9 @@ static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 			quire_object_put(fault->object);
 		fault->object = fault->vma->object;
 		quire_object_get(fault->object);
+		fault->may_write = false;
 	}
+	fault->may_write = fault->may_write && fault->index == index;
 	fault->errand = errand;
 	fault->index = index;
 	return -FAULT_ERRAND;
@@ -37,8 +39,14 @@ static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 
 int fault_ask_object(struct fault *fault)
 {
-	int error = fault->object->operations->make_writable(fault->object->context, fault->index);
+	struct quire_object *object = fault->object;
+	int error = 0;
 
+	fault->generation = atomic_load_explicit(&object->generation, memory_order_acquire);
+	if (object->operations->make_writable)
+		error = object->operations->make_writable(object->context, fault->index);
+	if (!error && atomic_load_explicit(&object->watched, memory_order_acquire))
+		error = strict_release(object, fault->index, fault->index + 1);
 	fault->may_write = !error;
 	return error;
 }
@@ -65,9 +73,13 @@ static bool shared(const struct fault *fault)
 /* Whether what a write installs may be written to at once; or an errand is to ask. */
 static bool must_ask(const struct fault *fault, uint64_t index)
 {
-	return shared(fault) && fault_writes(fault) && !fault_stays_protected(fault) &&
-	       fault->vma->object->operations->make_writable &&
-	       !(fault->may_write && errand_done(fault, index));
+	const struct quire_object *object = fault->vma->object;
+
+	if (!shared(fault) || !fault_writes(fault) || fault_stays_protected(fault) ||
+	    !object_asks(object))
+		return false;
+	return !fault->may_write || !errand_done(fault, index) ||
+	       fault->generation != atomic_load_explicit(&object->generation, memory_order_acquire);
 }
 
 /* The page itself comes to stand there; takes over a reference to it. */
@@ -169,8 +181,13 @@ int fault_on_object(struct fault *fault)
 	uint64_t index = vma_index(fault->vma, fault->page), registered = fault->vma->flags;
 	struct frame *frame;
 	enum object_page answer;
-	int error;
+	int error = 0;
 
+	/* Even if there is no page to copy, or somebody else is asked for it. */
+	if (fault_writes(fault) && !shared(fault))
+		error = vma_prepare_anon(fault->space, fault->vma);
+	if (error)
+		return error;
 	map_around(fault);
 	answer = object_find_page(fault->vma->object, index, &frame);
 	if (answer == PAGE_BEYOND) {

@@ -7,16 +7,21 @@
  * What the access may not do to the page yet is another fault's business.
  */
 #include "space/fault.h"
+#include "space/rmap.h"
 
-/* Notes that the slot must be read; the count keeps it from being used for something else. */
-static int send(struct fault *fault)
+/* One count of the slot, so that it is not used for something else meanwhile; false: the entry is
+ * another one by now. */
+static bool hold_slot(struct fault *fault)
 {
+	if (fault->slot == fault->seen.slot)
+		return true;
 	if (fault->slot)
 		swap_drop(fault->space->machine, fault->slot);
-	swap_hold(fault->space->machine, fault->seen.slot);
+	fault->slot = 0;
+	if (!table_hold_slot(&fault->space->tables, fault->page, &fault->seen))
+		return false;
 	fault->slot = fault->seen.slot;
-	fault->errand = ERRAND_READ_SLOT;
-	return -FAULT_ERRAND;
+	return true;
 }
 
 int fault_read_slot(struct fault *fault)
@@ -40,19 +45,38 @@ int fault_read_slot(struct fault *fault)
 	return 0;
 }
 
-int fault_on_swap(struct fault *fault)
+/* The page in the slot's cache comes to stand there; takes over a reference to it. */
+static int map_cached(struct fault *fault, struct frame *frame)
 {
 	const struct table_snapshot *seen = &fault->seen;
 	struct table_leaf leaf = {
+		.frame = frame,
 		.allow = vma_permissions(fault->vma),
 		.exclusive = seen->exclusive,
 		.uffd_wp = seen->uffd_wp,
 	};
+	int error = vma_prepare_anon(fault->space, fault->vma);
 
-	leaf.frame = swap_cached(fault->space->machine, seen->slot);
-	if (!leaf.frame)
-		return send(fault);
+	if (error) {
+		frame_put(fault->space->machine, frame);
+		return error;
+	}
+	/* Before it counts as mapped: who maps it is who it is found through. */
+	rmap_set_owner(frame, fault->vma, fault->page);
 	leaf.allow.write = leaf.allow.write && leaf.exclusive && !fault_stays_protected(fault);
-	frame_exchange(leaf.frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
+}
+
+int fault_on_swap(struct fault *fault)
+{
+	struct frame *frame;
+
+	if (!hold_slot(fault))
+		return 0;
+	frame = swap_cached(fault->space->machine, fault->slot);
+	if (frame)
+		return map_cached(fault, frame);
+	fault->errand = ERRAND_READ_SLOT;
+	return -FAULT_ERRAND;
 }

@@ -131,8 +131,8 @@ static void drop_protection(struct forking *forking)
 /* What has been made of the child goes. */
 static void abandon(struct forking *forking)
 {
-	events_abandon(forking->parent, &forking->events);
 	space_write_unlock(forking->child);
+	events_abandon(forking->parent, &forking->events);
 	quire_space_destroy(forking->child);
 }
 

@@ -94,9 +94,9 @@ static void absorb_next(struct quire_space *space, struct vma *vma)
 	uint64_t end = next->end;
 
 	mix_in(space, vma, next);
-	/* No walk of an rmap may find neither of them. */
+	vma_remove(space, next);
 	vma_resize(space, vma, vma->start, end);
-	vma_unlink(space, next);
+	rmap_unlink_vma(space, next);
 	vma_free(space, next);
 }
 
@@ -174,13 +174,12 @@ void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address
 static void find_takers(struct vma_change *change)
 {
 	const struct vma *vma = change->vma;
-	/* What mergeable() looks at; walks of rmaps change the rest. */
-	struct vma piece = {
+	const struct vma piece = {
 		.start = change->start,
 		.end = change->end,
+		.index = vma_index(vma, change->start),
 		.flags = change->flags,
 		.userfault = change->userfault,
-		.index = vma_index(vma, change->start),
 		.object = vma->object,
 		.anon = identity(vma),
 		.inherited = vma->inherited,

@@ -383,39 +383,34 @@ static int move_and_keep(struct quire_space *space, struct vma *vma, struct rema
 			    remap->new_length, remap);
 }
 
-/* A second mapping of what is shared, from `address` on. */
-static int map_again(struct quire_space *space, struct vma *vma, struct remap *remap)
+/* A second mapping of what is shared, from `address` on: a move of nothing. */
+static int map_again(struct quire_space *space, const struct vma *vma, struct remap *remap)
 {
-	struct removal removal = {
-		.start = remap->result,
-		.end = remap->result + remap->new_length,
+	struct move move = {
+		.from = remap->address,
+		.to = remap->result,
+		.new_length = remap->new_length,
+		.keep = true,
+		.target = {.start = remap->result, .end = remap->result + remap->new_length},
 	};
-	struct vma *fresh;
 	struct gather gather;
-	int error = events_unmap(space, removal.start, removal.end, &remap->events);
+	int error = announce(space, &move, &remap->events);
 
 	if (!error)
-		error = removal_prepare(space, &removal);
+		error = removal_prepare(space, &move.target);
+	if (!error && !(move.fresh = vma_new(space))) {
+		removal_abandon(space, &move.target);
+		error = -NO_FRAMES;
+	}
 	if (error) {
 		events_abandon(space, &remap->events);
 		return error;
 	}
-	fresh = vma_new(space);
-	if (!fresh) {
-		removal_abandon(space, &removal);
-		events_abandon(space, &remap->events);
-		return -NO_FRAMES;
-	}
-	fresh->start = removal.start;
-	fresh->end = removal.end;
-	fresh->flags = vma->flags & ~VMA_UFFD;
-	fresh->index = vma_index(vma, remap->address);
-	vma_set_object(fresh, vma->object);
+	describe(space, &move, vma);
 	gather_begin(&gather, &space->tables);
-	removal_commit(space, &removal, &gather);
+	removal_commit(space, &move.target, &gather);
 	gather_end(&gather);
-	vma_link(space, fresh);
-	vma_merge(space, fresh);
+	link_fresh(space, &move);
 	return 0;
 }
 
@@ -428,6 +423,12 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 		remap->result = remap->new_address;
 		if (remap->new_address < space->lowest)
 			return -QUIRE_EPERM;
+		/* Room is made first, and then what was to be mapped again is not there. */
+		if (remap->new_address == remap->address) {
+			error = unmap_range(space, remap->result, remap->result + remap->new_length,
+					    &remap->events);
+			return error ? error : -QUIRE_EFAULT;
+		}
 	} else if (!(remap->flags & QUIRE_MREMAP_MAYMOVE)) {
 		return -QUIRE_ENOMEM;
 	} else {

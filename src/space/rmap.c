@@ -149,7 +149,7 @@ void vma_leave_family(struct quire_space *space, struct vma *vma)
 
 bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner)
 {
-	*owner = (struct rmap_owner){.index = frame->folio.index};
+	*owner = (struct rmap_owner){0};
 	machine_lock(machine, &machine->rmap_lock);
 	if (frame_of_object(frame)) {
 		struct quire_object *object = (struct quire_object *)atomic_load_explicit(
@@ -158,11 +158,13 @@ bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct 
 		if (object && object_try_get(object))
 			owner->object = object;
 	} else if (frame->kind == FRAME_ANON && frame_mappings(frame)) {
+		/* NULL: it is about to be mapped for the first time. */
 		owner->family = (struct family *)atomic_load_explicit(&frame->folio.owner,
 								      memory_order_acquire);
-		owner->family->users++;
+		if (owner->family)
+			owner->family->users++;
 	}
-	owner->index = frame->folio.index;
+	owner->index = frame_index(frame);
 	machine_unlock(machine, &machine->rmap_lock);
 	if (owner->object)
 		owner->rmap = &owner->object->rmap;

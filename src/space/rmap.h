@@ -56,8 +56,7 @@ void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first,
  * `address`. */
 static inline void rmap_set_owner(struct frame *frame, const struct vma *vma, uint64_t address)
 {
-	frame->folio.index = vma_index(vma, address);
-	atomic_store_explicit(&frame->folio.owner, (uintptr_t)vma->family, memory_order_release);
+	frame_set_owner(frame, vma->family, vma_index(vma, address));
 }
 
 #endif

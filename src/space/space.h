@@ -179,10 +179,12 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 		.access = (vma->flags & VMA_ACCESS) != 0,
 		.write = (vma->flags & VMA_WRITE) != 0,
 		.execute = (vma->flags & VMA_EXEC) != 0,
-		.shared = (vma->flags & VMA_SHARED) && !vma->object->operations->make_writable,
+		.shared = (vma->flags & VMA_SHARED) && !object_asks(vma->object),
 	};
 }
 
+/* Whether the VMA's object has the page at `address` in swap. */
+bool vma_swapped(const struct vma *vma, uint64_t address);
 /* The index of the page at `address`, which the VMA holds. */
 static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 {
@@ -210,6 +212,14 @@ struct quire_fault_result space_fault(struct quire_space *space, uint64_t addres
 
 /* Brings in what a swap entry at `page` stands for, whatever the VMA allows.  0, -NO_FRAMES, -EIO. */
 int space_swap_in(struct quire_space *space, uint64_t page);
+
+/* --- strict.c --- */
+
+/* [start, end) has been protected: what others write there must be noticed, if the machine is strict.
+ * No lock held. */
+void strict_watch(struct quire_space *space, uint64_t start, uint64_t end);
+/* Releases asynchronous protection of pages [first, end) in every mapping.  0 or -NO_FRAMES. */
+int strict_release(struct quire_object *object, uint64_t first, uint64_t end);
 
 /* --- access.c --- */
 

@@ -29,13 +29,14 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 }
 
 /* Pages [first, end) go. */
-static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
+static int remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
 	if (first >= end)
-		return;
+		return 0;
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 	object_drop_pages(object, first, end);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
+	return object_changed(object, first, end);
 }
 
 /* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */
@@ -49,33 +50,60 @@ static int clear(struct quire_object *object, uint64_t start, uint64_t end)
 	do
 		error = object_clear_bytes(object, start, end - start);
 	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
+	if (!error)
+		error = object_changed(object, start >> PAGE_SHIFT, (start >> PAGE_SHIFT) + 1);
 	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
 }
 
-int quire_object_truncate(struct quire_object *object, uint64_t size)
+/* One change at a time. */
+static int truncate(struct quire_object *object, uint64_t size)
 {
-	uint64_t before;
+	uint64_t before = quire_object_size(object);
 	int error;
 
-	if (object->operations->read_only)
-		return -QUIRE_EACCES;
-	if (size > QUIRE_OBJECT_MAX)
-		return -QUIRE_EFBIG;
 	/* What lies behind the end in the last page must be zeros when the object grows again. */
-	before = quire_object_size(object);
 	error = size < before ? clear(object, size, min_u64(page_up(size), before)) : 0;
 	if (error)
 		return error;
 	object_lock(object);
 	object->size = size;
 	object_unlock(object);
-	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, TRUNCATE_KEEPS);
-	return clear(object, size, size < before ? page_up(size) : size);
+	error = remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT,
+			     TRUNCATE_KEEPS);
+	return error ? error : clear(object, size, size < before ? page_up(size) : size);
+}
+
+int quire_object_truncate(struct quire_object *object, uint64_t size)
+{
+	int error;
+
+	if (object->operations->read_only)
+		return -QUIRE_EACCES;
+	if (size > QUIRE_OBJECT_MAX)
+		return -QUIRE_EFBIG;
+	object_begin_change(object);
+	error = truncate(object, size);
+	object_end_change(object);
+	return error;
+}
+
+static int punch(struct quire_object *object, uint64_t offset, uint64_t end)
+{
+	uint64_t first = page_up(offset), last = page_down(end);
+	int error;
+
+	if (first > last) /* inside one page */
+		return clear(object, offset, end);
+	error = clear(object, offset, first);
+	if (!error)
+		error = clear(object, last, end);
+	if (!error)
+		error = remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+	return error;
 }
 
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length, first = page_up(offset), last = page_down(end);
 	int error;
 
 	if (length == 0)
@@ -84,12 +112,8 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 		return -QUIRE_EFBIG;
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
-	if (first > last) /* inside one page */
-		return clear(object, offset, end);
-	error = clear(object, offset, first);
-	if (!error)
-		error = clear(object, last, end);
-	if (!error)
-		remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+	object_begin_change(object);
+	error = punch(object, offset, offset + length);
+	object_end_change(object);
 	return error;
 }

@@ -67,6 +67,19 @@ void vma_free(struct quire_space *space, struct vma *vma)
 	slab_free(space->machine, vma);
 }
 
+bool vma_swapped(const struct vma *vma, uint64_t address)
+{
+	struct frame *frame;
+	enum object_page answer;
+
+	if (!vma->object)
+		return false;
+	answer = object_find_page(vma->object, vma_index(vma, address), &frame);
+	if (answer == PAGE_FOUND)
+		frame_put(vma->object->machine, frame);
+	return answer == PAGE_SWAPPED;
+}
+
 /* `pages` more (or, negative, fewer) belong to VMAs with these flags. */
 static void count_pages(struct quire_space *space, uint64_t flags, uint64_t pages)
 {
@@ -106,10 +119,15 @@ void vma_link(struct quire_space *space, struct vma *vma)
 
 void vma_unlink(struct quire_space *space, struct vma *vma)
 {
+	rmap_unlink_vma(space, vma);
+	vma_remove(space, vma);
+}
+
+void vma_remove(struct quire_space *space, struct vma *vma)
+{
 	struct vma *next = vma_next(vma);
 
 	assert_written(space);
-	rmap_unlink_vma(space, vma);
 	tree_remove(&space->vmas, &vma->node);
 	space->vma_count--;
 	count_pages(space, vma->flags, -vma_pages(vma));

@@ -17,10 +17,14 @@
 
 /* Takes a VMA out of the tree, which does not free it. */
 void vma_unlink(struct quire_space *space, struct vma *vma);
-/* As vma_link(), for a VMA that is in its rmaps already. */
+/*
+ * vma_link() and vma_unlink() without the rmaps.  Where pages go over from one VMA to another, the
+ * taker is in the rmap's list, with its new bounds, before the giver is not: a walk of the list
+ * finds them at any moment.
+ */
 void vma_insert(struct quire_space *space, struct vma *vma);
-/* Moves a VMA's bounds, over addresses where nothing is mapped, or what the caller takes from a
- * neighbour; its pages keep their index. */
+void vma_remove(struct quire_space *space, struct vma *vma);
+/* Moves a VMA's bounds, over addresses where nothing is mapped; its pages keep their index. */
 void vma_resize(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end);
 void vma_set_flags(struct quire_space *space, struct vma *vma, uint64_t flags);
 /* What a VMA that is not linked yet maps, or NULL; it is one more user of it. */

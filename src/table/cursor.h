@@ -126,6 +126,11 @@ static inline entry_t cursor_bottom(struct cursor *cursor)
 	}
 	return entry;
 }
+/* Whether it is absent, or as good as that. */
+static inline bool entry_marks_nothing(entry_t entry)
+{
+	return entry_is_absent(entry) || entry == entry_make_marker(MARK_EVICTED);
+}
 /* Where the entry's span ends, inside the range. */
 static inline uint64_t cursor_reach(const struct cursor *cursor)
 {

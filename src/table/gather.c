@@ -112,19 +112,20 @@ static void keep_shared(struct gather *gather, struct frame *frame)
 		batch_slots(gather, gather->batches)[gather->batch_used++] = frame;
 }
 
-/* Frames on the exclusive chain have one reference each, the gather's. */
+/* Frames on the exclusive chain have no holder any more. */
 static void release_exclusive(struct gather *gather)
 {
-	for (struct frame *frame = gather->exclusive; frame; frame = frame->next)
-		atomic_store_explicit(&frame->holders, 0, memory_order_relaxed);
 	frame_free_chain(gather->tables->machine, gather->exclusive);
 	gather->exclusive = NULL;
 }
 
 void gather_frame(struct gather *gather, struct frame *frame)
 {
-	if (atomic_load_explicit(&frame->holders, memory_order_acquire) == FRAME_ONE_MAPPING) {
-		atomic_store_explicit(&frame->holders, FRAME_ONE_REFERENCE, memory_order_relaxed);
+	uint64_t alone = FRAME_ONE_MAPPING;
+
+	/* At once: reclaim takes references to whatever it comes by. */
+	if (atomic_compare_exchange_strong_explicit(&frame->holders, &alone, 0,
+						    memory_order_acq_rel, memory_order_relaxed)) {
 		frame->next = gather->exclusive;
 		gather->exclusive = frame;
 		return;

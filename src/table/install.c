@@ -25,8 +25,9 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 		.missing = level,
 	};
 	if (entry_is_marker(entry)) {
-		snapshot->kind = TABLE_MARKER;
-		snapshot->marks = entry_marks(entry);
+		snapshot->marks = entry_marks(entry) & ~(unsigned)MARK_EVICTED;
+		if (snapshot->marks)
+			snapshot->kind = TABLE_MARKER;
 	} else if (entry_is_swap(entry)) {
 		snapshot->kind = TABLE_SWAP;
 		snapshot->slot = entry_slot(entry);
@@ -81,6 +82,20 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	gather_frame(gather, frame);
 }
 
+bool table_hold_slot(struct page_tables *tables, uint64_t page,
+		     const struct table_snapshot *snapshot)
+{
+	struct cursor cursor;
+	bool same;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	same = entry_same(cursor_entry(&cursor), snapshot->entry);
+	if (same)
+		swap_hold(tables->machine, snapshot->slot);
+	cursor_end(&cursor);
+	return same;
+}
+
 /* Whether the page has been taken from its object: the fault must ask again what stands there. */
 static bool gone(const struct frame *frame)
 {
@@ -104,6 +119,9 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		if (!entry_is_absent(snapshot->entry))
 			retire(&cursor, gather);
 		cursor_exchange(&cursor, make_leaf(tables, leaf));
+		/* From here on the page may change. */
+		if (snapshot->kind == TABLE_SWAP && leaf->exclusive)
+			swap_forget(tables->machine, snapshot->slot, leaf->frame);
 		if (leaf->frame)
 			tables_resident(tables, frame_resident(leaf->frame), 1);
 	}

@@ -38,11 +38,9 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	return old;
 }
 
-/* Puts `entry` in the place of the leaf at the cursor. */
-static void replace(struct cursor *cursor, struct frame *frame, entry_t entry)
+/* The leaf `was` of `frame` has gone from the cursor's entry. */
+static void let_go(struct cursor *cursor, struct frame *frame, entry_t was)
 {
-	entry_t was = cursor_exchange(cursor, entry);
-
 	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
 	keep_dirty(frame, was);
 	tables_resident(cursor->tables, frame_resident(frame), -1);
@@ -67,7 +65,20 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
-	replace(&cursor, frame, entry);
+	let_go(&cursor, frame, cursor_exchange(&cursor, entry));
+	cursor_end(&cursor);
+}
+
+void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+		 struct gather *gather)
+{
+	struct cursor cursor;
+
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+		return;
+	marks |= entry_uffd_wp(cursor_entry(&cursor)) ? MARK_UFFD_WP : 0;
+	let_go(&cursor, frame,
+	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));
 	cursor_end(&cursor);
 }
 
@@ -79,11 +90,12 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	/* A store may come until the entry is gone; then it stands there again. */
+	/* A store may come until the entry is gone; then it must stand there again. */
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
-	cursor_exchange(&cursor, entry);
-	if (!entry_dirty(entry))
-		replace(&cursor, frame, ENTRY_ABSENT);
+	if (entry_dirty(entry))
+		cursor_exchange(&cursor, entry);
+	else
+		let_go(&cursor, frame, entry);
 	cursor_end(&cursor);
 }
 

@@ -13,7 +13,9 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		.level = cursor->level,
 		.kind = QUIRE_ENTRY_ABSENT,
 	};
-	if (entry_is_marker(entry)) {
+	if (entry_marks_nothing(entry)) {
+		run->evicted = !entry_is_absent(entry);
+	} else if (entry_is_marker(entry)) {
 		unsigned marks = entry_marks(entry);
 
 		run->kind = marks & MARK_GUARD	  ? QUIRE_ENTRY_GUARD

@@ -16,10 +16,16 @@
 #include "table/scan.h"
 #include "table/cursor.h"
 
-static unsigned traits_of(struct page_tables *tables, entry_t entry, unsigned level)
+static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry_t entry,
+			  unsigned level)
 {
+	struct page_tables *tables = scan->tables;
 	unsigned traits = 0;
 
+	if (entry_marks_nothing(entry))
+		return !entry_is_absent(entry) && scan->swapped(scan->context, address)
+			       ? TRAIT_MARKER
+			       : 0;
 	if (entry_is_leaf(entry, level)) {
 		traits = TRAIT_LEAF;
 		traits |= entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0;
@@ -86,7 +92,7 @@ uint64_t table_scan(const struct table_scan *scan)
 	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
 	     more; more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		unsigned traits = traits_of(scan->tables, entry, cursor.level);
+		unsigned traits = traits_of(scan, cursor.address, entry, cursor.level);
 		bool change = scan->gather && !(traits & TRAIT_PROTECTED);
 		uint64_t start = cursor.address, reach, taken;
 

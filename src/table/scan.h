@@ -33,6 +33,8 @@ struct table_scan {
 	uint64_t start, end;
 	uint64_t wanted[TRAIT_SETS / 64];
 	uint64_t (*take)(void *context, unsigned traits, uint64_t start, uint64_t end);
+	/* Whether the page that was evicted from `address` is in swap. */
+	bool (*swapped)(void *context, uint64_t address);
 	void *context;
 	struct gather *gather; /* NULL: only looks */
 	struct table_reserve *reserve;

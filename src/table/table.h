@@ -134,6 +134,9 @@ enum table_mark {
 	MARK_GUARD = 1,	  /* an access is a SEGV (MADV_GUARD_INSTALL) */
 	MARK_POISON = 2,  /* an access is a BUS (UFFDIO_POISON) */
 	MARK_UFFD_WP = 4, /* a page that comes to stand here is write-protected */
+	/* A page of an object was evicted from here, and may still be in swap.  By itself as good as
+	 * nothing to all but reports (struct quire_machine_config, report_swapped). */
+	MARK_EVICTED = 8,
 };
 
 /*
@@ -168,6 +171,9 @@ void table_write_release(struct page_tables *tables, uint64_t start, uint64_t en
  */
 void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end,
 			struct table_permissions allow, struct gather *gather);
+/* Takes write permission from every leaf: the next write faults. */
+void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather);
 /*
  * Protection that lay dormant is in force again: protected leaves that have become writable
  * meanwhile lose that.
@@ -187,6 +193,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
  * What reclaim does to one page, if its leaf maps `frame`.
  * table_old(): makes the leaf old; whether it was already, or there is none.
  * table_swap_out(): puts a swap entry for `slot`, which gets one count more, in its place.
+ * table_unmap(): takes it out, and leaves `marks`; protection stays as a marker, too.
  * table_drop_clean(): takes it out unless the page was written to.
  */
 /* References to up to `room` pages of [*start, end), or, with `alone`, of those that one entry alone
@@ -197,6 +204,8 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 	       struct gather *gather);
 void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
 		    struct gather *gather);
+void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+		 struct gather *gather);
 void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
 		      struct gather *gather);
 
@@ -257,6 +266,9 @@ struct table_leaf {
 	bool dirty;
 	bool uffd_wp;
 };
+/* One count more of the slot of the swap entry that `snapshot` saw, if it still stands there. */
+bool table_hold_slot(struct page_tables *tables, uint64_t page,
+		     const struct table_snapshot *snapshot);
 /*
  * Replaces what `snapshot` saw by a young leaf, if it still stands there; tables are taken from the
  * reserve.  Whether it did. What was replaced goes to the gather.
@@ -301,7 +313,7 @@ struct table_run {
 	unsigned level;
 	enum quire_entry_kind kind; /* not PARKED */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
-	bool accessible;
+	bool accessible, evicted;
 	struct frame
 		*frame; /* of the first page; NULL where the leaf is special, or there is none */
 	uint64_t

@@ -43,10 +43,11 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 			cursor_protect_leaf(&cursor, entry, gather);
 		} else if (entry_is_swap(entry)) {
 			cursor_exchange(&cursor, entry_set_uffd_wp(entry, true));
-		} else if (entry_is_absent(entry) && unpopulated) {
+		} else if (entry_marks_nothing(entry) && unpopulated) {
 			while (!cursor_whole(&cursor))
 				cursor_push_down(&cursor, reserve);
-			cursor_exchange(&cursor, entry_make_marker(MARK_UFFD_WP));
+			cursor_exchange(&cursor,
+					entry_make_marker(entry_marks(entry) | MARK_UFFD_WP));
 		}
 	}
 }
@@ -89,7 +90,8 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 		} else if (entry_is_swap(entry)) {
 			cursor_exchange(&cursor, entry_set_uffd_wp(entry, false));
 		} else if (entry_is_marker(entry) &&
-			   (others || entry_marks(entry) == MARK_UFFD_WP)) {
+			   (others ||
+			    (entry_marks(entry) & ~(unsigned)MARK_EVICTED) == MARK_UFFD_WP)) {
 			quire_assert(cursor_whole(&cursor));
 			cursor_exchange(&cursor, unprotected(entry));
 		}
@@ -106,6 +108,23 @@ void table_write_forget(struct page_tables *tables, uint64_t start, uint64_t end
 			struct table_permissions allow, struct gather *gather)
 {
 	release_range(tables, start, end, allow, true, gather);
+}
+
+void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end,
+			struct gather *gather)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
+	     more = cursor_next(&cursor)) {
+		entry_t was = cursor_bottom(&cursor);
+
+		if (!entry_is_leaf(was, cursor.level) || !entry_writable(was))
+			continue;
+		while (!cursor_update(&cursor, &was, entry_forbid_write(was)))
+			;
+		gather_span(gather, cursor.address, cursor_reach(&cursor));
+	}
 }
 
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,

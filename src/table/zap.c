@@ -15,7 +15,7 @@ static entry_t remains(entry_t entry, unsigned keep)
 		marks = MARK_UFFD_WP;
 	kept |= keep & ZAP_KEEP_GUARDS ? MARK_GUARD : 0;
 	kept |= keep & ZAP_KEEP_POISON ? MARK_POISON : 0;
-	kept |= keep & ZAP_KEEP_PROTECTION ? MARK_UFFD_WP : 0;
+	kept |= keep & ZAP_KEEP_PROTECTION ? MARK_UFFD_WP | MARK_EVICTED : 0;
 	/* A guard says all there is to say. */
 	if (marks & kept & MARK_GUARD)
 		return entry;

@@ -75,6 +75,16 @@ int context_enter(struct quire_userfault *context, bool valid, struct quire_spac
 	return error;
 }
 
+bool context_changing(struct quire_userfault *context)
+{
+	bool changing;
+
+	queue_lock(context->machine);
+	changing = context->changing;
+	queue_unlock(context->machine);
+	return changing;
+}
+
 uint64_t context_vma_flags(const struct quire_userfault *context)
 {
 	uint64_t flags = 0;

@@ -5,6 +5,9 @@
  * The destination must lie in one registered VMA.  A page that is there, or comes to be there, ends
  * the call with -EEXIST; what was done before stays, and then the error is -EAGAIN and the output
  * field tells how far.  Waiters in what was done are woken.
+ *
+ * A COPY that sleeps for its source goes on with that page, whatever became of the destination
+ * meanwhile: it is looked at again when the source is there.
  */
 #include "space/rmap.h"
 #include "userfault/userfault.h"
@@ -17,6 +20,7 @@ struct filling {
 	struct quire_userfault *context;
 	struct quire_space *space;
 	uint64_t start, end; /* of the destination */
+	uint64_t page;	     /* up to where it is done; 0: nothing has been looked at */
 	bool wp;	     /* COPY, CONTINUE: what is put in is write-protected */
 
 	/* Puts one page in; 0, -NO_FRAMES, or the error. */
@@ -45,6 +49,8 @@ static int find_destination(const struct filling *filling, struct vma **vma)
 		return error;
 	if ((*vma)->end < filling->end || !(*vma)->userfault)
 		return -QUIRE_ENOENT;
+	if (context_changing(filling->context))
+		return -QUIRE_EAGAIN;
 	if (filling->wp && !((*vma)->flags & VMA_UFFD_WP))
 		return -QUIRE_EINVAL;
 	return (*vma)->object && (*vma)->object->kind != FRAME_SHMEM ? -QUIRE_EINVAL : 0;
@@ -124,7 +130,7 @@ static int install_cached(struct filling *filling, const struct vma *vma, uint64
 
 /*
  * Makes *frame, which holds the content, a page of the object, and maps it.  If someone has found it
- * there before it could be mapped, it stays there.
+ * there before it could be mapped, it stays there.  What is dirty is the leaf, as on Linux.
  */
 static int add_cached(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
 		      struct frame **frame)
@@ -134,12 +140,15 @@ static int add_cached(struct filling *filling, const struct vma *vma, uint64_t p
 
 	if (error)
 		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
-	frame_mark(*frame, FRAME_DIRTY);
 	error = install_cached(filling, vma, page, marks, *frame);
 	if (error && object_take_back(vma->object, index, *frame)) {
-		frame_exchange(*frame, FRAME_ONE_REFERENCE, 0);
+		/* Reclaim may be looking at it, and frees it then. */
+		if (!frame_drop(*frame, FRAME_ONE_REFERENCE))
+			*frame = NULL;
 		return error;
 	}
+	if (error)
+		frame_mark(*frame, FRAME_DIRTY);
 	frame_put(filling->space->machine, *frame);
 	*frame = NULL;
 	return error;
@@ -163,9 +172,7 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 	frame_make_anon(machine, *frame);
 	rmap_set_owner(*frame, vma, page);
 	error = install(filling, vma, page, marks, &leaf);
-	if (error)
-		atomic_store_explicit(&(*frame)->holders, 0, memory_order_relaxed);
-	else
+	if (!error || !frame_drop(*frame, FRAME_ONE_MAPPING))
 		*frame = NULL;
 	return error;
 }
@@ -279,37 +286,42 @@ static int fill_poison(struct filling *filling, uint64_t page)
 
 /* --- the way they all go --- */
 
-/* Page by page; *done tells how far it came. */
-static int fill_pages(struct filling *filling, uint64_t *done)
+/* Page by page, from filling->page on. */
+static int fill_pages(struct filling *filling)
 {
-	uint64_t page = filling->start;
 	unsigned tries = 0;
-	int error = check_destination(filling);
+	int error = 0;
 
-	while (!error && page < filling->end) {
-		error = filling->fill(filling, page);
+	while (!error && filling->page < filling->end) {
+		error = filling->fill(filling, filling->page);
 		if (!error) {
-			page += PAGE_SIZE;
+			filling->page += PAGE_SIZE;
 			tries = 0;
 		} else if (error == -NO_FRAMES && space_reclaim(filling->space, &tries)) {
 			error = 0;
 		}
 	}
-	*done = page - filling->start;
 	return public_error(error);
 }
 
-/* *output: bytes done, or the error. */
+/* *output: bytes done, or the error.  One that goes on has had its destination checked. */
 static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 {
+	int error = filling->page ? 0 : check_destination(filling);
 	uint64_t done;
-	int error = fill_pages(filling, &done);
 
-	if (error == -QUIRE_EINPROGRESS && !done)
+	if (!filling->page)
+		filling->page = filling->start;
+	if (!error)
+		error = fill_pages(filling);
+	if (error == -QUIRE_EINPROGRESS) {
+		space_caller(filling->space)->reached = filling->page;
 		return error;
+	}
+	done = filling->page - filling->start;
 	*output = done ? (int64_t)done : error;
 	if (done && !dontwake)
-		userfault_wake(filling->context, filling->start, filling->start + done);
+		userfault_wake(filling->context, filling->start, filling->page);
 	return done && error ? -QUIRE_EAGAIN : error;
 }
 
@@ -334,12 +346,13 @@ int userfault_copy(struct quire_userfault *context, struct quire_uffdio_copy *re
 		.fill = fill_copy,
 		.source = request->src,
 		.source_space = source,
+		.page = source ? call_reached(source, 0) : 0,
 	};
 	bool valid = range_valid(context, request->dst, request->len) &&
 		     request->src + request->len >= request->src && !(request->mode & ~modes);
 	int error = enter(&filling, valid, &request->copy);
 
-	if (error)
+	if (error && !(filling.page && filling.space))
 		return error;
 	return fill_range(&filling, request->mode & QUIRE_UFFDIO_MODE_DONTWAKE, &request->copy);
 }

@@ -24,7 +24,7 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 	*target = vma_find(moving->space, moving->to);
 	if (!vma_holds(*target, moving->to))
 		return -QUIRE_ENOENT;
-	error = vma_prepare_anon(moving->space, *target);
+	error = (*target)->flags & VMA_SHARED ? 0 : vma_prepare_anon(moving->space, *target);
 	if (error)
 		return error;
 	if (!vma_holds(source, moving->from))

@@ -83,6 +83,8 @@ extern const struct userfault_hooks userfault_hooks;
  * -EINVAL: its arguments are not `valid`; -ESRCH: the space has gone.
  */
 int context_enter(struct quire_userfault *context, bool valid, struct quire_space **space);
+/* Whether an event is unread; asked again with the space's lock, as one may have come meanwhile. */
+bool context_changing(struct quire_userfault *context);
 
 int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api);
 int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request);

@@ -100,6 +100,8 @@ int userfault_writeprotect(struct quire_userfault *context,
 				: -QUIRE_ENOENT;
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	if (protect)
+		strict_watch(space, request->range.start, end);
 	if (!error && request->mode == 0)
 		userfault_wake(context, request->range.start, end);
 	return public_error(error);

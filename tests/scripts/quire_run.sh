@@ -34,9 +34,12 @@ expect "no script" 2 "no script given" run
 expect "only arguments" 2 "no script given" run -- a b
 expect "unknown option" 2 "unrecognized option '--fast'" run --fast x.lua
 expect "unknown target" 2 "there is no target 'bsd'" run --on bsd x.lua
+expect "unknown target of two" 2 "there is no target 'bsd'" run --on quire,bsd x.lua
+expect "three targets" 2 "there is no target 'linux,twin'" run --on quire,linux,twin x.lua
 expect "--timeout in words" 2 "--timeout takes seconds, not 'long'" run --timeout long x.lua
 expect "--fail 0" 2 "--fail takes a number from 1, not '0'" run --fail 0 x.lua
 expect "--fail on linux" 2 "only the quire target" run --fail 1 --on linux x.lua
+expect "--fail on two" 2 "only the quire target" run --fail 1 --on quire,twin x.lua
 expect "--fail twice over" 2 "exclude each other" run --fail 1 --fail-count x.lua
 expect "no such file" 2 "missing.lua" run "$work/missing.lua"
 expect "--json to nowhere" 2 "$work/none/x" run --json "$work/none/x" "$work/missing.lua"
@@ -136,6 +139,16 @@ expect "--json" 0 "1 passed" run --json "$work/json" "$work/script.lua"
 cp "$work/json" "$work/output"
 grep -q '"call":"p1:write(m1+0x1000, \\"x\\")"' "$work/json"
 report $? "--json: a call"
+
+# ---- other targets
+printf 'quire.process()\nif quire.target == "twin" then quire.process() end\n' >"$work/differ.lua"
+expect "--on twin" 0 "1 passed" run --on twin "$work/script.lua"
+expect "--on quire,twin" 0 "1 passed" run --on quire,twin "$work/script.lua"
+expect "targets that differ" 3 "  twin: line 2: quire.process()" run --on quire,twin "$work/differ.lua"
+printf 'local p = quire.process()\nif quire.target == "twin" then p:maps() else p:rss() end\n' >"$work/differ.lua"
+expect "--trace of two" 3 "twin → did something else" run --trace --on quire,twin "$work/differ.lua"
+script 'p:mmap{ length = "1T", prot = "rw", noreserve = true }'
+expect "beyond the twin" 77 "skipped on twin: twin: a process with more than" run --on twin "$work/script.lua"
 
 # ---- allocations that fail
 expect "--fail-count" 0 "" run --fail-count "$work/script.lua"

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The requests that fill pages: copy, zeropage, continue, poison, move.
+ *
+ * All work alike: refused while an event waits; bad arguments are refused before the output field is
+ * written; the destination must be one registered VMA (of any context); then page after page, until
+ * one cannot be filled.  The output field says how many bytes were filled, or why none; after some
+ * progress the error is EAGAIN.  Who waits for what was filled is woken.
+ */
+#include "twin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What stands at the destination is no obstacle: nothing does, or (for copy) just a marker. */
+static bool is_free(const struct page *page, bool over_markers)
+{
+	return page->entry == NONE || (over_markers && page->entry == MARKER);
+}
+
+/*
+ * The destination as records; whether it will be filled or not, its VMA has an origin from now on.
+ */
+static int find_destination(struct userfault *context, uint64_t start, uint64_t length,
+			    struct page **pages)
+{
+	struct process *process = context->process;
+	struct page *page = twin_page_at(process, start / PAGE_BYTES);
+	size_t index;
+
+	if (!page)
+		return ENOENT;
+	twin_origin_needed(process, page);
+	index = (size_t)(page - process->pages);
+	if (!page->context || twin_vma_end(process, index) - index < length / PAGE_BYTES)
+		return ENOENT;
+	*pages = page;
+	return 0;
+}
+
+/* The end of each request: from an error and the bytes that were filled before it. */
+static int conclude(struct userfault *context, const struct uffdio_range *range, uint64_t done,
+		    int error, bool silent, int64_t *output)
+{
+	if (!done) {
+		*output = -error;
+		return error;
+	}
+	*output = (int64_t)done;
+	if (!silent)
+		twin_wake(context, range->start, done);
+	return done == range->len ? 0 : EAGAIN;
+}
+
+/* Fills what stands at the destination, one page a call. */
+typedef int fill_page(struct page *page);
+
+static int fill(struct userfault *context, const struct uffdio_range *range, fill_page *fill_one,
+		bool silent, int64_t *output)
+{
+	struct page *pages;
+	uint64_t done = 0;
+	int error = find_destination(context, range->start, range->len, &pages);
+
+	while (!error && done < range->len) {
+		error = fill_one(&pages[done / PAGE_BYTES]);
+		if (!error)
+			done += PAGE_BYTES;
+	}
+	return conclude(context, range, done, error, silent, output);
+}
+
+/* What all refuse before they look at memory: 0, or an error that *output tells, too, or not. */
+static int check(struct userfault *context, const struct uffdio_range *range, uint64_t mode,
+		 uint64_t known, int64_t *output)
+{
+	if (context->changing) {
+		*output = -EAGAIN;
+		return EAGAIN;
+	}
+	if (twin_check_range(context->target, range->start, range->len) || mode & ~known)
+		return EINVAL;
+	return context->process ? 0 : ESRCH;
+}
+
+static int zero_page(struct page *page)
+{
+	if (!is_free(page, false))
+		return EEXIST;
+	page->entry = ZEROS;
+	page->young = true;
+	return 0;
+}
+
+static int poison_page(struct page *page)
+{
+	if (!is_free(page, false))
+		return EEXIST;
+	page->entry = MARKER;
+	page->poison = true;
+	return 0;
+}
+
+/* Maps a page of the page cache, which private anonymous memory has not. */
+static int continue_page(struct page *page)
+{
+	(void)page;
+	return EINVAL;
+}
+
+int twin_fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
+{
+	int64_t *output = (int64_t *)&zeros->zeropage;
+	int error =
+		check(context, &zeros->range, zeros->mode, UFFDIO_ZEROPAGE_MODE_DONTWAKE, output);
+
+	return error ? error : fill(context, &zeros->range, zero_page, zeros->mode, output);
+}
+
+int twin_fill_poison(struct userfault *context, struct uffdio_poison *poison)
+{
+	int64_t *output = (int64_t *)&poison->updated;
+	int error =
+		check(context, &poison->range, poison->mode, UFFDIO_POISON_MODE_DONTWAKE, output);
+
+	return error ? error : fill(context, &poison->range, poison_page, poison->mode, output);
+}
+
+int twin_fill_continue(struct userfault *context, struct uffdio_continue *request)
+{
+	int64_t *output = (int64_t *)&request->mapped;
+	int error = check(context, &request->range, request->mode,
+			  UFFDIO_CONTINUE_MODE_DONTWAKE | UFFDIO_CONTINUE_MODE_WP, output);
+
+	return error ? error : fill(context, &request->range, continue_page, false, output);
+}
+
+/* --- copy --- */
+
+/* The source is memory of the process whose thread makes the request: which may have to wait. */
+static int read_source(struct thread *reader, uint64_t address, unsigned char *bytes)
+{
+	for (uint64_t done = 0; done < PAGE_BYTES;) {
+		uint64_t at = address + done, part = PAGE_BYTES - at % PAGE_BYTES;
+		const struct access access = {.thread = reader, .address = at, .kernel = true};
+		struct page *page = twin_page_at(reader->process, at / PAGE_BYTES);
+		enum answer answer;
+
+		if (!page || !(page->flags & MAY_ANYTHING))
+			return EFAULT;
+		answer = twin_fault(reader->process, page, &access);
+		if (answer != THERE)
+			return answer == SLEEPS ? BLOCKED : EFAULT;
+		page->young = true;
+		if (part > PAGE_BYTES - done)
+			part = PAGE_BYTES - done;
+		if (page->entry == MEMORY)
+			memcpy(bytes + done, page->block->bytes + at % PAGE_BYTES, part);
+		done += part;
+	}
+	return 0;
+}
+
+static int copy_page(struct page *page, bool protect, uint64_t source, struct thread *reader)
+{
+	struct block *block = twin_block_new();
+	int error = 0;
+
+	if (reader)
+		error = read_source(reader, source, block->bytes);
+	else
+		memcpy(block->bytes, (const void *)(uintptr_t)source, PAGE_BYTES);
+	if (!error && !is_free(page, true))
+		error = EEXIST;
+	if (error) {
+		free(block);
+		return error;
+	}
+	twin_entry_set_block(page, block);
+	page->protected = protect;
+	if (protect)
+		page->writable = false;
+	return 0;
+}
+
+/* Goes on behind what was copied before it slept (reader->progress, in bytes). */
+int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
+{
+	const struct uffdio_range range = {.start = copy->dst, .len = copy->len};
+	uint64_t done = reader ? reader->progress : 0;
+	bool protect = copy->mode & UFFDIO_COPY_MODE_WP;
+	int64_t *output = (int64_t *)&copy->copy;
+	struct page *pages = NULL;
+	int error;
+
+	if (!done) {
+		error = check(context, &range, copy->mode,
+			      UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE, output);
+		if (error)
+			return error;
+		if (copy->src + copy->len <= copy->src)
+			return EINVAL;
+	}
+	error = !context->process ? ESRCH : context->changing ? EAGAIN : 0;
+	if (!error)
+		error = find_destination(context, range.start + done, range.len - done, &pages);
+	if (!error && protect && !(pages->flags & REPORTS_WRITES))
+		error = EINVAL;
+	while (!error && done < range.len) {
+		error = copy_page(pages, protect, copy->src + done, reader);
+		if (!error) {
+			done += PAGE_BYTES;
+			pages++;
+		}
+	}
+	if (error == BLOCKED) {
+		reader->progress = done;
+		return BLOCKED;
+	}
+	return conclude(context, &range, done, error, copy->mode & UFFDIO_COPY_MODE_DONTWAKE,
+			output);
+}
+
+/* --- move --- */
+
+/* Both VMAs must be alike, and the destination's context be this one. */
+static int check_move(struct userfault *context, const struct uffdio_move *move)
+{
+	struct process *process = context->process;
+	struct page *to = twin_page_at(process, move->dst / PAGE_BYTES);
+	struct page *from = twin_page_at(process, move->src / PAGE_BYTES);
+	uint64_t count = move->len / PAGE_BYTES;
+
+	if (!to)
+		return ENOENT;
+	twin_origin_needed(process, to);
+	if (!from)
+		return ENOENT;
+	if (twin_vma_end(process, (size_t)(from - process->pages)) <
+		    (size_t)(from - process->pages) + count ||
+	    twin_vma_end(process, (size_t)(to - process->pages)) <
+		    (size_t)(to - process->pages) + count)
+		return EINVAL;
+	if ((from->flags ^ to->flags) & (MAY_ANYTHING | LOCKED) || !(from->flags & MAY_WRITE) ||
+	    to->context != context)
+		return EINVAL;
+	return 0;
+}
+
+static int move_page(struct page *from, struct page *to, bool holes)
+{
+	if (to->entry != NONE)
+		return EEXIST;
+	switch (from->entry) {
+	case NONE:
+		return holes ? 0 : ENOENT;
+	case MARKER:
+		return EFAULT;
+	case ZEROS:
+		to->entry = ZEROS;
+		to->young = true;
+		break;
+	case MEMORY:
+		if (!from->exclusive)
+			return EBUSY;
+		twin_entry_set_block(to, from->block);
+		to->dirty = from->dirty;
+		break;
+	}
+	twin_entry_clear(from);
+	return 0;
+}
+
+int twin_fill_move(struct userfault *context, struct uffdio_move *move)
+{
+	const struct uffdio_range range = {.start = move->dst, .len = move->len};
+	bool holes = move->mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
+	int64_t *output = (int64_t *)&move->move;
+	uint64_t done = 0;
+	int error = check(context, &range, move->mode,
+			  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, output);
+
+	if (error == EAGAIN)
+		return error;
+	/* It is for the caller's own memory, which that of a process that has ended is not. */
+	if (error || twin_check_range(context->target, move->src, move->len))
+		return EINVAL;
+	error = check_move(context, move);
+	while (!error && done < move->len) {
+		error = move_page(twin_page_at(context->process, (move->src + done) / PAGE_BYTES),
+				  twin_page_at(context->process, (move->dst + done) / PAGE_BYTES),
+				  holes);
+		if (!error)
+			done += PAGE_BYTES;
+	}
+	return conclude(context, &range, done, error, move->mode & UFFDIO_MOVE_MODE_DONTWAKE,
+			output);
+}

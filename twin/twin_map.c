@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmap, munmap, mprotect, and where a mapping goes.
+ */
+#include "twin.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES (UINT64_C(2) << 20)
+
+/* More than there is memory is refused; what several calls ask for is not added up. */
+bool twin_too_much(const struct process *process, uint64_t length)
+{
+	return length > process->target->limits.commit;
+}
+
+/* --- placement --- */
+
+/* The end of the highest hole below `top` in which `length` bytes have room, or 0. */
+static uint64_t hole_end(const struct process *process, uint64_t length)
+{
+	const struct limits *limits = &process->target->limits;
+	uint64_t end = limits->top;
+	size_t index = twin_find(process, end / PAGE_BYTES);
+
+	for (;;) {
+		uint64_t begin = limits->lowest;
+
+		if (index > 0)
+			begin = (process->pages[index - 1].number + 1) * PAGE_BYTES;
+		if (begin < end && end - begin >= length)
+			return end;
+		if (index == 0)
+			return 0;
+		index = twin_vma_begin(process, index - 1);
+		end = process->pages[index].number * PAGE_BYTES;
+	}
+}
+
+uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phase)
+{
+	uint64_t end, place;
+
+	if (length % HUGE_BYTES == 0) {
+		end = hole_end(process, length + HUGE_BYTES);
+		if (end) {
+			place = end - length;
+			return place - (place - phase) % HUGE_BYTES;
+		}
+	}
+	end = hole_end(process, length);
+	return end ? end - length : 0;
+}
+
+/* The hint if it can be had, else wherever there is room. */
+static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length)
+{
+	const struct limits *limits = &process->target->limits;
+
+	hint &= ~(PAGE_BYTES - 1);
+	if (!hint)
+		return twin_free_place(process, length, 0);
+	if (hint < limits->lowest)
+		hint = limits->lowest;
+	if (hint <= limits->highest - length &&
+	    !twin_mapped_in(process, hint / PAGE_BYTES, (hint + length) / PAGE_BYTES))
+		return hint;
+	/* A hint that is not taken: not aligned to huge pages either. */
+	hint = hole_end(process, length);
+	return hint ? hint - length : 0;
+}
+
+static int place(struct process *process, const struct call *call, uint64_t length,
+		 uint64_t *address)
+{
+	const struct limits *limits = &process->target->limits;
+
+	if (length > limits->highest)
+		return ENOMEM;
+	if (!(call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
+		*address = place_near(process, call->address, length);
+		return *address ? 0 : ENOMEM;
+	}
+	*address = call->address;
+	if (*address > limits->highest - length)
+		return ENOMEM;
+	if (*address % PAGE_BYTES)
+		return EINVAL;
+	if (*address < limits->lowest)
+		return EPERM;
+	if (call->flags & MAP_FIXED_NOREPLACE &&
+	    twin_mapped_in(process, *address / PAGE_BYTES, (*address + length) / PAGE_BYTES))
+		return EEXIST;
+	return 0;
+}
+
+/* --- mmap --- */
+
+int twin_mmap(struct thread *thread, struct call *call)
+{
+	struct process *process = thread->process;
+	uint64_t length = round_up(call->length), address;
+	struct page like = {.flags = (uint32_t)call->prot & MAY_ANYTHING};
+	int error;
+
+	if (!call->length)
+		return EINVAL;
+	if (!length)
+		return ENOMEM;
+	if (process->vmas > VMAS_MAX)
+		return ENOMEM;
+	error = place(process, call, length, &address);
+	if (error)
+		return error;
+	/* Only memory that can be written to needs to be there one day. */
+	if (call->flags & MAP_NORESERVE)
+		like.flags |= NOT_RESERVED;
+	else if (like.flags & MAY_WRITE)
+		like.flags |= ACCOUNTED;
+	if (like.flags & ACCOUNTED && twin_too_much(process, length))
+		return ENOMEM;
+	if (call->flags & MAP_FIXED) {
+		error = twin_unmap_range(thread, address, address + length);
+		if (error)
+			return error;
+	}
+	like.number = like.place = address / PAGE_BYTES;
+	twin_insert(process, &like, length / PAGE_BYTES);
+	twin_join(process, like.number, false);
+	twin_join(process, like.number + length / PAGE_BYTES, false);
+	if (call->flags & MAP_POPULATE) {
+		thread->populate = address;
+		thread->populate_end = address + length;
+	}
+	call->value = address;
+	return 0;
+}
+
+/* --- munmap --- */
+
+/* Each context that is registered in the range, and asked for it, is told once, of the whole. */
+static void prepare_unmap_events(struct thread *thread, uint64_t start, uint64_t end)
+{
+	struct process *process = thread->process;
+
+	for (size_t i = twin_find(process, start / PAGE_BYTES);
+	     i < process->count && process->pages[i].number < end / PAGE_BYTES; i++) {
+		struct userfault *context = process->pages[i].context;
+		struct event *event;
+
+		if (!context || !(context->features & UFFD_FEATURE_EVENT_UNMAP))
+			continue;
+		for (event = thread->events; event; event = event->next)
+			if (event->context == context && event->message.event == UFFD_EVENT_UNMAP &&
+			    event->message.arg.remove.start == start &&
+			    event->message.arg.remove.end == end)
+				break;
+		if (event)
+			continue;
+		event = twin_add_event(thread, context, UFFD_EVENT_UNMAP);
+		event->message.arg.remove.start = start;
+		event->message.arg.remove.end = end;
+	}
+}
+
+int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end)
+{
+	struct process *process = thread->process;
+
+	if (process->vmas + twin_splits_at(process, start / PAGE_BYTES, end / PAGE_BYTES) >
+	    VMAS_MAX)
+		return ENOMEM;
+	prepare_unmap_events(thread, start, end);
+	twin_remove_pages(process, start / PAGE_BYTES, end / PAGE_BYTES);
+	return 0;
+}
+
+int twin_munmap(struct thread *thread, uint64_t address, uint64_t length)
+{
+	uint64_t highest = thread->process->target->limits.highest;
+
+	if (address % PAGE_BYTES || address > highest || length > highest - address || !length)
+		return EINVAL;
+	return twin_unmap_range(thread, address, address + round_up(length));
+}
+
+/* --- mprotect --- */
+
+/* An entry follows its mapping's permission.  It gains write permission at once only if a write
+ * would need no fault: its block is its own, and nobody waits to hear of the write. */
+static void protect_entry(struct page *page)
+{
+	bool reported = page->protected && page->flags & REPORTS_WRITES;
+
+	page->writable = page->flags & MAY_WRITE && page->exclusive && !reported;
+}
+
+static int protect_piece(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
+{
+	struct page *page = twin_page_at(process, start);
+	uint32_t before = page->flags, flags = (before & ~(uint32_t)MAY_ANYTHING) | prot;
+	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE;
+	int error;
+
+	if (flags == before)
+		return 0;
+	if (prot & MAY_WRITE) {
+		if (!(before & taken)) {
+			if (twin_too_much(process, (end - start) * PAGE_BYTES))
+				return ENOMEM;
+			flags |= ACCOUNTED;
+		}
+	} else if (!page->origin) {
+		flags &= ~(uint32_t)ACCOUNTED;
+	}
+	error = twin_modify(process, start, end, flags, page->context);
+	if (error)
+		return error;
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
+		protect_entry(&process->pages[i]);
+	/* So that locked memory needs no fault for its first write. */
+	if ((before & (MAY_WRITE | LOCKED)) == LOCKED && prot & MAY_WRITE)
+		twin_populate_now(process, start, end);
+	return 0;
+}
+
+static int protect_range(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
+{
+	while (start < end) {
+		size_t index = twin_find(process, start);
+		uint64_t stop;
+		int error;
+
+		if (index == process->count || process->pages[index].number != start)
+			return ENOMEM;
+		stop = twin_part_end(process, index, end);
+		error = protect_piece(process, start, stop, prot);
+		if (error)
+			return error;
+		start = stop;
+	}
+	return 0;
+}
+
+/* PROT_GROWSDOWN and PROT_GROWSUP extend the range over a stack, of which there is none. */
+static int check_growing(const struct process *process, uint64_t start, uint64_t end, int grows)
+{
+	size_t index = twin_find(process, start);
+
+	if (index == process->count)
+		return ENOMEM;
+	index = twin_vma_begin(process, index);
+	if (grows == PROT_GROWSDOWN)
+		return process->pages[index].number >= end ? ENOMEM : EINVAL;
+	return process->pages[index].number > start ? ENOMEM : EINVAL;
+}
+
+int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot)
+{
+	const int grows = PROT_GROWSDOWN | PROT_GROWSUP, sem = 8;
+	struct process *process = thread->process;
+	uint64_t end = address + round_up(length);
+	int error;
+
+	if ((prot & grows) == grows || address % PAGE_BYTES)
+		return EINVAL;
+	if (!length)
+		return 0;
+	if (end <= address)
+		return ENOMEM;
+	if (prot & ~(grows | sem | MAY_ANYTHING))
+		return EINVAL;
+	if (prot & grows) {
+		error = check_growing(process, address / PAGE_BYTES, end / PAGE_BYTES,
+				      prot & grows);
+		if (error)
+			return error;
+	}
+	return protect_range(process, address / PAGE_BYTES, end / PAGE_BYTES,
+			     (uint32_t)prot & MAY_ANYTHING);
+}

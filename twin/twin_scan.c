@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PAGEMAP_SCAN: finds pages by what they are, tells of them as regions, and protects them.
+ */
+#include "twin.h"
+
+#include <errno.h>
+
+#define CATEGORIES (((uint64_t)PAGE_IS_GUARD << 1) - 1)
+
+struct walk {
+	struct pm_scan_arg *argument;
+	struct page_region *regions; /* NULL: nothing is told */
+	size_t count;
+	uint64_t pages;
+};
+
+static bool tracks_writes(const struct page *page)
+{
+	return page->context && page->flags & REPORTS_WRITES &&
+	       page->context->features & UFFD_FEATURE_WP_ASYNC;
+}
+
+/* All that is not protected was written to; but of what is empty that can only be said where it
+ * could be protected. */
+static uint64_t categories(const struct page *page)
+{
+	uint64_t is = 0;
+
+	if (tracks_writes(page))
+		is |= PAGE_IS_WPALLOWED;
+	if (!page->protected && (page->entry != NONE || page->flags & REPORTS_WRITES))
+		is |= PAGE_IS_WRITTEN;
+	if (page->entry == MEMORY || page->entry == ZEROS)
+		is |= PAGE_IS_PRESENT;
+	if (page->entry == ZEROS)
+		is |= PAGE_IS_PFNZERO;
+	if (page->entry == MARKER)
+		is |= PAGE_IS_SWAPPED;
+	if (page->guard)
+		is |= PAGE_IS_GUARD;
+	return is;
+}
+
+static bool matches(const struct pm_scan_arg *argument, uint64_t is)
+{
+	is ^= argument->category_inverted;
+	if ((is & argument->category_mask) != argument->category_mask)
+		return false;
+	return !argument->category_anyof_mask || is & argument->category_anyof_mask;
+}
+
+/* Adds the page to the last region or to a new one.  False: there is no room. */
+static bool put_page(struct walk *walk, const struct page *page, uint64_t is)
+{
+	struct page_region *last = walk->count ? &walk->regions[walk->count - 1] : NULL;
+	uint64_t address = page->number * PAGE_BYTES;
+
+	if (!walk->regions)
+		return true;
+	if (walk->argument->max_pages && walk->pages == walk->argument->max_pages)
+		return false;
+	is &= walk->argument->return_mask;
+	if (last && last->end == address && last->categories == is) {
+		last->end += PAGE_BYTES;
+	} else {
+		if (walk->count == walk->argument->vec_len)
+			return false;
+		walk->regions[walk->count++] = (struct page_region){
+			.start = address, .end = address + PAGE_BYTES, .categories = is};
+	}
+	walk->pages++;
+	return true;
+}
+
+/* Unlike UFFDIO_WRITEPROTECT it marks guards and poison, too. */
+static void mark(struct page *page)
+{
+	if (page->entry == NONE)
+		page->entry = MARKER;
+	page->protected = true;
+	page->writable = false;
+}
+
+static int walk_pages(struct walk *walk, struct process *process, uint64_t start, uint64_t end)
+{
+	struct pm_scan_arg *argument = walk->argument;
+
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
+		struct page *page = &process->pages[i];
+		uint64_t is = categories(page);
+
+		if (!tracks_writes(page)) {
+			if (argument->flags & PM_SCAN_CHECK_WPASYNC)
+				return EPERM;
+			if (argument->flags & PM_SCAN_WP_MATCHING)
+				continue;
+		}
+		if (!matches(argument, is))
+			continue;
+		if (!put_page(walk, page, is)) {
+			argument->walk_end = page->number * PAGE_BYTES;
+			return 0;
+		}
+		if (argument->flags & PM_SCAN_WP_MATCHING)
+			mark(page);
+	}
+	return 0;
+}
+
+static int check(const struct target *target, const struct pm_scan_arg *argument)
+{
+	uint64_t highest = target->limits.highest;
+	uint64_t asked = argument->category_inverted | argument->category_mask |
+			 argument->category_anyof_mask | argument->return_mask;
+
+	if (argument->size != sizeof(*argument) || asked & ~CATEGORIES ||
+	    argument->flags & ~(uint64_t)(PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC) ||
+	    argument->start % PAGE_BYTES)
+		return EINVAL;
+	if (argument->start > argument->end || argument->end > highest)
+		return EFAULT;
+	return !argument->vec && argument->vec_len ? EINVAL : 0;
+}
+
+int twin_scan(struct process *process, struct pm_scan_arg *argument, size_t *regions)
+{
+	struct walk walk = {.argument = argument};
+	int error = check(process->target, argument);
+
+	if (error)
+		return error;
+	if (argument->vec_len)
+		walk.regions = (struct page_region *)(uintptr_t)argument->vec;
+	argument->end = round_up(argument->end);
+	argument->walk_end = argument->end;
+	error = walk_pages(&walk, process, argument->start / PAGE_BYTES,
+			   argument->end / PAGE_BYTES);
+	*regions = walk.count;
+	return error;
+}
