@@ -68,12 +68,13 @@ check_scenario() { # NAME
 	report $? "$1 is noticed by ${by:-nobody}"
 }
 
-# The test in test_userfault_race that is about it.
+# The test in test_userfault_race or test_migrate that is about it.
 test_of() { # NAME
 	case $1 in
 	protect-overwrites) echo no_dirty_bit_is_lost ;;
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
+	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	esac
 }
 

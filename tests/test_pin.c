@@ -150,7 +150,7 @@ static void what_fails_pins_nothing(void **state)
 	open_memory(1);
 	pin.address = base = map(fixture.space, PAGES, RW);
 	store(base, 1);
-	quire_machine_fail_nth(core(), 6);
+	quire_machine_fail_nth(core(), 2); /* the third page */
 	assert_int_equal(quire_pin(fixture.space, &pin), -QUIRE_ENOMEM);
 	assert_true(quire_machine_failed(core()));
 	assert_int_equal(pin.count, 0);
