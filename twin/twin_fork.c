@@ -45,12 +45,12 @@ static void share_entry(struct page *parent, struct page *child)
 		child->entry = NONE;
 }
 
-/* Entries are copied where there can be blocks, or protection; others are as good as empty. */
+/* Entries are copied where there can be blocks, guards or protection; others are as good as empty. */
 static bool has_entries(const struct page *parent, const struct page *child)
 {
 	if (parent->flags & FORKED_EMPTY)
 		return false;
-	return parent->origin || child->flags & REPORTS_WRITES;
+	return parent->origin || parent->flags & HAD_GUARDS || child->flags & REPORTS_WRITES;
 }
 
 int twin_fork(struct thread *thread, struct call *call)
