@@ -60,6 +60,10 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 	struct page *page = twin_page_at(process, start);
 	uint32_t flags = (page->flags & ~flag_advice[which].clear) | flag_advice[which].set;
 
+	if (flag_advice[which].advice == MADV_WIPEONFORK && page->file)
+		return EINVAL;
+	if (flag_advice[which].advice == MADV_MERGEABLE && page->flags & SHARED)
+		return 0;
 	if (flags == page->flags)
 		return 0;
 	return twin_modify(process, start, end, flags, page->context);
@@ -160,6 +164,12 @@ static void expect_guards(struct process *process, struct page *page)
 		process->pages[i].flags |= HAD_GUARDS;
 }
 
+static void check_file_advice(int advice)
+{
+	if (advice == MADV_PAGEOUT || advice == MADV_GUARD_INSTALL)
+		target_skip("twin: advice %d for memory of files is beyond the twin", advice);
+}
+
 static int change_pages(struct thread *thread, uint64_t start, uint64_t end, size_t which)
 {
 	struct process *process = thread->process;
@@ -168,6 +178,10 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 
 	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
 	if (page->flags & LOCKED && !page_advice[which].locked_too)
+		return EINVAL;
+	if (page->file)
+		check_file_advice(page_advice[which].advice);
+	if (page->file && page_advice[which].apply == free_page)
 		return EINVAL;
 	if (page_advice[which].announced && !thread->announced && context &&
 	    context->features & UFFD_FEATURE_EVENT_REMOVE) {
@@ -196,6 +210,18 @@ static bool known_advice(int advice)
 	       advice == MADV_POPULATE_WRITE;
 }
 
+/* Makes a hole in the file. */
+static int remove_pages(struct process *process, uint64_t start, uint64_t end)
+{
+	const struct page *page = twin_page_at(process, start);
+
+	if (page->flags & LOCKED || !page->file)
+		return EINVAL;
+	if (!(page->flags & SHARED) || !(page->flags & MAY_WRITE))
+		return EACCES;
+	return twin_file_punch(page->file, page->place * PAGE_BYTES, (end - start) * PAGE_BYTES);
+}
+
 /* One VMA's part of the range. */
 static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int advice)
 {
@@ -205,8 +231,8 @@ static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int
 		return change_flags(thread->process, start, end, flags);
 	if (pages < PAGE_ADVICE)
 		return change_pages(thread, start, end, pages);
-	/* Removing is for files; there is nothing to read ahead. */
-	return advice == MADV_REMOVE ? EINVAL : 0;
+	/* There is nothing to read ahead. */
+	return advice == MADV_REMOVE ? remove_pages(thread->process, start, end) : 0;
 }
 
 static int walk(struct thread *thread, uint64_t end, int advice)
@@ -255,7 +281,7 @@ static enum answer populate_page(struct process *process, struct page *page, str
 /* Whether mlock and others fault a page in by writing. */
 static bool by_writing(const struct page *page)
 {
-	return page->flags & MAY_WRITE;
+	return (page->flags & (MAY_WRITE | SHARED)) == MAY_WRITE;
 }
 
 void twin_populate_now(struct process *process, uint64_t start, uint64_t end)

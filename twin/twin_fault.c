@@ -34,6 +34,8 @@ static enum answer fault_missing(struct process *process, struct page *page,
 
 	if (!marked)
 		twin_entry_clear(page);
+	if (page->file)
+		return twin_file_fault(process, page, access->write);
 	/* Before the report: so the memory has an origin, whatever comes of it. */
 	if (access->write)
 		twin_origin_needed(process, page);
@@ -64,7 +66,8 @@ static struct block *block_copy(const struct block *of)
 /* The block is this entry's alone, or nobody else's any more. */
 static bool own_block(const struct page *page)
 {
-	return page->entry == MEMORY && (page->exclusive || page->block->mappings == 1);
+	return page->entry == MEMORY && !page->block->of_file &&
+	       (page->exclusive || page->block->mappings == 1);
 }
 
 /* A write where an entry does not allow it. */
@@ -75,6 +78,10 @@ static enum answer fault_write(struct process *process, struct page *page,
 		if (!(page->context->features & UFFD_FEATURE_WP_ASYNC))
 			return twin_report_fault(access->thread, page, access, true);
 		page->protected = false;
+	}
+	if (page->flags & SHARED) {
+		page->writable = page->young = page->dirty = true;
+		return THERE;
 	}
 	if (own_block(page)) {
 		page->exclusive = page->writable = page->young = page->dirty = true;
@@ -113,7 +120,7 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		return answer;
 	if (access->write && !page->writable)
 		return fault_write(process, page, access);
-	if (access->unshare && page->entry == MEMORY && !page->exclusive)
+	if (access->unshare && page->entry == MEMORY && !page->block->of_file && !page->exclusive)
 		unshare(page);
 	/* The kernel writes without the entry's knowledge. */
 	if (access->kernel && access->write && !page->dirty)

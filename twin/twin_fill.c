@@ -243,7 +243,7 @@ static int check_move(struct userfault *context, const struct uffdio_move *move)
 		    (size_t)(to - process->pages) + count)
 		return EINVAL;
 	if ((from->flags ^ to->flags) & (MAY_ANYTHING | LOCKED) || !(from->flags & MAY_WRITE) ||
-	    to->context != context)
+	    to->context != context || from->file)
 		return EINVAL;
 	return 0;
 }
