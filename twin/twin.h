@@ -49,7 +49,6 @@ enum {
 	REPORTS_MISSING = 1 << 3,
 	HAD_GUARDS = 1 << 4, /* keeps no VMAs apart */
 	REPORTS_WRITES = 1 << 5,
-	REPORTS = REPORTS_MISSING | REPORTS_WRITES,
 	LOCKED = 1 << 6,
 	SEQUENTIAL = 1 << 7,
 	RANDOM = 1 << 8,
@@ -61,7 +60,9 @@ enum {
 	HUGE_WANTED = 1 << 14,
 	HUGE_UNWANTED = 1 << 15,
 	MERGEABLE = 1 << 16,
-	SHARED = 1 << 17, /* whose letters are elsewhere */
+	REPORTS_MINOR = 1 << 17,
+	SHARED = 1 << 18, /* whose letters are elsewhere */
+	REPORTS = REPORTS_MISSING | REPORTS_WRITES | REPORTS_MINOR,
 };
 
 /* A page of memory. */
@@ -208,6 +209,8 @@ int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t 
 void twin_origin_needed(struct process *process, struct page *page);
 
 void twin_entry_clear(struct page *page);
+/* The page goes, but not the protection of memory of files, nor guards. */
+void twin_entry_drop(struct page *page);
 void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);
 
@@ -270,7 +273,10 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 bool twin_file_has(const struct file *file, uint64_t index);
 struct block *twin_file_block(const struct file *file, uint64_t index); /* NULL: a hole */
 struct block *twin_file_fill(struct file *file, uint64_t index);
-enum answer twin_file_fault(struct process *process, struct page *page, bool write);
+enum answer twin_file_fault(struct process *process, struct page *page,
+			    const struct access *access);
+/* Maps the file's block where the page is. */
+void twin_file_map(struct page *page);
 
 /* --- twin_fork.c --- */
 int twin_fork(struct thread *thread, struct call *call);
@@ -293,8 +299,9 @@ int twin_fill_poison(struct userfault *context, struct uffdio_poison *poison);
 int twin_fill_move(struct userfault *context, struct uffdio_move *move);
 
 /* --- twin_message.c --- */
+/* `why`: UFFD_PAGEFAULT_FLAG_WP, _MINOR, or 0: nothing is there. */
 enum answer twin_report_fault(struct thread *thread, struct page *page, const struct access *access,
-			      bool protected);
+			      uint64_t why);
 struct event *twin_add_event(struct thread *thread, struct userfault *context, unsigned kind);
 /* Tells the events of the thread's call, one after the other. */
 int twin_tell(struct thread *thread);

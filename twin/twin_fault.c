@@ -31,17 +31,20 @@ static enum answer fault_missing(struct process *process, struct page *page,
 				 const struct access *access)
 {
 	bool marked = is_protected(page);
+	enum answer answer;
 
 	if (!marked)
 		twin_entry_clear(page);
-	if (page->file)
-		return twin_file_fault(process, page, access->write);
 	/* Before the report: so the memory has an origin, whatever comes of it. */
 	if (access->write)
 		twin_origin_needed(process, page);
-	if (page->flags & REPORTS_MISSING)
-		return twin_report_fault(access->thread, page, access, false);
-	if (access->write) {
+	if (page->file) {
+		answer = twin_file_fault(process, page, access);
+		if (answer != THERE)
+			return answer;
+	} else if (page->flags & REPORTS_MISSING) {
+		return twin_report_fault(access->thread, page, access, 0);
+	} else if (access->write) {
 		twin_entry_set_block(page, twin_block_new());
 	} else {
 		page->entry = ZEROS;
@@ -76,7 +79,8 @@ static enum answer fault_write(struct process *process, struct page *page,
 {
 	if (is_protected(page)) {
 		if (!(page->context->features & UFFD_FEATURE_WP_ASYNC))
-			return twin_report_fault(access->thread, page, access, true);
+			return twin_report_fault(access->thread, page, access,
+						 UFFD_PAGEFAULT_FLAG_WP);
 		page->protected = false;
 	}
 	if (page->flags & SHARED) {

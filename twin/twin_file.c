@@ -75,8 +75,9 @@ static void unmap_pages(const struct file *file, uint64_t start, uint64_t end, b
 			struct page *page = &process->pages[i];
 
 			if (page->file == file && page->place - start < end - start &&
-			    page->entry == MEMORY && (copies || page->block->of_file))
-				twin_entry_clear(page);
+			    (page->entry == ZEROS || page->entry == MEMORY) &&
+			    (copies || (page->block && page->block->of_file)))
+				twin_entry_drop(page);
 		}
 }
 
@@ -212,8 +213,10 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 
 /* --- faults --- */
 
-static void map_block(struct page *page, struct block *block)
+void twin_file_map(struct page *page)
 {
+	struct block *block = twin_file_fill(page->file, page->place);
+
 	twin_entry_clear(page);
 	block->mappings++;
 	page->entry = MEMORY;
@@ -228,35 +231,40 @@ static void map_around(struct process *process, struct page *page)
 	size_t index = (size_t)(page - process->pages);
 	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
 
+	if (page->flags & (REPORTS_WRITES | REPORTS_MINOR))
+		return;
 	for (size_t i = begin; i < end; i++) {
 		struct page *other = &process->pages[i];
-		struct block *block = twin_file_block(other->file, other->place);
 
-		if (other->number / AROUND_PAGES == page->number / AROUND_PAGES && block &&
-		    other->entry == NONE && twin_file_has(other->file, other->place))
-			map_block(other, block);
+		if (other != page && other->entry == NONE &&
+		    other->number / AROUND_PAGES == page->number / AROUND_PAGES &&
+		    twin_file_has(other->file, other->place) &&
+		    twin_file_block(other->file, other->place))
+			twin_file_map(other);
 	}
 }
 
-/* Nothing stands there; a private mapping that is written to has a copy at once. */
-enum answer twin_file_fault(struct process *process, struct page *page, bool write)
+/* Nothing stands there, or a marker; a private mapping that is written to has a copy at once. */
+enum answer twin_file_fault(struct process *process, struct page *page, const struct access *access)
 {
-	struct block *block;
+	struct block *block = twin_file_block(page->file, page->place);
 
+	if (!access->write)
+		map_around(process, page);
 	if (!twin_file_has(page->file, page->place))
 		return UNRESOLVED;
-	block = twin_file_fill(page->file, page->place);
-	if (write && !(page->flags & SHARED)) {
+	if (block && page->flags & REPORTS_MINOR)
+		return twin_report_fault(access->thread, page, access, UFFD_PAGEFAULT_FLAG_MINOR);
+	if (!block && page->flags & REPORTS_MISSING)
+		return twin_report_fault(access->thread, page, access, 0);
+	if (access->write && !(page->flags & SHARED)) {
 		struct block *copy = twin_block_new();
 
+		block = twin_file_fill(page->file, page->place);
 		memcpy(copy->bytes, block->bytes, PAGE_BYTES);
-		twin_origin_needed(process, page);
 		twin_entry_set_block(page, copy);
-		return THERE;
+	} else {
+		twin_file_map(page);
 	}
-	if (!write)
-		map_around(process, page);
-	if (page->entry == NONE)
-		map_block(page, block);
 	return THERE;
 }

@@ -239,7 +239,7 @@ static int protect_piece(struct process *process, uint64_t start, uint64_t end, 
 				return ENOMEM;
 			flags |= ACCOUNTED;
 		}
-	} else if (!page->origin) {
+	} else if (!page->origin && !page->file) {
 		flags &= ~(uint32_t)ACCOUNTED;
 	}
 	error = twin_modify(process, start, end, flags, page->context);

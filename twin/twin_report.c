@@ -72,7 +72,7 @@ int twin_report_mincore(struct process *process, uint64_t address, uint64_t leng
 static void write_letters(uint32_t flags, char *letters)
 {
 	static const char names[][3] = {"rd", "wr", "ex", "um", "gu", "uw", "lo", "sr", "rr",
-					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg"};
+					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg", "ui"};
 
 	*letters = '\0';
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -269,6 +269,20 @@ void twin_entry_clear(struct page *page)
 	page->exclusive = page->protected = page->guard = page->poison = false;
 }
 
+void twin_entry_drop(struct page *page)
+{
+	bool protected = page->file && page->protected && !page->poison;
+
+	if (page->guard)
+		return;
+	if (page->entry == MEMORY && !(page->flags & REPORTS_WRITES))
+	protected = false;
+	twin_entry_clear(page);
+	if (protected)
+		page->entry = MARKER;
+	page->protected = protected;
+}
+
 /* The page has the block to itself, as if just written to. */
 void twin_entry_set_block(struct page *page, struct block *block)
 {
