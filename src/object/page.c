@@ -234,23 +234,23 @@ bool object_migrate_page(struct quire_object *object, uint64_t index, struct fra
 			 struct frame *to)
 {
 	struct quire_machine *machine = object->machine;
-	bool alone;
+	bool moved;
 
 	object_lock(object);
-	alone = cache_find(object, index) == cache_entry_of(from) && !frame_pins(from) &&
+	moved = cache_find(object, index) == cache_entry_of(from) && !frame_pins(from) &&
 		frame_references(from) == 2;
-	if (alone) {
+	if (moved) {
 		/* Nobody can write to it: those who read and write files find it under this lock. */
 		memcpy(frame_memory(machine, to), frame_memory(machine, from), PAGE_SIZE);
 		frame_set_kind(machine, to, object->kind);
-		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_relaxed);
+		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_release);
 		if (frame_has(from, FRAME_UNUSED))
 			frame_mark(to, FRAME_UNUSED);
 		cache_replace(object, index, cache_entry_of(to));
 		frame_exchange(from, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
-	return alone;
+	return moved;
 }
 
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end)

@@ -71,9 +71,7 @@ static bool copy_anonymous(struct migration *migration, struct frame *copy)
 	memcpy(frame_memory(machine, copy), frame_memory(machine, frame), PAGE_SIZE);
 	frame_make_anon(machine, copy);
 	frame_exchange(copy, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	copy->folio.index = migration->owner.index;
-	atomic_store_explicit(&copy->folio.owner, (uintptr_t)migration->owner.family,
-			      memory_order_release);
+	frame_set_owner(copy, migration->owner.family, migration->owner.index);
 	return true;
 }
 

@@ -58,9 +58,7 @@ static entry_t copied_page(struct cursor *parent, struct table_reserve *reserve)
 	reserve->count--;
 	memcpy(frame_memory(machine, page), frame_memory(machine, source), PAGE_SIZE);
 	frame_make_anon(machine, page);
-	page->folio.index = source->folio.index;
-	atomic_store_explicit(&page->folio.owner, atomic_load(&source->folio.owner),
-			      memory_order_release);
+	frame_set_owner(page, (const void *)atomic_load(&source->folio.owner), frame_index(source));
 	leaf = entry_set_frame(leaf, frame_number(machine, page));
 	return entry_set_young(entry_set_dirty(leaf, true), true);
 }
