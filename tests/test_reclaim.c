@@ -139,7 +139,7 @@ static void pages_in_use_stay(void **state)
 		faults += swap_counters(&fixture).swap_ins - before;
 	}
 	assert_true(swap_counters(&fixture).swap_outs > 0);
-	assert_in_range(faults, 0, hot);
+	assert_in_range(faults, 0, 3 * hot); /* 13 times as many if age did not count */
 }
 
 static void locked_pages_never_leave(void **state)
