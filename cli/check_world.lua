@@ -420,6 +420,14 @@ function look_at_sleepers(process)
 	end
 end
 
+function waits_to_remove(process)
+	for _, thread in ipairs(process.threads) do
+		if thread.waits and thread.removes then
+			return true
+		end
+	end
+	return false
+end
 -- Whether a thread waits to remove what is at these places.
 local moves_away <const> = { munmap = true, mmap = true, mremap = true }
 local function removes_at(process, spans)
