@@ -23,7 +23,6 @@
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved and no fork made,
 --	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.
---	- MADV_REMOVE that waits while its memory is unmapped or moved, or its process ends.
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 --	- A hole that ends inside a file's first page.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events.
@@ -252,10 +251,7 @@ end)
 -- Whoever it is, the oldest included, as long as one is left.
 operation("fork", "fork", 3, function(process)
 	if #processes > 1 and (#processes >= most.processes or one_in(4)) then
-		local other = one_of(processes)
-		if not waits_to_remove(other) then
-			process_ended(other)
-		end
+		process_ended(one_of(processes))
 	elseif #processes < most.processes and not waits_in(process, "fork") and not pins_pages(process) then
 		call_on(process, idle_thread(process), {}, "fork")
 	end
