@@ -23,8 +23,8 @@
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved and no fork made,
 --	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.
---	- MADV_REMOVE that waits while its memory is unmapped or moved.
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
+--	- A hole that ends inside a file's first page.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
@@ -229,7 +229,8 @@ on_file("truncate", 2, function(process, file)
 	file:truncate(some_offset(process) + one_of { 0, PAGE, random(PAGE), 8 * PAGE, pages * PAGE })
 end)
 on_file("punch", 2, function(process, file)
-	file:punch(some_offset(process) + (one_in(4) and random(PAGE) or 0), wrong(20) and 0 or (random(4) + 1) * PAGE - (one_in(4) and random(PAGE) or 0))
+	local offset, length = some_offset(process) + (one_in(4) and random(PAGE) or 0), (random(4) + 1) * PAGE - (one_in(4) and random(PAGE) or 0)
+	file:punch(offset, offset + length < PAGE and PAGE or wrong(20) and 0 or length)
 end)
 on_file("allocate", 1, function(process, file)
 	file:allocate(some_offset(process) + (one_in(4) and random(PAGE) or 0), wrong(20) and 0 or random(4 * PAGE) + 1)

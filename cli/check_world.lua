@@ -425,27 +425,10 @@ function look_at_sleepers(process)
 	end
 end
 
--- Whether a thread waits to remove what is at these places.
-local moves_away <const> = { munmap = true, mmap = true, mremap = true }
-local function removes_at(process, spans)
-	for _, thread in ipairs(process.threads) do
-		for _, span in ipairs(thread.waits and thread.removes and thread.spans or {}) do
-			if meets(spans, span[1], span[2]) then
-				return true
-			end
-		end
-	end
-	return false
-end
-
 -- What a thread that sleeps in this call waits for.  A system call that faults pages in may do so after it has told of an event.
 local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event" }
 function call_on(process, thread, spans, name, ...)
-	if moves_away[name] and removes_at(process, spans) then
-		return
-	end
 	thread.spans = spans
-	thread.removes = select(3, ...) == "remove"
 	thread.transfers = name:find("^syscall") ~= nil
 	return settle(process, thread, sleeps_in[name] or "fault", thread.object[name](thread.object, ...))
 end

@@ -19,6 +19,7 @@
 
 struct quire_userfault;
 struct quire_userfault_event;
+struct quire_object;
 
 /* What read(2) on a userfaultfd gives: struct uffd_msg of Linux, 32 bytes. */
 struct quire_uffd_msg {
@@ -76,7 +77,10 @@ struct quire_thread {
 	uint64_t announced_end; /* owner: and ends here */
 	uint64_t reached;	/* owner: where a call goes on that was blocked half-way, or 0 */
 	bool hole;		/* owner: madvise: it has passed over one */
-	bool dying;		/* lock: a fatal signal came; it waits for nothing any more */
+	struct quire_object *removing; /* owner: MADV_REMOVE: what has been told of, or NULL */
+	uint64_t removing_start;       /* owner: from this offset */
+	uint64_t removing_length;      /* owner: so many bytes */
+	bool dying; /* lock: a fatal signal came; it waits for nothing any more */
 };
 
 /*

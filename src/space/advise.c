@@ -115,7 +115,8 @@ static int check_flags(const struct vma *vma, int advice)
  * Some advice cannot be taken with the space's lock held: what is to be done is noted, and ends this
  * round with -ERRAND.
  *
- * MADV_REMOVE punches a hole into the object.
+ * MADV_REMOVE punches a hole into the object, whatever becomes of the VMA while the call waits until
+ * that was told.
  */
 static int note_hole(struct quire_space *space, struct advising *advising, const struct vma *vma,
 		     uint64_t start, uint64_t end)
@@ -124,14 +125,12 @@ static int note_hole(struct quire_space *space, struct advising *advising, const
 		return -QUIRE_EINVAL;
 	if ((vma->flags & (VMA_SHARED | VMA_MAYWRITE)) != (VMA_SHARED | VMA_MAYWRITE))
 		return -QUIRE_EACCES;
-	if (advise_must_wait(space, vma, start, end))
-		return -QUIRE_EINPROGRESS;
 	advising->object = vma->object;
 	quire_object_get(advising->object);
 	advising->hole_start = vma_index(vma, start) << PAGE_SHIFT;
 	advising->hole_length = end - start;
 	advising->position = end;
-	return -ERRAND;
+	return advise_must_wait(space, vma, start, end) ? -QUIRE_EINPROGRESS : -ERRAND;
 }
 
 /* MADV_PAGEOUT takes pages out of memory, a handful at a time; those that others map too stay. */
@@ -262,6 +261,24 @@ static bool try_again(struct quire_space *space, struct advising *advising, int 
 	return error == -NO_FRAMES && space_reclaim(space, &advising->tries);
 }
 
+/* A hole that was told of before the call was blocked; it is made even if the thread dies. */
+static void keep_hole(struct quire_thread *thread, const struct advising *advising)
+{
+	thread->removing = advising->object;
+	thread->removing_start = advising->hole_start;
+	thread->removing_length = advising->hole_length;
+	thread->resuming = advising->object != NULL;
+}
+
+static void take_up_hole(struct quire_thread *thread, struct advising *advising)
+{
+	advising->object = thread->removing;
+	advising->hole_start = thread->removing_start;
+	advising->hole_length = thread->removing_length;
+	thread->removing = NULL;
+	thread->resuming = false;
+}
+
 static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
 {
 	struct quire_thread *thread = space_caller(space);
@@ -274,15 +291,21 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 	};
 	int error;
 
+	if (thread && thread->removing)
+		take_up_hole(thread, &advising);
 	do {
-		space_write_lock(space);
-		error = advise_range(space, &advising);
-		space_write_unlock(space);
+		error = advising.object ? -ERRAND : 0;
+		if (!error) {
+			space_write_lock(space);
+			error = advise_range(space, &advising);
+			space_write_unlock(space);
+		}
 		if (error == -ERRAND)
 			error = run_errand(space, &advising);
 	} while (try_again(space, &advising, error));
 	if (error == -QUIRE_EINPROGRESS) {
 		thread->reached = advising.position;
+		keep_hole(thread, &advising);
 		thread->hole = advising.hole;
 		return error;
 	}

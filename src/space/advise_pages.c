@@ -128,8 +128,8 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 	if (advice == QUIRE_MADV_FREE && vma->object)
 		return -QUIRE_EINVAL;
 	error = reserve_tables(space, start, end, advice, &reserve);
-	/* So that guard markers are copied by fork, as pages are. */
-	if (!error && advice == QUIRE_MADV_GUARD_INSTALL && !(vma->flags & VMA_SHARED))
+	/* Anonymous memory gets its identity, as on Linux. */
+	if (!error && advice == QUIRE_MADV_GUARD_INSTALL && !vma->object)
 		error = vma_prepare_anon(space, vma);
 	if (error) {
 		table_unreserve(space->machine, &reserve);

@@ -15,7 +15,7 @@ struct fault {
 
 	struct vma *vma;
 	struct table_snapshot seen;
-	bool dormant; /* a marker that protects nothing is to go before the fault is reported */
+	bool dormant; /* a marker that protects nothing is to go, and the fault to be handled again */
 	struct quire_fault_result result;
 
 	/*

@@ -102,7 +102,7 @@ static int map_page(struct fault *fault, struct frame *frame)
 {
 	struct table_leaf leaf = leaf_of(fault, frame);
 
-	if (leaf.dirty)
+	if (fault_writes(fault) && shared(fault))
 		frame_mark(frame, FRAME_DIRTY);
 	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
@@ -204,6 +204,10 @@ int fault_on_object(struct fault *fault)
 	enum object_page answer;
 	int error = 0;
 
+	/* A marker that protects nothing goes first, whatever comes then. */
+	fault->dormant = fault->seen.kind == TABLE_MARKER && !(registered & VMA_UFFD_WP);
+	if (fault->dormant)
+		return 0;
 	/* Even if there is no page to copy, or somebody else is asked for it. */
 	if (fault_writes(fault) && !shared(fault))
 		error = vma_prepare_anon(fault->space, fault->vma);

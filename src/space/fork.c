@@ -121,9 +121,11 @@ static void drop_protection(struct forking *forking)
 
 	gather_begin(&gather, tables);
 	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
+		struct table_permissions allow = vma_permissions(copy);
+
+		allow.write = false; /* to begin with */
 		if (!(copy->flags & VMA_UFFD_WP))
-			table_write_forget(tables, copy->start, copy->end, vma_permissions(copy),
-					   &gather);
+			table_write_forget(tables, copy->start, copy->end, allow, &gather);
 	}
 	gather_end(&gather);
 }

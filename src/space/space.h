@@ -173,13 +173,15 @@ int vma_prepare_anon(struct quire_space *space, struct vma *vma);
  * of its own. */
 void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent);
 
+/* Of shared memory that is registered for write protection the first write to a page is a fault. */
 static inline struct table_permissions vma_permissions(const struct vma *vma)
 {
 	return (struct table_permissions){
 		.access = (vma->flags & VMA_ACCESS) != 0,
 		.write = (vma->flags & VMA_WRITE) != 0,
 		.execute = (vma->flags & VMA_EXEC) != 0,
-		.shared = (vma->flags & VMA_SHARED) && !object_asks(vma->object),
+		.shared = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&
+			  !object_asks(vma->object),
 	};
 }
 

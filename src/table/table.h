@@ -51,7 +51,7 @@ struct table_permissions {
 	bool access; /* any at all */
 	bool write;
 	bool execute;
-	bool shared; /* pages of objects may be written to where they stand */
+	bool shared; /* pages of objects may be written to where they stand, without a fault */
 };
 
 /* Tables prepared for a unit of work: zeroed frames. */

@@ -66,6 +66,20 @@ static void release_leaf(struct cursor *cursor, entry_t was, struct table_permis
 	} while (!cursor_update(cursor, &was, is));
 }
 
+/* A page of a shared mapping, writable because it was put there or written to, where the first write
+ * is to be a fault: as Linux, which gives the leaf what the VMA's pages begin with. */
+static bool needs_fault(entry_t leaf, struct table_permissions allow)
+{
+	return allow.write && !allow.shared && entry_writable(leaf) && !entry_exclusive(leaf);
+}
+
+static void forbid_write(struct cursor *cursor, entry_t was, struct gather *gather)
+{
+	while (!cursor_update(cursor, &was, entry_forbid_write(was)))
+		;
+	gather_span(gather, cursor->address, cursor_reach(cursor));
+}
+
 /* What a marker says without protection; nothing is absent. */
 static entry_t unprotected(entry_t marker)
 {
@@ -87,6 +101,8 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 		if (entry_is_leaf(entry, cursor.level)) {
 			if (entry_uffd_wp(entry))
 				release_leaf(&cursor, entry, allow);
+			else if (needs_fault(entry, allow))
+				forbid_write(&cursor, entry, gather);
 		} else if (entry_is_swap(entry)) {
 			cursor_exchange(&cursor, entry_set_uffd_wp(entry, false));
 		} else if (entry_is_marker(entry) &&

@@ -105,7 +105,7 @@ static int install(struct filling *filling, const struct vma *vma, uint64_t page
 	if (QUIRE_MISTAKE(COPY_KEEPS_MARKER) && (snapshot.marks & MARK_UFFD_WP))
 		leaf->uffd_wp = true;
 	leaf->allow = vma_permissions(vma);
-	if (leaf->uffd_wp || !(leaf->exclusive || leaf->allow.shared))
+	if (leaf->uffd_wp || !(leaf->exclusive || (vma->flags & VMA_SHARED)))
 		leaf->allow.write = false;
 	gather_begin(&gather, &space->tables);
 	if (!table_install(&space->tables, page, &snapshot, leaf, &reserve, &gather))
@@ -233,7 +233,7 @@ static int fill_shared_zeros(struct filling *filling, uint64_t page)
 
 	if (!frame)
 		return -NO_FRAMES;
-	error = add_page(filling, page, MARK_UFFD_WP, &frame);
+	error = add_page(filling, page, ANY_MARK, &frame);
 	if (frame)
 		frame_free(machine, frame);
 	return error;
