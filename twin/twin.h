@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The twin: Linux's private anonymous memory and its userfaultfd a second time, as simple as can be.
+ * The twin: Linux's anonymous and shared memory and its userfaultfd a second time, as simple as can
+ * be.
  *
  * A process is a sorted array with one record for each page that is mapped.  A record says what the
  * page's mapping is (permission, advice, registration, ...) and what its page-table entry holds.

@@ -167,13 +167,11 @@ static int check_advice(const struct page *page, size_t which)
 	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
 	if (page->flags & LOCKED && !page_advice[which].locked_too)
 		return EINVAL;
-	if (page->file && advice == MADV_PAGEOUT)
-		target_skip("twin: MADV_PAGEOUT of memory of files is beyond the twin");
 	if (advice != MADV_REMOVE)
 		return 0;
 	if (!page->file)
 		return EINVAL;
-	return (~page->flags & (SHARED | MAY_WRITE)) ? EACCES : 0;
+	return page->flags & SHARED ? 0 : EACCES;
 }
 
 static int change_pages(struct thread *thread, uint64_t start, uint64_t end, size_t which)

@@ -97,8 +97,10 @@ static void zero_part(struct file *file, uint64_t start, uint64_t end)
 {
 	struct block *block = twin_file_block(file, start / PAGE_BYTES);
 
-	if (block && start < end)
-		memset(block->bytes + start % PAGE_BYTES, 0, end - start);
+	if (!block || start == end)
+		return;
+	memset(block->bytes + start % PAGE_BYTES, 0, end - start);
+	block->dirty = true;
 }
 
 int twin_file_truncate(struct file *file, uint64_t size)
@@ -148,7 +150,7 @@ int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 	if (error)
 		return error;
 	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++)
-		twin_file_fill(file, i);
+		twin_file_fill(file, i)->dirty = true;
 	if (offset + length > file->size)
 		file->size = offset + length;
 	return 0;

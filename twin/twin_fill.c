@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The requests that fill pages: copy, zeropage, continue, poison, move.
+ * The requests that fill pages: copy, zeropage, continue, poison, move.  In shared memory what they
+ * bring becomes the file's; private memory of a file may hide a page of it.
  *
  * All work alike: refused while an event waits; bad arguments are refused before the output field is
  * written; the destination must be one registered VMA (of any context); then page after page, until

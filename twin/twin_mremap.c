@@ -131,6 +131,9 @@ static int move_vma(const struct move *move)
 		leave_behind(process, move);
 		return 0;
 	}
+	/* Shared memory is mapped a second time. */
+	if (!move->old_count)
+		return 0;
 	return twin_unmap_range(move->thread, move->from * PAGE_BYTES,
 				(move->from + move->old_count) * PAGE_BYTES);
 }
@@ -186,7 +189,7 @@ static int resize(struct move *move, uint64_t *result)
 	if (move->new_count < move->old_count)
 		return twin_munmap(move->thread, (move->from + move->new_count) * PAGE_BYTES,
 				   (move->old_count - move->new_count) * PAGE_BYTES);
-	if (!move->old_count)
+	if (!move->old_count && !(page->flags & SHARED))
 		return EINVAL;
 	if (move->new_count == move->old_count && !(move->flags & MREMAP_DONTUNMAP))
 		return 0;
@@ -231,11 +234,12 @@ static int cut_off(struct move *move)
 static int move_to(struct move *move)
 {
 	struct process *process = move->thread->process;
+	const struct page *page = twin_page_at(process, move->from);
 	int error;
 
-	if (!twin_page_at(process, move->from))
+	if (!page)
 		return EFAULT;
-	if (!move->old_count)
+	if (!move->old_count && !(page->flags & SHARED))
 		return EINVAL;
 	/* What moves is of one VMA; what is cut off need not be. */
 	if (move->from + moved_count(move) > stop_of(process, move->from))
@@ -323,11 +327,8 @@ int twin_mremap(struct thread *thread, struct call *call)
 		.new_count = new / PAGE_BYTES,
 		.flags = call->flags,
 	};
-	const struct page *page = twin_page_at(process, move.from);
 	int error;
 
-	if (page && page->flags & SHARED && !old)
-		target_skip("twin: mapping shared memory again by mremap is beyond the twin");
 	if (call->flags & ~known || call->address % PAGE_BYTES)
 		return EINVAL;
 	if (!new || new > process->target->limits.highest)

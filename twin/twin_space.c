@@ -261,6 +261,8 @@ struct block *twin_block_new(void)
 
 void twin_entry_clear(struct page *page)
 {
+	if (page->entry == MEMORY && page->dirty)
+		page->block->dirty |= page->block->of_file;
 	if (page->entry == MEMORY && --page->block->mappings == 0 && !page->block->of_file)
 		free(page->block);
 	page->entry = NONE;
