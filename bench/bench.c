@@ -23,6 +23,7 @@ struct job {
 	pthread_barrier_t *start;
 	void (*body)(unsigned);
 	unsigned number;
+	double began, ended;
 };
 
 static void *run_job(void *argument)
@@ -30,7 +31,9 @@ static void *run_job(void *argument)
 	struct job *job = argument;
 
 	pthread_barrier_wait(job->start);
+	job->began = bench_now();
 	job->body(job->number);
+	job->ended = bench_now();
 	return NULL;
 }
 
@@ -38,21 +41,25 @@ double bench_threads(unsigned threads, void (*body)(unsigned thread))
 {
 	struct job job[2];
 	pthread_barrier_t start;
-	double began;
+	double began, ended;
 
 	bench_require(threads >= 1 && threads <= 2, "one or two threads");
-	pthread_barrier_init(&start, NULL, threads + 1);
+	pthread_barrier_init(&start, NULL, threads);
 	for (unsigned i = 0; i < threads; i++) {
 		job[i] = (struct job){.start = &start, .body = body, .number = i};
 		bench_require(pthread_create(&job[i].thread, NULL, run_job, &job[i]) == 0,
 			      "starting a thread");
 	}
-	pthread_barrier_wait(&start);
-	began = bench_now();
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(job[i].thread, NULL);
 	pthread_barrier_destroy(&start);
-	return bench_now() - began;
+	began = job[0].began;
+	ended = job[0].ended;
+	for (unsigned i = 1; i < threads; i++) {
+		began = job[i].began < began ? job[i].began : began;
+		ended = job[i].ended > ended ? job[i].ended : ended;
+	}
+	return ended - began;
 }
 
 void bench_require(int held, const char *what)

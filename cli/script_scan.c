@@ -114,7 +114,7 @@ int script_scan(lua_State *L)
 	read_range(L, &scan);
 	read_argument(L, &scan);
 	if (scan.vec_len && !without_vec(L)) {
-		regions = calloc(scan.vec_len, sizeof(*regions));
+		regions = malloc(scan.vec_len * sizeof(*regions));
 		if (!regions)
 			target_fail("out of memory");
 	}

@@ -96,6 +96,12 @@ static void userfault_close(struct userfault *userfault)
 	twin_run_woken(userfault->target);
 }
 
+/* What maps it needs it still. */
+static void file_close(struct file *file)
+{
+	(void)file;
+}
+
 const struct target_ops target_twin = {
 	.name = "twin",
 	.open = target_open,
@@ -112,6 +118,14 @@ const struct target_ops target_twin = {
 	.userfault_read = userfault_read,
 	.userfault_poll = userfault_poll,
 	.userfault_close = userfault_close,
+	.file_shmem = twin_file_new,
+	.file_close = file_close,
+	.file_write = twin_file_write,
+	.file_read = twin_file_read,
+	.file_truncate = twin_file_truncate,
+	.file_punch = twin_file_punch,
+	.file_allocate = twin_file_allocate,
+	.file_resident = twin_file_resident,
 	.pagemap = twin_report_pagemap,
 	.mincore = twin_report_mincore,
 	.smaps = twin_report_smaps,

@@ -18,6 +18,7 @@
  *	twin_mremap.c     mremap
  *	twin_advice.c     madvise, mlock, munlock, populating
  *	twin_fault.c      faults, accesses by the process and by the kernel
+ *	twin_file.c       files of memory, and their pages in mappings
  *	twin_fork.c       fork
  *	twin_userfault.c  contexts: open, negotiate, register, protect, wake, close
  *	twin_fill.c       requests that fill pages: copy, zeropage, continue, poison, move
@@ -31,9 +32,10 @@
 
 #include "target.h"
 
-#define PAGE_BYTES UINT64_C(4096)
-#define VMAS_MAX   65530u     /* vm.max_map_count */
-#define PAGES_MAX  (1u << 20) /* what one process may map here */
+#define PAGE_BYTES   UINT64_C(4096)
+#define AROUND_PAGES 16		/* that a read of a file maps at most */
+#define VMAS_MAX     65530u	/* vm.max_map_count */
+#define PAGES_MAX    (1u << 20) /* what one process may map here */
 
 /* What a function returns beside 0 and errno: the thread sleeps. */
 #define BLOCKED (-1)
@@ -47,7 +49,6 @@ enum {
 	REPORTS_MISSING = 1 << 3,
 	HAD_GUARDS = 1 << 4, /* keeps no VMAs apart */
 	REPORTS_WRITES = 1 << 5,
-	REPORTS = REPORTS_MISSING | REPORTS_WRITES,
 	LOCKED = 1 << 6,
 	SEQUENTIAL = 1 << 7,
 	RANDOM = 1 << 8,
@@ -59,6 +60,9 @@ enum {
 	HUGE_WANTED = 1 << 14,
 	HUGE_UNWANTED = 1 << 15,
 	MERGEABLE = 1 << 16,
+	REPORTS_MINOR = 1 << 17,
+	SHARED = 1 << 18, /* whose letters are elsewhere */
+	REPORTS = REPORTS_MISSING | REPORTS_WRITES | REPORTS_MINOR,
 };
 
 /* A page of memory. */
@@ -66,6 +70,7 @@ struct block {
 	uint64_t mappings; /* entries that hold it; it goes with the last one */
 	bool lazy;	   /* by MADV_FREE, and not taken yet */
 	bool dirty;	   /* written to by the kernel through an entry that does not say so */
+	bool of_file;	   /* the file's, which keeps it */
 	unsigned char bytes[PAGE_BYTES];
 };
 
@@ -84,7 +89,9 @@ struct page {
 	bool from_fork; /* of the origin */
 	uint32_t flags;
 	uint64_t origin; /* of the VMA's blocks, see twin_origin_needed(); 0: it never had one */
-	uint64_t place;	 /* how the page is numbered: its number, unless it has moved */
+	uint64_t
+		place; /* how the page is numbered: in its file, or its number, unless it has moved */
+	struct file *file;	   /* NULL: none, the memory is anonymous and private */
 	struct userfault *context; /* that it is registered with, or NULL */
 
 	/* its entry */
@@ -130,7 +137,7 @@ struct thread {
 	bool worked; /* its own work is done */
 	struct event *events;
 	uint64_t populate, populate_end;
-	uint64_t progress; /* madvise: done or announced up to here */
+	uint64_t progress;  /* madvise: done or announced up to here */
 	uint64_t announced; /* 0, or where the removal that begins at `progress` ends */
 	bool saw_hole;
 };
@@ -142,6 +149,15 @@ struct process {
 	struct thread *threads; /* the newest first */
 	bool ended;
 	struct process *next;
+};
+
+/* Lives as long as the target does. */
+struct file {
+	struct target *target;
+	struct block **blocks; /* NULL: a hole */
+	uint64_t room, size;   /* blocks, bytes */
+	bool nameless;	       /* shared anonymous memory */
+	struct file *next;
 };
 
 /* What the host decides. */
@@ -156,7 +172,8 @@ struct target {
 	struct limits limits;
 	struct process *processes, *ended; /* the newest first */
 	struct userfault *userfaults;	   /* all there ever were */
-	uint64_t origins, clock;	   /* counters */
+	struct file *files;
+	uint64_t origins, clock; /* counters */
 };
 
 static inline uint64_t round_up(uint64_t length)
@@ -192,6 +209,8 @@ int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t 
 void twin_origin_needed(struct process *process, struct page *page);
 
 void twin_entry_clear(struct page *page);
+/* The page goes, but not the protection of memory of files, nor guards. */
+void twin_entry_drop(struct page *page);
 void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);
 
@@ -240,6 +259,25 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 void twin_access(struct thread *thread, struct call *call);
 int twin_transfer(struct thread *thread, struct call *call);
 
+/* --- twin_file.c: as in struct target_ops; and mapped --- */
+struct file *twin_file_new(struct target *target, uint64_t size);
+void twin_file_free(struct file *file);
+int twin_file_truncate(struct file *file, uint64_t size);
+int twin_file_punch(struct file *file, uint64_t offset, uint64_t length);
+int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length);
+int twin_file_write(struct file *file, uint64_t offset, const void *bytes, size_t length,
+		    size_t *done);
+int twin_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done);
+int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
+/* Whether page `index` lies before the file's end. */
+bool twin_file_has(const struct file *file, uint64_t index);
+struct block *twin_file_block(const struct file *file, uint64_t index); /* NULL: a hole */
+struct block *twin_file_fill(struct file *file, uint64_t index);
+enum answer twin_file_fault(struct process *process, struct page *page,
+			    const struct access *access);
+/* Maps the file's block where the page is. */
+void twin_file_map(struct page *page);
+
 /* --- twin_fork.c --- */
 int twin_fork(struct thread *thread, struct call *call);
 
@@ -261,8 +299,9 @@ int twin_fill_poison(struct userfault *context, struct uffdio_poison *poison);
 int twin_fill_move(struct userfault *context, struct uffdio_move *move);
 
 /* --- twin_message.c --- */
+/* `why`: UFFD_PAGEFAULT_FLAG_WP, _MINOR, or 0: nothing is there. */
 enum answer twin_report_fault(struct thread *thread, struct page *page, const struct access *access,
-			      bool protected);
+			      uint64_t why);
 struct event *twin_add_event(struct thread *thread, struct userfault *context, unsigned kind);
 /* Tells the events of the thread's call, one after the other. */
 int twin_tell(struct thread *thread);

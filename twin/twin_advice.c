@@ -60,19 +60,16 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 	struct page *page = twin_page_at(process, start);
 	uint32_t flags = (page->flags & ~flag_advice[which].clear) | flag_advice[which].set;
 
+	if (flag_advice[which].advice == MADV_WIPEONFORK && page->file)
+		return EINVAL;
+	if (flag_advice[which].advice == MADV_MERGEABLE && page->flags & SHARED)
+		return 0;
 	if (flags == page->flags)
 		return 0;
 	return twin_modify(process, start, end, flags, page->context);
 }
 
 /* --- advice about pages --- */
-
-/* Everything goes but guards. */
-static void drop_page(struct page *page)
-{
-	if (!page->guard)
-		twin_entry_clear(page);
-}
 
 /*
  * The content may go when memory is needed; until then it is there.  A block of several processes
@@ -130,8 +127,9 @@ static const struct {
 	bool announced;	 /* as a removal */
 	void (*apply)(struct page *page);
 } page_advice[] = {
-	{MADV_DONTNEED, false, true, drop_page},
-	{MADV_DONTNEED_LOCKED, true, true, drop_page},
+	{MADV_DONTNEED, false, true, twin_entry_drop},
+	{MADV_DONTNEED_LOCKED, true, true, twin_entry_drop},
+	{MADV_REMOVE, false, true, NULL}, /* of the file's pages */
 	{MADV_FREE, false, true, free_page},
 	{MADV_COLD, false, false, cool_page},
 	{MADV_PAGEOUT, false, false, page_out},
@@ -154,10 +152,28 @@ static void expect_guards(struct process *process, struct page *page)
 {
 	size_t index = (size_t)(page - process->pages);
 
-	twin_origin_needed(process, page);
+	if (!page->file)
+		twin_origin_needed(process, page);
 	for (size_t i = twin_vma_begin(process, index), end = twin_vma_end(process, index); i < end;
 	     i++)
 		process->pages[i].flags |= HAD_GUARDS;
+}
+
+/* What is refused before it is told. */
+static int check_advice(const struct page *page, size_t which)
+{
+	int advice = page_advice[which].advice;
+
+	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
+	if (page->flags & LOCKED && !page_advice[which].locked_too)
+		return EINVAL;
+	if (page->file && advice == MADV_PAGEOUT)
+		target_skip("twin: MADV_PAGEOUT of memory of files is beyond the twin");
+	if (advice != MADV_REMOVE)
+		return 0;
+	if (!page->file)
+		return EINVAL;
+	return (~page->flags & (SHARED | MAY_WRITE)) ? EACCES : 0;
 }
 
 static int change_pages(struct thread *thread, uint64_t start, uint64_t end, size_t which)
@@ -165,10 +181,10 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 	struct process *process = thread->process;
 	struct page *page = twin_page_at(process, start);
 	struct userfault *context = page->context;
+	int error = check_advice(page, which);
 
-	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
-	if (page->flags & LOCKED && !page_advice[which].locked_too)
-		return EINVAL;
+	if (error)
+		return error;
 	if (page_advice[which].announced && !thread->announced && context &&
 	    context->features & UFFD_FEATURE_EVENT_REMOVE) {
 		struct event *event = twin_add_event(thread, context, UFFD_EVENT_REMOVE);
@@ -180,6 +196,11 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 			return BLOCKED;
 	}
 	thread->announced = 0;
+	if (page_advice[which].advice == MADV_REMOVE)
+		return twin_file_punch(page->file, page->place * PAGE_BYTES,
+				       (end - start) * PAGE_BYTES);
+	if (page->file && page_advice[which].advice == MADV_FREE)
+		return EINVAL;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
@@ -192,7 +213,7 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 static bool known_advice(int advice)
 {
 	return find_flag_advice(advice) < FLAG_ADVICE || find_page_advice(advice) < PAGE_ADVICE ||
-	       advice == MADV_WILLNEED || advice == MADV_REMOVE || advice == MADV_POPULATE_READ ||
+	       advice == MADV_WILLNEED || advice == MADV_POPULATE_READ ||
 	       advice == MADV_POPULATE_WRITE;
 }
 
@@ -205,8 +226,8 @@ static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int
 		return change_flags(thread->process, start, end, flags);
 	if (pages < PAGE_ADVICE)
 		return change_pages(thread, start, end, pages);
-	/* Removing is for files; there is nothing to read ahead. */
-	return advice == MADV_REMOVE ? EINVAL : 0;
+	/* There is nothing to read ahead. */
+	return 0;
 }
 
 static int walk(struct thread *thread, uint64_t end, int advice)
@@ -255,7 +276,7 @@ static enum answer populate_page(struct process *process, struct page *page, str
 /* Whether mlock and others fault a page in by writing. */
 static bool by_writing(const struct page *page)
 {
-	return page->flags & MAY_WRITE;
+	return (page->flags & (MAY_WRITE | SHARED)) == MAY_WRITE;
 }
 
 void twin_populate_now(struct process *process, uint64_t start, uint64_t end)

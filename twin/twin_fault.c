@@ -31,15 +31,20 @@ static enum answer fault_missing(struct process *process, struct page *page,
 				 const struct access *access)
 {
 	bool marked = is_protected(page);
+	enum answer answer;
 
 	if (!marked)
 		twin_entry_clear(page);
 	/* Before the report: so the memory has an origin, whatever comes of it. */
 	if (access->write)
 		twin_origin_needed(process, page);
-	if (page->flags & REPORTS_MISSING)
-		return twin_report_fault(access->thread, page, access, false);
-	if (access->write) {
+	if (page->file) {
+		answer = twin_file_fault(process, page, access);
+		if (answer != THERE)
+			return answer;
+	} else if (page->flags & REPORTS_MISSING) {
+		return twin_report_fault(access->thread, page, access, 0);
+	} else if (access->write) {
 		twin_entry_set_block(page, twin_block_new());
 	} else {
 		page->entry = ZEROS;
@@ -64,7 +69,8 @@ static struct block *block_copy(const struct block *of)
 /* The block is this entry's alone, or nobody else's any more. */
 static bool own_block(const struct page *page)
 {
-	return page->entry == MEMORY && (page->exclusive || page->block->mappings == 1);
+	return page->entry == MEMORY && !page->block->of_file &&
+	       (page->exclusive || page->block->mappings == 1);
 }
 
 /* A write where an entry does not allow it. */
@@ -73,8 +79,13 @@ static enum answer fault_write(struct process *process, struct page *page,
 {
 	if (is_protected(page)) {
 		if (!(page->context->features & UFFD_FEATURE_WP_ASYNC))
-			return twin_report_fault(access->thread, page, access, true);
+			return twin_report_fault(access->thread, page, access,
+						 UFFD_PAGEFAULT_FLAG_WP);
 		page->protected = false;
+	}
+	if (page->flags & SHARED) {
+		page->writable = page->young = page->dirty = true;
+		return THERE;
 	}
 	if (own_block(page)) {
 		page->exclusive = page->writable = page->young = page->dirty = true;
@@ -113,7 +124,7 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		return answer;
 	if (access->write && !page->writable)
 		return fault_write(process, page, access);
-	if (access->unshare && page->entry == MEMORY && !page->exclusive)
+	if (access->unshare && page->entry == MEMORY && !page->block->of_file && !page->exclusive)
 		unshare(page);
 	/* The kernel writes without the entry's knowledge. */
 	if (access->kernel && access->write && !page->dirty)

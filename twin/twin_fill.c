@@ -84,8 +84,31 @@ static int check(struct userfault *context, const struct uffdio_range *range, ui
 	return context->process ? 0 : ESRCH;
 }
 
+/* EFAULT: behind the end of the file. */
+static bool beyond_end(const struct page *page)
+{
+	return page->file && !twin_file_has(page->file, page->place);
+}
+
+/* Puts a page into the file, and maps it. */
+static int share_page(struct page *page, const unsigned char *bytes)
+{
+	if (!is_free(page, true) || twin_file_block(page->file, page->place))
+		return EEXIST;
+	memcpy(twin_file_fill(page->file, page->place)->bytes, bytes, PAGE_BYTES);
+	twin_file_map(page);
+	page->dirty = true;
+	return 0;
+}
+
 static int zero_page(struct page *page)
 {
+	static const unsigned char zeros[PAGE_BYTES];
+
+	if (beyond_end(page))
+		return EFAULT;
+	if (page->flags & SHARED)
+		return share_page(page, zeros);
 	if (!is_free(page, false))
 		return EEXIST;
 	page->entry = ZEROS;
@@ -95,6 +118,8 @@ static int zero_page(struct page *page)
 
 static int poison_page(struct page *page)
 {
+	if (beyond_end(page))
+		return EFAULT;
 	if (!is_free(page, false))
 		return EEXIST;
 	page->entry = MARKER;
@@ -105,8 +130,26 @@ static int poison_page(struct page *page)
 /* Maps a page of the page cache, which private anonymous memory has not. */
 static int continue_page(struct page *page)
 {
-	(void)page;
-	return EINVAL;
+	if (!page->file || beyond_end(page))
+		return EINVAL;
+	if (!twin_file_block(page->file, page->place))
+		return EFAULT;
+	if (!is_free(page, true))
+		return EEXIST;
+	twin_file_map(page);
+	page->dirty = true;
+	return 0;
+}
+
+static int continue_protected(struct page *page)
+{
+	int error = page->flags & REPORTS_WRITES ? continue_page(page) : EINVAL;
+
+	if (error)
+		return error;
+	page->protected = true;
+	page->writable = false;
+	return 0;
 }
 
 int twin_fill_zeros(struct userfault *context, struct uffdio_zeropage *zeros)
@@ -133,7 +176,11 @@ int twin_fill_continue(struct userfault *context, struct uffdio_continue *reques
 	int error = check(context, &request->range, request->mode,
 			  UFFDIO_CONTINUE_MODE_DONTWAKE | UFFDIO_CONTINUE_MODE_WP, output);
 
-	return error ? error : fill(context, &request->range, continue_page, false, output);
+	if (error)
+		return error;
+	return fill(context, &request->range,
+		    request->mode & UFFDIO_CONTINUE_MODE_WP ? continue_protected : continue_page,
+		    request->mode & UFFDIO_CONTINUE_MODE_DONTWAKE, output);
 }
 
 /* --- copy --- */
@@ -171,13 +218,18 @@ static int copy_page(struct page *page, bool protect, uint64_t source, struct th
 		error = read_source(reader, source, block->bytes);
 	else
 		memcpy(block->bytes, (const void *)(uintptr_t)source, PAGE_BYTES);
-	if (!error && !is_free(page, true))
+	if (!error && beyond_end(page))
+		error = EFAULT;
+	if (!error && page->flags & SHARED)
+		error = share_page(page, block->bytes);
+	else if (!error && !is_free(page, true))
 		error = EEXIST;
-	if (error) {
+	if (error || page->flags & SHARED)
 		free(block);
+	if (error)
 		return error;
-	}
-	twin_entry_set_block(page, block);
+	if (!(page->flags & SHARED))
+		twin_entry_set_block(page, block);
 	page->protected = protect;
 	if (protect)
 		page->writable = false;
@@ -243,7 +295,7 @@ static int check_move(struct userfault *context, const struct uffdio_move *move)
 		    (size_t)(to - process->pages) + count)
 		return EINVAL;
 	if ((from->flags ^ to->flags) & (MAY_ANYTHING | LOCKED) || !(from->flags & MAY_WRITE) ||
-	    to->context != context)
+	    to->context != context || from->file || to->file)
 		return EINVAL;
 	return 0;
 }

@@ -39,18 +39,19 @@ static void share_entry(struct page *parent, struct page *child)
 	if (parent->entry == MEMORY) {
 		child->block = parent->block;
 		child->block->mappings++;
-		parent->writable = parent->exclusive = false;
+		parent->writable = parent->flags & SHARED && parent->writable;
+		parent->exclusive = false;
 	}
 	if (child->entry == MARKER && !child->guard && !child->poison && !child->protected)
 		child->entry = NONE;
 }
 
-/* Entries are copied where there can be blocks, or protection; others are as good as empty. */
+/* Entries are copied where there can be blocks, guards or protection; others are as good as empty. */
 static bool has_entries(const struct page *parent, const struct page *child)
 {
 	if (parent->flags & FORKED_EMPTY)
 		return false;
-	return parent->origin || child->flags & REPORTS_WRITES;
+	return parent->origin || parent->flags & HAD_GUARDS || child->flags & REPORTS_WRITES;
 }
 
 int twin_fork(struct thread *thread, struct call *call)
@@ -68,6 +69,7 @@ int twin_fork(struct thread *thread, struct call *call)
 		child->vmas += from->first;
 		*to = (struct page){.number = from->number,
 				    .place = from->place,
+				    .file = from->file,
 				    .first = from->first,
 				    .flags = from->flags & ~(uint32_t)LOCKED};
 		to->context = child_context(thread, child, from->context);

@@ -97,6 +97,30 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 
 /* --- mmap --- */
 
+/* What is mapped: of a file, or of a new one if the memory is shared. */
+static int choose_file(struct process *process, const struct call *call, uint64_t length,
+		       struct page *like)
+{
+	uint64_t first = call->offset / PAGE_BYTES;
+
+	like->place = like->number;
+	if (call->flags & MAP_SHARED)
+		like->flags |= SHARED;
+	if (call->flags & MAP_ANONYMOUS) {
+		if (!(like->flags & SHARED))
+			return 0;
+		if (twin_too_much(process, length))
+			return ENOMEM;
+		like->file = twin_file_new(process->target, length);
+		like->file->nameless = true;
+		like->place = 0;
+		return 0;
+	}
+	like->file = call->file;
+	like->place = first;
+	return first + length / PAGE_BYTES > INT64_MAX / PAGE_BYTES ? EOVERFLOW : 0;
+}
+
 int twin_mmap(struct thread *thread, struct call *call)
 {
 	struct process *process = thread->process;
@@ -104,7 +128,7 @@ int twin_mmap(struct thread *thread, struct call *call)
 	struct page like = {.flags = (uint32_t)call->prot & MAY_ANYTHING};
 	int error;
 
-	if (!call->length)
+	if (!call->length || call->offset % PAGE_BYTES)
 		return EINVAL;
 	if (!length)
 		return ENOMEM;
@@ -113,10 +137,14 @@ int twin_mmap(struct thread *thread, struct call *call)
 	error = place(process, call, length, &address);
 	if (error)
 		return error;
+	like.number = address / PAGE_BYTES;
+	error = choose_file(process, call, length, &like);
+	if (error)
+		return error;
 	/* Only memory that can be written to needs to be there one day. */
 	if (call->flags & MAP_NORESERVE)
 		like.flags |= NOT_RESERVED;
-	else if (like.flags & MAY_WRITE)
+	else if ((like.flags & (MAY_WRITE | SHARED)) == MAY_WRITE)
 		like.flags |= ACCOUNTED;
 	if (like.flags & ACCOUNTED && twin_too_much(process, length))
 		return ENOMEM;
@@ -125,7 +153,6 @@ int twin_mmap(struct thread *thread, struct call *call)
 		if (error)
 			return error;
 	}
-	like.number = like.place = address / PAGE_BYTES;
 	twin_insert(process, &like, length / PAGE_BYTES);
 	twin_join(process, like.number, false);
 	twin_join(process, like.number + length / PAGE_BYTES, false);
@@ -193,14 +220,15 @@ static void protect_entry(struct page *page)
 {
 	bool reported = page->protected && page->flags & REPORTS_WRITES;
 
-	page->writable = page->flags & MAY_WRITE && page->exclusive && !reported;
+	page->writable =
+		page->flags & MAY_WRITE && (page->exclusive || page->flags & SHARED) && !reported;
 }
 
 static int protect_piece(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
 {
 	struct page *page = twin_page_at(process, start);
 	uint32_t before = page->flags, flags = (before & ~(uint32_t)MAY_ANYTHING) | prot;
-	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE;
+	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE | SHARED;
 	int error;
 
 	if (flags == before)
@@ -211,7 +239,7 @@ static int protect_piece(struct process *process, uint64_t start, uint64_t end, 
 				return ENOMEM;
 			flags |= ACCOUNTED;
 		}
-	} else if (!page->origin) {
+	} else if (!page->origin && !page->file) {
 		flags &= ~(uint32_t)ACCOUNTED;
 	}
 	error = twin_modify(process, start, end, flags, page->context);
@@ -220,7 +248,7 @@ static int protect_piece(struct process *process, uint64_t start, uint64_t end, 
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
 		protect_entry(&process->pages[i]);
 	/* So that locked memory needs no fault for its first write. */
-	if ((before & (MAY_WRITE | LOCKED)) == LOCKED && prot & MAY_WRITE)
+	if ((before & (MAY_WRITE | LOCKED | SHARED)) == LOCKED && prot & MAY_WRITE)
 		twin_populate_now(process, start, end);
 	return 0;
 }

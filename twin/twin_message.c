@@ -22,7 +22,7 @@ static void sleep_in(struct thread *thread, struct userfault *context, bool for_
 /* --- faults --- */
 
 enum answer twin_report_fault(struct thread *thread, struct page *page, const struct access *access,
-			      bool protected)
+			      uint64_t why)
 {
 	struct userfault *context = page->context;
 	struct uffd_msg *message;
@@ -38,8 +38,7 @@ enum answer twin_report_fault(struct thread *thread, struct page *page, const st
 						 : page->number * PAGE_BYTES;
 	if (access->write)
 		message->arg.pagefault.flags |= UFFD_PAGEFAULT_FLAG_WRITE;
-	if (protected)
-		message->arg.pagefault.flags |= UFFD_PAGEFAULT_FLAG_WP;
+	message->arg.pagefault.flags |= why;
 	sleep_in(thread, context, false);
 	return SLEEPS;
 }

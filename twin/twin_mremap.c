@@ -116,7 +116,7 @@ static int move_vma(const struct move *move)
 		return ENOMEM;
 	}
 	like.number = move->to;
-	if (!like.origin)
+	if (!like.origin && !like.file)
 		like.place = move->to;
 	twin_insert(process, &like, move->new_count);
 	twin_join(process, move->to, false);
@@ -323,8 +323,11 @@ int twin_mremap(struct thread *thread, struct call *call)
 		.new_count = new / PAGE_BYTES,
 		.flags = call->flags,
 	};
+	const struct page *page = twin_page_at(process, move.from);
 	int error;
 
+	if (page && page->flags & SHARED && !old)
+		target_skip("twin: mapping shared memory again by mremap is beyond the twin");
 	if (call->flags & ~known || call->address % PAGE_BYTES)
 		return EINVAL;
 	if (!new || new > process->target->limits.highest)

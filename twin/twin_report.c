@@ -11,6 +11,7 @@
 #define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
 #define PAGEMAP_PROTECTED (UINT64_C(1) << 57)
 #define PAGEMAP_GUARD	  (UINT64_C(1) << 58)
+#define PAGEMAP_FILE	  (UINT64_C(1) << 61)
 #define PAGEMAP_SWAPPED	  (UINT64_C(1) << 62)
 #define PAGEMAP_PRESENT	  (UINT64_C(1) << 63)
 
@@ -23,6 +24,8 @@ static uint64_t pagemap_word(const struct page *page)
 		word |= PAGEMAP_EXCLUSIVE;
 	if (page->entry == MEMORY || page->entry == ZEROS)
 		word |= PAGEMAP_PRESENT;
+	if (page->entry == MEMORY && page->block->of_file)
+		word |= PAGEMAP_FILE;
 	if (page->entry == MARKER)
 		word |= PAGEMAP_SWAPPED;
 	if (page->protected)
@@ -57,23 +60,25 @@ int twin_report_mincore(struct process *process, uint64_t address, uint64_t leng
 
 		if (!page)
 			return ENOMEM;
-		pages[i] = page->entry == MEMORY || page->entry == ZEROS;
+		pages[i] = page->entry == MEMORY || page->entry == ZEROS ||
+			   (page->file && twin_file_block(page->file, page->place));
 	}
 	return 0;
 }
 
 /* --- VMAs --- */
 
-/* In the order of the flags; private memory may always be given more permissions. */
+/* In the order of the flags; all memory may always be given more permissions. */
 static void write_letters(uint32_t flags, char *letters)
 {
 	static const char names[][3] = {"rd", "wr", "ex", "um", "gu", "uw", "lo", "sr", "rr",
-					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg"};
+					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg", "ui"};
 
 	*letters = '\0';
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i][0] == 'u' && names[i][1] == 'm')
-			letters += sprintf(letters, "mr mw me ");
+			letters +=
+				sprintf(letters, flags & SHARED ? "sh mr mw me ms " : "mr mw me ");
 		if (flags >> i & 1)
 			letters += sprintf(letters, "%s ", names[i]);
 	}
@@ -93,6 +98,9 @@ int twin_report_maps(struct process *process, struct target_vma **vmas, size_t *
 		vma->prot[0] = page->flags & MAY_READ ? 'r' : '-';
 		vma->prot[1] = page->flags & MAY_WRITE ? 'w' : '-';
 		vma->prot[2] = page->flags & MAY_EXECUTE ? 'x' : '-';
+		vma->shared = page->flags & SHARED;
+		vma->file = page->file && !page->file->nameless;
+		vma->offset = vma->file ? page->place * PAGE_BYTES : 0;
 		write_letters(page->flags, vma->flags);
 	}
 	return 0;
@@ -100,7 +108,7 @@ int twin_report_maps(struct process *process, struct target_vma **vmas, size_t *
 
 /* What smaps adds up, in bytes; shares of blocks in 1/4096 of one. */
 struct sums {
-	uint64_t anonymous, share, share_dirty, referenced, lazy;
+	uint64_t resident, anonymous, share, share_dirty, referenced, lazy;
 	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
 };
 
@@ -110,7 +118,8 @@ static void add(struct sums *sums, const struct page *page)
 	bool dirty = page->dirty || block->dirty, shared = block->mappings > 1;
 	uint64_t share = (PAGE_BYTES << 12) / block->mappings;
 
-	sums->anonymous += PAGE_BYTES;
+	sums->resident += PAGE_BYTES;
+	sums->anonymous += block->of_file ? 0 : PAGE_BYTES;
 	sums->share += share;
 	if (dirty)
 		sums->share_dirty += share;
@@ -141,7 +150,7 @@ static void put_sums(struct target_smaps *smaps, const struct sums *sums, uint32
 	put(smaps, "Size", smaps->end - smaps->start);
 	put(smaps, "KernelPageSize", PAGE_BYTES);
 	put(smaps, "MMUPageSize", PAGE_BYTES);
-	put(smaps, "Rss", sums->anonymous);
+	put(smaps, "Rss", sums->resident);
 	put(smaps, "Pss", whole(sums->share));
 	put(smaps, "Pss_Dirty", whole(sums->share_dirty));
 	put(smaps, "Shared_Clean", sums->shared_clean);
@@ -181,6 +190,7 @@ int twin_report_rss(struct process *process, struct target_rss *rss)
 	*rss = (struct target_rss){.anon = 0};
 	for (size_t i = 0; i < process->count; i++)
 		if (process->pages[i].entry == MEMORY)
-			rss->anon += PAGE_BYTES;
+			*(process->pages[i].block->of_file ? &rss->shmem : &rss->anon) +=
+				PAGE_BYTES;
 	return 0;
 }

@@ -33,6 +33,8 @@ static uint64_t categories(const struct page *page)
 		is |= PAGE_IS_WRITTEN;
 	if (page->entry == MEMORY || page->entry == ZEROS)
 		is |= PAGE_IS_PRESENT;
+	if (page->entry == MEMORY && page->block->of_file)
+		is |= PAGE_IS_FILE;
 	if (page->entry == ZEROS)
 		is |= PAGE_IS_PFNZERO;
 	if (page->entry == MARKER)

@@ -107,7 +107,7 @@ static bool origins_agree(const struct page *left, const struct page *right, boo
 static bool can_join(const struct page *left, const struct page *right, bool grown)
 {
 	return left->number + 1 == right->number && left->place + 1 == right->place &&
-	       left->context == right->context &&
+	       left->context == right->context && left->file == right->file &&
 	       ((left->flags ^ right->flags) & ~(uint32_t)HAD_GUARDS) == 0 &&
 	       origins_agree(left, right, grown);
 }
@@ -176,6 +176,7 @@ struct page *twin_insert(struct process *process, const struct page *like, uint6
 			.flags = like->flags,
 			.origin = like->origin,
 			.place = like->place + i,
+			.file = like->file,
 			.context = like->context,
 		};
 	}
@@ -224,7 +225,8 @@ static const struct page *origin_of_neighbour(const struct page *left, const str
 {
 	uint32_t differ = (left->flags ^ right->flags) & ~(uint32_t)(MAY_ANYTHING | HAD_GUARDS);
 
-	if (left->number + 1 != right->number || left->place + 1 != right->place || differ)
+	if (left->number + 1 != right->number || left->place + 1 != right->place ||
+	    left->file != right->file || differ)
 		return NULL;
 	return neighbour->origin && !neighbour->from_fork ? neighbour : NULL;
 }
@@ -237,7 +239,7 @@ void twin_origin_needed(struct process *process, struct page *page)
 	const struct page *pages = process->pages, *taken = NULL;
 	uint64_t origin;
 
-	if (page->origin)
+	if (page->origin || page->flags & SHARED)
 		return;
 	begin = twin_vma_begin(process, (size_t)(page - pages));
 	end = twin_vma_end(process, (size_t)(page - pages));
@@ -259,12 +261,26 @@ struct block *twin_block_new(void)
 
 void twin_entry_clear(struct page *page)
 {
-	if (page->entry == MEMORY && --page->block->mappings == 0)
+	if (page->entry == MEMORY && --page->block->mappings == 0 && !page->block->of_file)
 		free(page->block);
 	page->entry = NONE;
 	page->block = NULL;
 	page->writable = page->young = page->dirty = false;
 	page->exclusive = page->protected = page->guard = page->poison = false;
+}
+
+void twin_entry_drop(struct page *page)
+{
+	bool protected = page->file && page->protected && !page->poison;
+
+	if (page->guard)
+		return;
+	if (page->entry == MEMORY && !(page->flags & REPORTS_WRITES))
+	protected = false;
+	twin_entry_clear(page);
+	if (protected)
+		page->entry = MARKER;
+	page->protected = protected;
 }
 
 /* The page has the block to itself, as if just written to. */

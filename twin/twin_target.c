@@ -104,6 +104,7 @@ void twin_close(struct target *target)
 {
 	struct process *process;
 	struct userfault *context;
+	struct file *file;
 
 	while (target->processes)
 		twin_exit(target->processes);
@@ -114,6 +115,10 @@ void twin_close(struct target *target)
 	while ((context = target->userfaults)) {
 		target->userfaults = context->next;
 		free(context);
+	}
+	while ((file = target->files)) {
+		target->files = file->next;
+		twin_file_free(file);
 	}
 	free(target);
 }

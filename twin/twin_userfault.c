@@ -16,7 +16,7 @@
 #define REQUESTS                                                                                   \
 	(UINT64_C(1) << _UFFDIO_REGISTER | UINT64_C(1) << _UFFDIO_UNREGISTER |                     \
 	 UINT64_C(1) << _UFFDIO_API)
-/* Of private anonymous memory. */
+/* Of all memory. */
 #define RANGE_REQUESTS                                                                             \
 	(UINT64_C(1) << _UFFDIO_WAKE | UINT64_C(1) << _UFFDIO_COPY |                               \
 	 UINT64_C(1) << _UFFDIO_ZEROPAGE | UINT64_C(1) << _UFFDIO_MOVE |                           \
@@ -82,7 +82,8 @@ static bool only_marks(const struct page *page)
 
 bool twin_marks_unpopulated(const struct page *page)
 {
-	return page->context && page->context->features & UFFD_FEATURE_WP_UNPOPULATED;
+	return page->file ||
+	       (page->context && page->context->features & UFFD_FEATURE_WP_UNPOPULATED);
 }
 
 static void protect_page(struct page *page)
@@ -168,6 +169,15 @@ static int check_owner(struct userfault *context, uint64_t start, uint64_t end, 
 	return 0;
 }
 
+/* Private anonymous memory has no page cache in which a page could be, and not be mapped. */
+static bool has_minor_faults(const struct process *process, uint64_t start, uint64_t end)
+{
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
+		if (!process->pages[i].file)
+			return false;
+	return true;
+}
+
 /* Writes that went unreported while protection lay dormant gave entries write permission. */
 static void revive_protection(struct process *process, uint64_t start, uint64_t end)
 {
@@ -244,8 +254,8 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 	error = check_owner(context, start, end, EBUSY);
 	if (error == EINVAL)
 		return error;
-	/* Anonymous memory has no page cache in which a page could be, and not be mapped. */
-	if (request->mode & UFFDIO_REGISTER_MODE_MINOR)
+	if (request->mode & UFFDIO_REGISTER_MODE_MINOR &&
+	    !has_minor_faults(context->process, start, end))
 		return EINVAL;
 	if (error)
 		return error;
@@ -253,12 +263,16 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 		modes |= REPORTS_MISSING;
 	if (request->mode & UFFDIO_REGISTER_MODE_WP)
 		modes |= REPORTS_WRITES;
+	if (request->mode & UFFDIO_REGISTER_MODE_MINOR)
+		modes |= REPORTS_MINOR;
 	error = for_each_piece(context, start, end, modes);
 	if (error)
 		return error;
 	request->ioctls = RANGE_REQUESTS;
 	if (modes & REPORTS_WRITES)
 		request->ioctls |= UINT64_C(1) << _UFFDIO_WRITEPROTECT;
+	if (modes & REPORTS_MINOR)
+		request->ioctls |= UINT64_C(1) << _UFFDIO_CONTINUE;
 	return 0;
 }
 

@@ -113,7 +113,7 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
 /*
  * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.  `beyond`: also
  * behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
- * 0, -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says
+ * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *frame is NULL
  */
 int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
 		     struct frame **frame);

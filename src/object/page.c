@@ -97,9 +97,18 @@ static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
 	return 0;
 }
 
+/* Lock held: puts the page in the place of what is there, a swap slot or nothing. */
+static int put(struct quire_object *object, uint64_t index, cache_entry found, struct frame *fresh)
+{
+	if (!found)
+		return cache_insert(object, index, fresh);
+	cache_replace(object, index, cache_entry_of(fresh));
+	return 0;
+}
+
 /*
- * Puts the new page in the place of `seen`, unless something else has come to be there; *frame: what
- * is there, or NULL.
+ * Puts the new page in the place of `seen`, unless something else has come to be there (also nothing,
+ * where a slot was: what was read from it is gone); *frame: what is there, or NULL.
  */
 static int insert(struct quire_object *object, uint64_t index, bool beyond, cache_entry seen,
 		  struct frame **frame)
@@ -113,11 +122,9 @@ static int insert(struct quire_object *object, uint64_t index, bool beyond, cach
 	*frame = cache_page(found);
 	if (!beyond && ends_before(object, index))
 		error = -QUIRE_EFBIG;
-	else if (!found)
-		error = cache_insert(object, index, fresh);
 	else if (found == seen)
-		cache_replace(object, index, cache_entry_of(fresh));
-	if (!error && (!found || found == seen))
+		error = put(object, index, found, fresh);
+	if (!error && found == seen)
 		*frame = fresh;
 	if (!error && *frame)
 		frame_hold(*frame, FRAME_ONE_REFERENCE);
@@ -139,7 +146,6 @@ int object_make_page(struct quire_object *object, uint64_t index, bool beyond, s
 
 		if (!beyond && index >= page_up(quire_object_size(object)) >> PAGE_SHIFT) {
 			error = -QUIRE_EFBIG;
-			*frame = NULL;
 			if (cache_page(seen))
 				frame_put(object->machine, cache_page(seen));
 		} else if (cache_page(seen)) {
@@ -153,6 +159,8 @@ int object_make_page(struct quire_object *object, uint64_t index, bool beyond, s
 		if (slot)
 			swap_drop(object->machine, slot);
 	} while (!error && !*frame);
+	if (error)
+		*frame = NULL;
 	return error;
 }
 

@@ -133,7 +133,7 @@ bool cursor_next_table(struct cursor *cursor, uint64_t next)
 	return true;
 }
 
-/* Makes a prepared frame a table of entries like `entry`. */
+/* Makes a frame, whatever it holds, a table of entries like `entry`. */
 static void fill_table(struct page_tables *tables, struct frame *table, entry_t entry,
 		       unsigned level)
 {
@@ -146,6 +146,8 @@ static void fill_table(struct page_tables *tables, struct frame *table, entry_t 
 	table->table.marks = count;
 	table->table.level = level;
 	table->table.locked = false;
+	if (empty)
+		memset(frame_memory(tables->machine, table), 0, PAGE_SIZE);
 	for (unsigned i = 0; i < count; i++)
 		atomic_store_explicit(table_slot(tables->machine, table, i), entry,
 				      memory_order_relaxed);

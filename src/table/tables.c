@@ -9,7 +9,7 @@ int table_reserve(struct quire_machine *machine, struct table_reserve *reserve, 
 	struct table_reserve more = {0};
 
 	while (more.count < count) {
-		struct frame *table = frame_alloc_zeroed(machine);
+		struct frame *table = frame_alloc(machine, 0);
 
 		if (!table) {
 			table_unreserve(machine, &more);

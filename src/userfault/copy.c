@@ -64,7 +64,8 @@ static int check_destination(const struct filling *filling)
 	space_read_lock(filling->space);
 	error = find_destination(filling, &vma);
 	space_read_unlock(filling->space);
-	return error;
+	/* Each page asks again, and reclaims. */
+	return error == -NO_FRAMES ? 0 : error;
 }
 
 /* -EFAULT where the object that is mapped ends before the page. */

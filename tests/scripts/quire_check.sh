@@ -67,6 +67,17 @@ alone inject --seed 5 --case 3 --ops 20 --inject 5
 [ $status -eq 0 ]
 report $? "allocations that fail"
 
+alone plain --seed 5 --cases 12 --ops 60 --features all,-fork --coverage
+! grep -q "while a fork sleeps" "$work/plain" && grep -q "cells reached: " "$work/plain"
+report $? "a feature left out"
+
+# ---- the twin, which knows all that is drawn for it
+"$quire" check --against twin --seed 1 --cases 60 --shrink-time 1 --output "$work" \
+	>"$work/output" 2>&1 </dev/null
+report $? "the library and the twin agree"
+! grep -q "skipped" "$work/output"
+report $? "no case is beyond the twin"
+
 # ---- time
 alone timed --time 1 --ops 20
 [ $status -eq 0 ]

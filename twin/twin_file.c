@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files of memory: an array of blocks, in which NULL is a hole.
+ *
+ * A block of a file (`of_file`) stays when nobody maps it, and is everybody's who maps it: never an
+ * entry's own.  Private mappings have copies of their own, which only truncation reaches.
+ */
+#include "twin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t page_count(uint64_t size)
+{
+	return size / PAGE_BYTES + (size % PAGE_BYTES != 0);
+}
+
+struct file *twin_file_new(struct target *target, uint64_t size)
+{
+	struct file *file = twin_allocate(sizeof(*file));
+
+	file->target = target;
+	file->size = size;
+	file->next = target->files;
+	target->files = file;
+	return file;
+}
+
+void twin_file_free(struct file *file)
+{
+	for (uint64_t i = 0; i < file->room; i++)
+		free(file->blocks[i]);
+	free(file->blocks);
+	free(file);
+}
+
+bool twin_file_has(const struct file *file, uint64_t index)
+{
+	return index < page_count(file->size);
+}
+
+struct block *twin_file_block(const struct file *file, uint64_t index)
+{
+	return index < file->room ? file->blocks[index] : NULL;
+}
+
+struct block *twin_file_fill(struct file *file, uint64_t index)
+{
+	uint64_t room = index < PAGES_MAX ? (index + 1) * 2 : 0;
+
+	if (!room)
+		target_skip("twin: a file with more than %u pages is beyond the twin", PAGES_MAX);
+	if (index >= file->room) {
+		file->blocks = realloc(file->blocks, room * sizeof(struct block *));
+		if (!file->blocks)
+			target_fail("twin: the host is out of memory");
+		memset(file->blocks + file->room, 0, (room - file->room) * sizeof(struct block *));
+		file->room = room;
+	}
+	if (!file->blocks[index]) {
+		file->blocks[index] = twin_block_new();
+		file->blocks[index]->of_file = true;
+	}
+	return file->blocks[index];
+}
+
+/* --- what takes pages away --- */
+
+/* From all mappings of [start, end) of the file; with `copies`, those of private mappings, too. */
+static void unmap_pages(const struct file *file, uint64_t start, uint64_t end, bool copies)
+{
+	for (struct process *process = file->target->processes; process; process = process->next)
+		for (size_t i = 0; i < process->count; i++) {
+			struct page *page = &process->pages[i];
+
+			if (page->file == file && page->place - start < end - start &&
+			    (page->entry == ZEROS || page->entry == MEMORY) &&
+			    (copies || (page->block && page->block->of_file)))
+				twin_entry_drop(page);
+		}
+}
+
+static void drop_pages(struct file *file, uint64_t start, uint64_t end, bool copies)
+{
+	if (start >= end)
+		return;
+	unmap_pages(file, start, end, copies);
+	for (uint64_t i = start; i < end && i < file->room; i++) {
+		free(file->blocks[i]);
+		file->blocks[i] = NULL;
+	}
+}
+
+/* Of [start, end), which lies within a page. */
+static void zero_part(struct file *file, uint64_t start, uint64_t end)
+{
+	struct block *block = twin_file_block(file, start / PAGE_BYTES);
+
+	if (block && start < end)
+		memset(block->bytes + start % PAGE_BYTES, 0, end - start);
+}
+
+int twin_file_truncate(struct file *file, uint64_t size)
+{
+	if (size > INT64_MAX)
+		return EINVAL;
+	if (size < file->size) {
+		if (size % PAGE_BYTES)
+			zero_part(file, size, round_up(size));
+		drop_pages(file, page_count(size), UINT64_MAX / PAGE_BYTES, true);
+	}
+	file->size = size;
+	return 0;
+}
+
+/* EFBIG: the sum is no size of a file. */
+static int check_span(uint64_t offset, uint64_t length)
+{
+	if (offset > INT64_MAX || length > INT64_MAX || !length)
+		return EINVAL;
+	return length > INT64_MAX - offset ? EFBIG : 0;
+}
+
+int twin_file_punch(struct file *file, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length, first = round_up(offset), last = end - end % PAGE_BYTES;
+	int error = check_span(offset, length);
+
+	if (error)
+		return error;
+	if (first > last) {
+		zero_part(file, offset, end);
+		return 0;
+	}
+	zero_part(file, offset, first);
+	drop_pages(file, first / PAGE_BYTES, last / PAGE_BYTES, false);
+	zero_part(file, last, end);
+	return 0;
+}
+
+/* --- what adds pages --- */
+
+int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
+{
+	int error = check_span(offset, length);
+
+	if (error)
+		return error;
+	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++)
+		twin_file_fill(file, i);
+	if (offset + length > file->size)
+		file->size = offset + length;
+	return 0;
+}
+
+int twin_file_write(struct file *file, uint64_t offset, const void *bytes, size_t length,
+		    size_t *done)
+{
+	*done = 0;
+	if (offset > INT64_MAX)
+		return EINVAL;
+	if (length > INT64_MAX - offset)
+		return EFBIG;
+	while (*done < length) {
+		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
+		struct block *block = twin_file_fill(file, at / PAGE_BYTES);
+
+		if (part > length - *done)
+			part = length - *done;
+		memcpy(block->bytes + at % PAGE_BYTES, (const char *)bytes + *done, part);
+		block->dirty = true;
+		*done += part;
+	}
+	if (length && offset + length > file->size)
+		file->size = offset + length;
+	return 0;
+}
+
+int twin_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done)
+{
+	*done = 0;
+	if (offset > INT64_MAX)
+		return EINVAL;
+	while (*done < length && offset + *done < file->size) {
+		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
+		const struct block *block = twin_file_block(file, at / PAGE_BYTES);
+
+		if (part > length - *done)
+			part = length - *done;
+		if (part > file->size - at)
+			part = file->size - at;
+		if (block)
+			memcpy((char *)bytes + *done, block->bytes + at % PAGE_BYTES, part);
+		else
+			memset((char *)bytes + *done, 0, part);
+		*done += part;
+	}
+	return 0;
+}
+
+int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages)
+{
+	uint64_t end = offset + length;
+
+	*pages = 0;
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
+		return EINVAL;
+	for (uint64_t i = offset / PAGE_BYTES; i < page_count(end) && i < file->room; i++)
+		*pages += file->blocks[i] != NULL;
+	return 0;
+}
+
+/* --- faults --- */
+
+void twin_file_map(struct page *page)
+{
+	struct block *block = twin_file_fill(page->file, page->place);
+
+	twin_entry_clear(page);
+	block->mappings++;
+	page->entry = MEMORY;
+	page->block = block;
+	page->young = true;
+	page->writable = page->flags & SHARED && page->flags & MAY_WRITE;
+}
+
+/* A read maps its neighbours that are in the file, too: of the same 64K, and of its VMA. */
+static void map_around(struct process *process, struct page *page)
+{
+	size_t index = (size_t)(page - process->pages);
+	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
+
+	if (page->flags & (REPORTS_WRITES | REPORTS_MINOR))
+		return;
+	for (size_t i = begin; i < end; i++) {
+		struct page *other = &process->pages[i];
+
+		if (other != page && other->entry == NONE &&
+		    other->number / AROUND_PAGES == page->number / AROUND_PAGES &&
+		    twin_file_has(other->file, other->place) &&
+		    twin_file_block(other->file, other->place))
+			twin_file_map(other);
+	}
+}
+
+/* Nothing stands there, or a marker; a private mapping that is written to has a copy at once. */
+enum answer twin_file_fault(struct process *process, struct page *page, const struct access *access)
+{
+	struct block *block = twin_file_block(page->file, page->place);
+
+	if (!access->write)
+		map_around(process, page);
+	if (!twin_file_has(page->file, page->place))
+		return UNRESOLVED;
+	if (block && page->flags & REPORTS_MINOR)
+		return twin_report_fault(access->thread, page, access, UFFD_PAGEFAULT_FLAG_MINOR);
+	if (!block && page->flags & REPORTS_MISSING)
+		return twin_report_fault(access->thread, page, access, 0);
+	if (access->write && !(page->flags & SHARED)) {
+		struct block *copy = twin_block_new();
+
+		block = twin_file_fill(page->file, page->place);
+		memcpy(copy->bytes, block->bytes, PAGE_BYTES);
+		twin_entry_set_block(page, copy);
+	} else {
+		twin_file_map(page);
+	}
+	return THERE;
+}
