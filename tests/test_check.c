@@ -325,6 +325,27 @@ static void a_leaf_on_a_frame_of_another_kind(void **state)
 	finds_at(page(0), "a leaf maps a frame that holds no page");
 }
 
+static void a_migration_that_has_not_ended(void **state)
+{
+	(void)state;
+	DAMAGE(*slot_of(page(0)), entry_begin_migration(slot_load(slot_of(page(0)))));
+	finds_at(page(0), "a migration entry is left over");
+}
+
+static void pins_that_are_not_counted(void **state)
+{
+	uint64_t number;
+	struct quire_pin pin = {.address = page(0), .length = 1, .frames = &number};
+
+	(void)state;
+	DAMAGE(world.machine->pins, world.machine->pins + 1);
+	finds("the count of pins is wrong");
+	assert_int_equal(quire_pin(world.space, &pin), 0);
+	DAMAGE(frame_of(page(0))->holders, frame_of(page(0))->holders + FRAME_ONE_PIN);
+	finds("the count of pins is wrong");
+	quire_unpin(world.machine, &pin, false);
+}
+
 static void leaked_frames(void **state)
 {
 	static const struct {
@@ -654,6 +675,8 @@ int main(void)
 		TEST(mappings_that_are_not_there),
 		TEST(mappings_of_a_page_of_several),
 		TEST(a_leaf_on_a_frame_of_another_kind),
+		TEST(a_migration_that_has_not_ended),
+		TEST(pins_that_are_not_counted),
 		TEST(leaked_frames),
 		TEST(lists_of_the_allocators),
 		TEST(references_left_over),

@@ -5,8 +5,6 @@
  *
  * QUIRE_STRESS_SECONDS says how long the threads go on.
  */
-#include <string.h>
-
 #include "userfault_fixture.h"
 
 static struct soft_fixture fixture;
@@ -492,18 +490,15 @@ static void build_world(void)
 	world.anon = map(fixture.space, PAGES, RW);
 	assert_int_equal(quire_shmem_create(core(), PAGES * PAGE, &world.object), 0);
 	world.shared = map_object(fixture.space, world.object, PAGES);
-	world.home = map(fixture.space, PATTERN, RW);
-	map(fixture.space, 1, NONE);
-	world.away = map(fixture.space, PATTERN, RW);
+	world.home = map(fixture.space, 2 * PATTERN, RW);
+	world.away = world.home + PATTERN * PAGE;
 	assert_int_equal(
-		quire_madvise(fixture.space, world.home, PATTERN * PAGE, QUIRE_MADV_DONTFORK), 0);
-	assert_int_equal(
-		quire_madvise(fixture.space, world.away, PATTERN * PAGE, QUIRE_MADV_DONTFORK), 0);
+		quire_madvise(fixture.space, world.home, 2 * PATTERN * PAGE, QUIRE_MADV_DONTFORK),
+		0);
 	for (value = 1; value <= PATTERN; value++)
 		store(world.home + (value - 1) * PAGE, value);
 	world.context = open_context(fixture.space, 0);
-	assert_int_equal(register_pages(world.context, world.away, PATTERN, MISSING), 0);
-	assert_int_equal(register_pages(world.context, world.home, PATTERN, MISSING), 0);
+	assert_int_equal(register_pages(world.context, world.home, 2 * PATTERN, MISSING), 0);
 }
 
 /* Everything that was counted must be there. */

@@ -25,13 +25,7 @@ struct quire_pin {
 };
 
 /* How many pages [address, address + length) touches; at most 2^52. */
-static inline uint64_t quire_pin_pages(uint64_t address, uint64_t length)
-{
-	uint64_t inside = address % QUIRE_PAGE_SIZE;
-
-	return length / QUIRE_PAGE_SIZE +
-	       (inside + length % QUIRE_PAGE_SIZE + QUIRE_PAGE_SIZE - 1) / QUIRE_PAGE_SIZE;
-}
+uint64_t quire_pin_pages(uint64_t address, uint64_t length);
 
 /*
  * Pins the pages of the range: faults them in as if each were written to, and holds them (Linux's

@@ -10,6 +10,14 @@
 #include "space/space.h"
 #include <quire/pin.h>
 
+uint64_t quire_pin_pages(uint64_t address, uint64_t length)
+{
+	uint64_t inside = address % PAGE_SIZE;
+
+	/* The sum of all could wrap. */
+	return length / PAGE_SIZE + page_up(inside + length % PAGE_SIZE) / PAGE_SIZE;
+}
+
 static int pin_page(struct quire_space *space, struct quire_pin *pin)
 {
 	uint64_t page = page_down(pin->address) + (pin->count << PAGE_SHIFT);
