@@ -74,6 +74,7 @@ test_of() { # NAME
 	protect-overwrites) echo no_dirty_bit_is_lost ;;
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
+	punch-drops-markers) echo 'protected_pages_stay_so*' ;;
 	esac
 }
 

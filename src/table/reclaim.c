@@ -59,7 +59,8 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	if (!begin_at(&cursor, tables, page, frame, gather))
 		return;
 	leaf = cursor_entry(&cursor);
-	entry = entry_set_uffd_wp(entry_make_swap(slot), entry_uffd_wp(leaf));
+	entry = entry_set_uffd_wp(entry_make_swap(slot),
+				  entry_uffd_wp(leaf) && !QUIRE_MISTAKE(SWAP_LOSES_PROTECTION));
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
@@ -71,12 +72,12 @@ void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame,
 		 struct gather *gather)
 {
 	struct cursor cursor;
+	bool protected;
 
 	if (!begin_at(&cursor, tables, page, frame, gather))
 		return;
-	replace(&cursor, frame,
-		entry_uffd_wp(cursor_entry(&cursor)) ? entry_make_marker(MARK_UFFD_WP)
-						     : ENTRY_ABSENT);
+	protected = entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER);
+	replace(&cursor, frame, protected ? entry_make_marker(MARK_UFFD_WP) : ENTRY_ABSENT);
 	cursor_end(&cursor);
 }
 
