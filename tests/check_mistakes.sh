@@ -75,6 +75,7 @@ test_of() { # NAME
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
+	punch-drops-markers) echo 'protected_pages_stay_so*' ;;
 	esac
 }
 

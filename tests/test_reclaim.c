@@ -222,7 +222,7 @@ static void a_zero_page_over_an_objects_page_stays(void **state)
 {
 	struct quire_userfault *context = open_context(fixture.space, 0);
 	struct quire_object *object;
-	uint64_t base, value = 5;
+	uint64_t base, elsewhere, value = 5;
 	size_t done;
 
 	(void)state;
@@ -231,8 +231,11 @@ static void a_zero_page_over_an_objects_page_stays(void **state)
 	assert_int_equal(register_pages(context, base, 1, MISSING), 0);
 	assert_int_equal(zeropage(context, base, 0), 0);
 	assert_int_equal(quire_object_write(object, 0, &value, sizeof(value), &done), 0);
+	elsewhere = map_object(fixture.space, object, 1, QUIRE_MAP_SHARED);
+	assert_word(&fixture, elsewhere, 5);
 	assert_int_equal(quire_reclaim(fixture.machine, 100), 1);
 	assert_word(&fixture, base, 0);
+	assert_word(&fixture, elsewhere, 5);
 	quire_userfault_close(context);
 	quire_object_put(object);
 }

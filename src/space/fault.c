@@ -436,6 +436,8 @@ static int handle_swap(struct fault *fault)
 	if (!vma_holds(fault->vma, fault->address))
 		return 0;
 	table_probe(&fault->space->tables, fault->page, &fault->seen);
+	if (QUIRE_MISTAKE(SWAPOFF_LOSES_PROTECTION))
+		fault->seen.uffd_wp = false;
 	return fault->seen.kind == TABLE_SWAP ? fault_on_swap(fault) : 0;
 }
 

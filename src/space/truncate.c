@@ -31,9 +31,13 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 /* Pages [first, end) go. */
 static int remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
+	unsigned first_keep = keep;
+
 	if (first >= end)
 		return 0;
-	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
+	if (QUIRE_MISTAKE(PUNCH_DROPS_MARKERS))
+		first_keep &= ~(unsigned)ZAP_KEEP_PROTECTION;
+	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &first_keep);
 	object_drop_pages(object, first, end);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 	return object_changed(object, first, end);

@@ -82,8 +82,11 @@ static entry_t share_swap(struct cursor *parent)
 {
 	entry_t entry = entry_set_exclusive(cursor_entry(parent), false);
 
-	cursor_exchange(parent, entry);
+	cursor_exchange(parent, QUIRE_MISTAKE(FORK_CLEARS_PARENT) ? entry_set_uffd_wp(entry, false)
+								  : entry);
 	swap_hold(parent->tables->machine, entry_slot(entry));
+	if (QUIRE_MISTAKE(FORK_LOSES_SWAP_ENTRY))
+		entry = entry_set_uffd_wp(entry, false);
 	return entry;
 }
 

@@ -61,7 +61,8 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 		return;
 	}
 	leaf = cursor_entry(&cursor);
-	entry = entry_set_uffd_wp(entry_make_swap(slot), entry_uffd_wp(leaf));
+	entry = entry_set_uffd_wp(entry_make_swap(slot),
+				  entry_uffd_wp(leaf) && !QUIRE_MISTAKE(SWAP_LOSES_PROTECTION));
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
@@ -76,7 +77,8 @@ void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame,
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	marks |= entry_uffd_wp(cursor_entry(&cursor)) ? MARK_UFFD_WP : 0;
+	if (entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER))
+		marks |= MARK_UFFD_WP;
 	let_go(&cursor, frame,
 	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));
 	cursor_end(&cursor);

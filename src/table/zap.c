@@ -47,7 +47,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		quire_assert(cursor_whole(&cursor));
 		entry = cursor_exchange(&cursor, remains(entry, keep));
 		if (entry_is_swap(entry)) {
-			swap_drop(tables->machine, entry_slot(entry));
+			if (!QUIRE_MISTAKE(ZAP_FORGETS_SLOT))
+				swap_drop(tables->machine, entry_slot(entry));
 			resident[RESIDENT_SWAP]--;
 		}
 		if (!entry_is_leaf(entry, cursor.level))
