@@ -122,20 +122,18 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 	return error;
 }
 
-/* A page that nobody asks for yet. */
+/* A page that nobody asks for yet; one that is in swap comes back. */
 static int allocate_page(struct quire_object *object, uint64_t offset)
 {
 	struct frame *frame;
 	enum object_page there = object_find_page(object, offset >> PAGE_SHIFT, &frame);
 	int error = 0;
 
-	if (there == PAGE_SWAPPED)
-		return 0;
 	if (there != PAGE_FOUND)
 		error = make_page(object, offset, true, &frame);
 	if (error)
 		return error;
-	if (there != PAGE_FOUND)
+	if (there != PAGE_FOUND && there != PAGE_SWAPPED)
 		frame_mark(frame, FRAME_UNUSED);
 	else
 		frame_unmark(frame, FRAME_UNUSED);

@@ -49,12 +49,33 @@ static void add_swap(struct sums *sums, struct quire_machine *machine, const str
 	}
 }
 
-/* What the object has in swap where nothing is mapped. */
-static void add_swapped(struct sums *sums, const struct vma *vma, const struct table_run *run)
+static bool object_swapped(struct quire_object *object)
 {
-	for (uint64_t page = run->start; page < run->end; page += PAGE_SIZE)
+	bool any;
+
+	object_lock(object);
+	any = object->swapped != 0;
+	object_unlock(object);
+	return any;
+}
+
+/* What the object has in swap of [start, end). */
+static void add_swapped(struct sums *sums, const struct vma *vma, uint64_t start, uint64_t end)
+{
+	if (!object_swapped(vma->object))
+		return;
+	for (uint64_t page = start; page < end; page += PAGE_SIZE)
 		if (vma_swapped(vma, page))
 			sums->smaps->swap += PAGE_SIZE;
+}
+
+/*
+ * As on Linux: where a process may have copies of its own, the object's swap counts where it has
+ * nothing, not even a marker; elsewhere always.
+ */
+static bool may_have_copies(const struct vma *vma)
+{
+	return (vma->flags & VMA_WRITE) && !(vma->flags & VMA_SHARED);
 }
 
 static void add_run(struct sums *sums, const struct vma *vma, struct quire_machine *machine,
@@ -62,8 +83,8 @@ static void add_run(struct sums *sums, const struct vma *vma, struct quire_machi
 {
 	if (run->kind == QUIRE_ENTRY_SWAP)
 		add_swap(sums, machine, run);
-	else if (!run_maps(run) && vma->object && vma->object->swapped)
-		add_swapped(sums, vma, run);
+	else if (run->kind == QUIRE_ENTRY_ABSENT && vma->object && may_have_copies(vma))
+		add_swapped(sums, vma, run->start, run->end);
 	if (!run->frame)
 		return;
 	for (uint64_t page = 0; page < (run->end - run->start) >> PAGE_SHIFT; page++)
@@ -99,6 +120,8 @@ int quire_smaps(struct quire_space *space, uint64_t address, struct quire_smaps 
 		table_run(&space->tables, page, vma->end, false, &run);
 		add_run(&sums, vma, space->machine, &run);
 	}
+	if (vma->object && !may_have_copies(vma))
+		add_swapped(&sums, vma, vma->start, vma->end);
 	smaps->pss = whole_kib(sums.pss);
 	smaps->pss_dirty = whole_kib(sums.pss_dirty);
 	smaps->swap_pss = whole_kib(sums.swap_pss);

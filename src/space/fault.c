@@ -443,7 +443,12 @@ static int handle_swap(struct fault *fault)
 
 int space_swap_in(struct quire_space *space, uint64_t page)
 {
-	struct fault fault = {.space = space, .address = page, .page = page};
+	struct fault fault = {
+		.space = space,
+		.address = page,
+		.page = page,
+		.how = FAULT_RESTORE,
+	};
 	int error, errand;
 
 	do {

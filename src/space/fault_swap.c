@@ -54,6 +54,7 @@ static int map_cached(struct fault *fault, struct frame *frame)
 		.allow = vma_permissions(fault->vma),
 		.exclusive = seen->exclusive,
 		.uffd_wp = seen->uffd_wp,
+		.old = fault->how & FAULT_RESTORE,
 	};
 	int error = vma_prepare_anon(fault->space, fault->vma);
 
@@ -63,6 +64,8 @@ static int map_cached(struct fault *fault, struct frame *frame)
 	}
 	/* Before it counts as mapped: who maps it is who it is found through. */
 	rmap_set_owner(frame, fault->vma, fault->page);
+	if (fault->how & FAULT_RESTORE)
+		frame_mark(frame, FRAME_DIRTY);
 	leaf.allow.write = leaf.allow.write && leaf.exclusive && !fault_stays_protected(fault);
 	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);

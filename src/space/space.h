@@ -202,11 +202,13 @@ static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
  *            change under a pin
  *   UNHEARD  by a call that waits for nobody: what would be reported is a BUS
  *   AWAKE    who is to wait does not sleep yet; the caller sees to that
+ *   RESTORE  by swapoff: nobody has used the page, and no slot has its content any more
  */
 #define FAULT_KERNEL  1u
 #define FAULT_UNSHARE 2u
 #define FAULT_UNHEARD 4u
 #define FAULT_AWAKE   8u
+#define FAULT_RESTORE 16u
 
 /* quire_fault(), and the same for other accesses; how: FAULT_*. */
 struct quire_fault_result space_fault(struct quire_space *space, uint64_t address,

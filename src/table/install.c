@@ -56,7 +56,7 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 	entry = entry_set_exclusive(entry, leaf->exclusive);
 	entry = entry_set_dirty(entry, leaf->dirty);
 	entry = entry_set_uffd_wp(entry, leaf->uffd_wp);
-	return entry_set_young(leaf->frame ? entry : entry_set_special(entry), true);
+	return entry_set_young(leaf->frame ? entry : entry_set_special(entry), !leaf->old);
 }
 
 /* A leaf goes: no CPU may read the old page when the first one can write to the new. */

@@ -265,12 +265,13 @@ struct table_leaf {
 	bool exclusive;
 	bool dirty;
 	bool uffd_wp;
+	bool old; /* nobody has used it yet */
 };
 /* One count more of the slot of the swap entry that `snapshot` saw, if it still stands there. */
 bool table_hold_slot(struct page_tables *tables, uint64_t page,
 		     const struct table_snapshot *snapshot);
 /*
- * Replaces what `snapshot` saw by a young leaf, if it still stands there; tables are taken from the
+ * Replaces what `snapshot` saw by a leaf, if it still stands there; tables are taken from the
  * reserve.  Whether it did. What was replaced goes to the gather.
  */
 bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
