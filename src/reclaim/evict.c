@@ -163,7 +163,7 @@ static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t sta
 	if (vma->flags & VMA_LOCKED)
 		return;
 	gather_begin(&gather, &space->tables);
-	table_zap(&space->tables, start, stop, keep, &gather);
+	table_zap(&space->tables, start, stop, keep | zap_dormant(vma), &gather);
 	gather_end(&gather);
 }
 

@@ -82,7 +82,9 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_DONTNEED_LOCKED:
 		table_zap(tables, start, end,
-			  ZAP_KEEP_GUARDS | (vma->object ? ZAP_KEEP_PROTECTION : 0), gather);
+			  ZAP_KEEP_GUARDS | (vma->object ? ZAP_KEEP_PROTECTION : 0) |
+				  zap_dormant(vma),
+			  gather);
 		break;
 	case QUIRE_MADV_FREE:
 		table_age(tables, start, end, TABLE_LAZYFREE, gather);

@@ -185,6 +185,12 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 	};
 }
 
+/* What a zap of the VMA's pages does with protection that is not in force. */
+static inline unsigned zap_dormant(const struct vma *vma)
+{
+	return vma->flags & VMA_UFFD_WP ? 0 : ZAP_FORGET_DORMANT;
+}
+
 /* The index of the page at `address`, which the VMA holds. */
 static inline uint64_t vma_index(const struct vma *vma, uint64_t address)
 {
