@@ -163,14 +163,14 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
-	while (target->files)
-		library_file_close(target->files);
-	/* Before the contexts, which a thread may sleep in a request of. */
+	/* First, for a thread may sleep in a call that needs a file, or a context. */
 	while ((process = target->processes)) {
 		target->processes = process->next;
 		library_process_exit(process);
 		process_free(process);
 	}
+	while (target->files)
+		library_file_close(target->files);
 	while (target->userfaults)
 		library_userfault_close(target->userfaults);
 	if (soft_machine_close(target->machine))
