@@ -34,10 +34,22 @@ struct file *library_file_shmem(struct target *target, uint64_t size)
 	return file;
 }
 
+static bool awaited(const struct file *file)
+{
+	for (struct process *process = file->target->processes; process; process = process->next)
+		for (struct thread *thread = process->threads; thread; thread = thread->next)
+			if (thread->pending && thread->pending->file == file)
+				return true;
+	return false;
+}
+
+/* A call that sleeps will be made with it again; then it is closed with the target. */
 void library_file_close(struct file *file)
 {
 	struct file **link = &file->target->files;
 
+	if (awaited(file))
+		return;
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;

@@ -146,16 +146,15 @@ static void target_close(struct target *target)
 {
 	struct process *process;
 
-	/* First, so that no thread wakes up in a call on what is gone. */
+	/* First, for a thread may sleep in a call that needs a file, or a context. */
 	for (process = target->processes; process; process = process->next)
 		library_process_exit(process);
-	while (target->files)
-		library_file_close(target->files);
-	/* Before the contexts, which a thread may sleep in a request of. */
 	while ((process = target->processes)) {
 		target->processes = process->next;
 		process_free(process);
 	}
+	while (target->files)
+		library_file_close(target->files);
 	while (target->userfaults)
 		library_userfault_close(target->userfaults);
 	if (soft_machine_close(target->machine))

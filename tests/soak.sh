@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: MIT
 # Random tests with one seed after the other until time is up:
 #
-#	every round	random operations on the library and on Linux; the same with allocations failing
+#	every round	random cases on the library and on Linux (quire check)
+#	every 5th	the same with allocations failing; under a sanitizer, on the library alone
 #	every 20th	the unit tests, with seeds, plain and under sanitizers
 #	once, first	every scenario with each of its allocations failing
 #
 #   soak.sh [SECONDS [FIRST-SEED]]
 #
-# A failure is shown with the command that shows it again, and the soak goes on.  At the end it says
-# how much was done, how often which rule tolerated a difference, and ends with status 1 if anything
-# failed.
+# A failure is shown with the command that shows it again, and the soak goes on; the script that it
+# was shrunk to is kept in the working directory.  At the end it says how much was done, how often
+# which rule tolerated a difference, and ends with status 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -18,16 +19,15 @@ exec </dev/null
 seconds=${1:-3600}
 seed=${2:-$(date +%s)}
 SECONDS=0 # make passes on a variable of that name
-operations=300
-script=
+cases=100 # a round
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'seconds=0' INT TERM
 fixed_layout=
 if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_layout="setarch $(uname -m) -R"; fi
 
-rounds=0 failures=0 noise=0 skipped=0 done_operations=0 places=0 programs=0
-declare -A rules=()
+rounds=0 failures=0 skipped=0 places=0 programs=0
+declare -A rules=() totals=()
 
 # Runs the command; returns its status.  What it said is in $work/log.
 run() { # COMMAND...
@@ -40,23 +40,20 @@ failed() { # COMMAND...
 }
 up() { [ $SECONDS -ge "$seconds" ]; }
 
-# A difference that does not come again is the kernel's (docs/differences.md).
-compare() {
-	local try status command=(timeout 300 build/quire run --on both "$script" -- "$seed" $operations)
-	local rule count
-	for try in 1 2 3; do
-		run "${command[@]}"
-		status=$?
-		if [ $status -ne 3 ]; then break; fi
-	done
+# Random cases; adds what they report to the totals.
+check() { # KIND PROGRAM OPTION...
+	local kind=$1 rule count found status command=("${@:2}" --seed "$seed")
+	run timeout 3000 "${command[@]}"
+	status=$?
 	while read -r rule count; do
 		rules[$rule]=$((${rules[$rule]:-0} + count))
 	done < <(sed -n 's/^tolerated by \([a-z-]*\): \([0-9]*\)$/\1 \2/p' "$work/log")
+	for count in cases operations "calls compared" findings noise; do
+		found=$(grep -aoE "[0-9]+ $count" "$work/log" | tail -n 1)
+		totals[$kind $count]=$((${totals[$kind $count]:-0} + ${found%% *}))
+	done
 	case $status in
-	0)
-		done_operations=$((done_operations + operations))
-		if [ "$try" -gt 1 ]; then noise=$((noise + 1)); fi
-		;;
+	0) ;;
 	77) skipped=$((skipped + 1)) ;;
 	*) failed "${command[@]}" ;;
 	esac
@@ -89,22 +86,24 @@ for scenario in scenarios/*.lua; do
 done
 until up; do
 	if [ $((rounds % 20)) -eq 0 ]; then units; fi
-	script=tests/random/anonymous.lua
-	if [ $((rounds % 2)) -eq 1 ]; then script=tests/random/userfault.lua; fi
-	compare
-	if [ $((rounds % 6)) -eq 0 ]; then sweep 0 build/quire "$script" -- "$seed" 100; fi
+	check linux build/quire check --cases $cases
 	if [ $((rounds % 5)) -eq 1 ]; then
-		run $fixed_layout timeout 300 build-asan-ubsan/quire run "$script" -- "$seed" $operations ||
-			failed build-asan-ubsan/quire run "$script" -- "$seed" $operations
+		check inject build/quire check --against none --inject 20 --cases 10
+		check sanitizer $fixed_layout build-asan-ubsan/quire check --against none --cases 20 \
+			--timeout 60
 	fi
 	rounds=$((rounds + 1))
 	seed=$((seed + 1))
 done
 
-echo "$rounds seeds, $done_operations operations on both targets, $places failed allocations," \
-	"$programs runs of unit tests in $SECONDS s"
+echo "$rounds seeds, $places failed allocations of scenarios, $programs runs of unit tests in $SECONDS s"
+for kind in linux inject sanitizer; do
+	printf '   %s: %d cases, %d operations, %d calls compared, %d findings, %d noise\n' $kind \
+		"${totals[$kind cases]:-0}" "${totals[$kind operations]:-0}" \
+		"${totals[$kind calls compared]:-0}" "${totals[$kind findings]:-0}" \
+		"${totals[$kind noise]:-0}"
+done
 for rule in "${!rules[@]}"; do echo "   tolerated by $rule: ${rules[$rule]}"; done | sort
-if [ $noise -gt 0 ]; then echo "   differed once and not again: $noise seeds"; fi
 if [ $skipped -gt 0 ]; then echo "   skipped on Linux: $skipped seeds"; fi
 echo "$failures failed"
 [ $failures -eq 0 ]

@@ -170,7 +170,8 @@ static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t sta
 		return;
 	gather_begin(&gather, &space->tables);
 	table_unmap(&space->tables, start, eviction->frame,
-		    eviction->machine->report_swapped ? MARK_EVICTED : 0, &gather);
+		    eviction->machine->report_swapped ? MARK_EVICTED : 0, vma->flags & VMA_UFFD_WP,
+		    &gather);
 	gather_end(&gather);
 }
 

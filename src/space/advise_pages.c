@@ -91,7 +91,8 @@ static void apply(struct quire_space *space, struct vma *vma, uint64_t start, ui
 	switch (advice) {
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_DONTNEED_LOCKED:
-		table_zap(tables, start, end, dontneed_keeps(space, vma), gather);
+		table_zap(tables, start, end, dontneed_keeps(space, vma) | zap_dormant(vma),
+			  gather);
 		break;
 	case QUIRE_MADV_FREE:
 		table_age(tables, start, end, TABLE_LAZYFREE, gather);

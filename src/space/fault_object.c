@@ -4,7 +4,7 @@
  *
  *	stands there        read                           write, shared             write, private
  *	nothing             the page, and its neighbours   the page, writable        a copy of the page
- *	a mark that protects  the page, protected          the page, protected       the page, protected
+ *	a mark that protects  the page, protected          the page, protected       a copy, protected
  *	the page            spurious                       gets its permission       a copy (fault.c)
  *	beyond the object   BUS                            BUS                       BUS
  *
@@ -172,7 +172,7 @@ static int serve_found(struct fault *fault, struct frame *frame)
 		return fault_await_migration(fault);
 	}
 	frame_unmark(frame, FRAME_UNUSED);
-	if (shared(fault) || !fault_writes(fault) || fault_stays_protected(fault))
+	if (shared(fault) || !fault_writes(fault))
 		return map_page(fault, frame);
 	error = fault_map_own_page(fault, frame);
 	frame_put(machine, frame);

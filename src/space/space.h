@@ -185,6 +185,12 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 	};
 }
 
+/* What a zap of the VMA's pages does with protection that is not in force. */
+static inline unsigned zap_dormant(const struct vma *vma)
+{
+	return vma->flags & VMA_UFFD_WP ? 0 : ZAP_FORGET_DORMANT;
+}
+
 /* Whether the VMA's object has the page at `address` in swap. */
 bool vma_swapped(const struct vma *vma, uint64_t address);
 /* The index of the page at `address`, which the VMA holds. */

@@ -22,9 +22,8 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 	const unsigned *keep = context;
 	struct gather gather;
 
-	(void)vma;
 	gather_begin(&gather, &space->tables);
-	table_zap(&space->tables, start, stop, *keep, &gather);
+	table_zap(&space->tables, start, stop, *keep | zap_dormant(vma), &gather);
 	gather_end(&gather);
 }
 

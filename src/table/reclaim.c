@@ -71,13 +71,13 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 }
 
 void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
-		 struct gather *gather)
+		 bool protects, struct gather *gather)
 {
 	struct cursor cursor;
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	if (entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER))
+	if (protects && entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER))
 		marks |= MARK_UFFD_WP;
 	let_go(&cursor, frame,
 	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));

@@ -120,6 +120,8 @@ enum table_zap {
 	ZAP_KEEP_POISON = 2,
 	ZAP_KEEP_PROTECTION = 4, /* what was protected becomes, or stays, a marker */
 	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
+	ZAP_FORGET_DORMANT =
+		16, /* protection binds nobody: a page's goes with it, a marker stays */
 };
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);
@@ -193,7 +195,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
  * What reclaim does to one page, if its leaf maps `frame`.
  * table_old(): makes the leaf old; whether it was already, or there is none.
  * table_swap_out(): puts a swap entry for `slot`, which gets one count more, in its place.
- * table_unmap(): takes it out, and leaves `marks`; protection stays as a marker, too.
+ * table_unmap(): takes it out, and leaves `marks`; if it `protects`, protection stays as a marker.
  * table_drop_clean(): takes it out unless the page was written to.
  */
 /* References to up to `room` pages of [*start, end), or, with `alone`, of those that one entry alone
@@ -205,7 +207,7 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
 		    struct gather *gather);
 void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
-		 struct gather *gather);
+		 bool protects, struct gather *gather);
 void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
 		      struct gather *gather);
 

@@ -11,7 +11,7 @@ static entry_t remains(entry_t entry, unsigned keep)
 
 	if (entry_is_marker(entry))
 		marks = entry_marks(entry);
-	else if (entry_uffd_wp(entry))
+	else if (entry_uffd_wp(entry) && !(keep & ZAP_FORGET_DORMANT))
 		marks = MARK_UFFD_WP;
 	kept |= keep & ZAP_KEEP_GUARDS ? MARK_GUARD : 0;
 	kept |= keep & ZAP_KEEP_POISON ? MARK_POISON : 0;
