@@ -340,16 +340,17 @@ static void *fork_children(void *argument)
 	return argument;
 }
 
-static void *protect_pages(void *argument)
+static void *protect_and_drop(void *argument)
 {
 	struct random random = {80};
 
 	while (!world.over) {
 		unsigned first = (unsigned)random_below(&random, 2 * PAGES);
-		int prot = random_below(&random, 2) ? R : NONE;
 
-		expect(!quire_mprotect(fixture.space, page_of(first), PAGE, prot));
+		expect(!quire_mprotect(fixture.space, page_of(first), PAGE, first % 3 ? R : NONE));
 		expect(!quire_mprotect(fixture.space, page_of(first), PAGE, RW));
+		first = PAGES + first % PAGES;
+		expect(!quire_madvise(fixture.space, page_of(first), PAGE, QUIRE_MADV_DONTNEED));
 	}
 	return argument;
 }
@@ -550,7 +551,7 @@ static void no_store_is_lost_while_pages_move(void **state)
 static void everything_goes_on_while_pages_move(void **state)
 {
 	void *(*const others[])(void *) = {migrate_all,	  migrate_all,	 write_as_kernel,
-					   write_file,	  fork_children, protect_pages,
+					   write_file,	  fork_children, protect_and_drop,
 					   map_and_unmap, truncate_file, move_pages};
 
 	(void)state;

@@ -34,8 +34,9 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	leaf = entry_set_frame(entry_end_migration(cursor_entry(&cursor)),
-			       frame_number(tables->machine, target));
+	leaf = cursor_entry(&cursor);
+	quire_assert(entry_migrating(leaf));
+	leaf = entry_set_frame(entry_end_migration(leaf), frame_number(tables->machine, target));
 	if (QUIRE_MISTAKE(MIGRATION_LOSES_PROTECTION))
 		leaf = entry_set_uffd_wp(leaf, false);
 	if (QUIRE_MISTAKE(MIGRATION_LOSES_DIRTY))
