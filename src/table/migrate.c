@@ -35,7 +35,17 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
 	leaf = cursor_entry(&cursor);
-	quire_assert(entry_migrating(leaf));
+	if (!entry_migrating(leaf)) {
+		/* An anonymous page has come back from its swap slot's cache, to be read only. */
+		quire_assert(!frame_of_object(frame));
+		if (target == frame) {
+			cursor_end(&cursor);
+			return;
+		}
+		quire_assert(!entry_writable(leaf));
+		gather_span(gather, page, page + PAGE_SIZE);
+		leaf = entry_begin_migration(leaf);
+	}
 	leaf = entry_set_frame(entry_end_migration(leaf), frame_number(tables->machine, target));
 	if (QUIRE_MISTAKE(MIGRATION_LOSES_PROTECTION))
 		leaf = entry_set_uffd_wp(leaf, false);

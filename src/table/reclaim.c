@@ -55,8 +55,11 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	/* Pins are taken under the space's lock for reading: none comes from here on. */
-	if (frame_pins(frame)) {
+	/*
+	 * Pins are taken under the space's lock for reading: none comes from here on.  A page on its
+	 * way to another frame must not come back through the slot meanwhile.
+	 */
+	if (frame_pins(frame) || entry_migrating(cursor_entry(&cursor))) {
 		cursor_end(&cursor);
 		return;
 	}
