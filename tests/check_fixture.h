@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For tests of the invariant checker: a world with something of everything, damage to it that is
- * mended again, and what the checker says of it.
+ * What the tests of the invariant checker damage, and how they see that it was found.
+ *
+ *	base   p0 p1 p2 p3 p4 p5 p6 p7 | hole | one page far away        | object, shared
+ *	       w  w  z  g  .  n  s     |      | w, in a table of its own | w  s
+ *
+ * w: written, z: the page of zeros, g: guard marker, n: written, then PROT_NONE, s: in swap.
  */
-#ifndef CHECK_FIXTURE_H
-#define CHECK_FIXTURE_H
+#ifndef QUIRE_CHECK_FIXTURE_H
+#define QUIRE_CHECK_FIXTURE_H
 
 #include <string.h>
+
 #include "soft_fixture.h"
 #include "object/object.h"
 #include "soft_internal.h"
@@ -39,7 +44,7 @@ static struct world {
 
 /* ---- damage and repair ---- */
 
-static void remember(void *place, size_t size)
+static inline void remember(void *place, size_t size)
 {
 	struct damage *damage = &world.damages[world.damaged++];
 
@@ -54,7 +59,7 @@ static void remember(void *place, size_t size)
 		(place) = (value);                                                                 \
 	} while (0)
 
-static void mend(void)
+static inline void mend(void)
 {
 	while (world.damaged > 0) {
 		const struct damage *damage = &world.damages[--world.damaged];
@@ -63,13 +68,13 @@ static void mend(void)
 	}
 }
 
-static uint64_t page(unsigned number)
+static inline uint64_t page(unsigned number)
 {
 	return world.base + number * PAGE;
 }
 
 /* The table whose entries are of `level` on the way to `address`. */
-static struct frame *table_of(uint64_t address, unsigned level)
+static inline struct frame *table_of(uint64_t address, unsigned level)
 {
 	struct frame *table = world.space->tables.root;
 
@@ -82,15 +87,15 @@ static struct frame *table_of(uint64_t address, unsigned level)
 	}
 	return table;
 }
-static _Atomic entry_t *slot_of(uint64_t address)
+static inline _Atomic entry_t *slot_of(uint64_t address)
 {
 	return table_slot(world.machine, table_of(address, 0), level_index(address, 0));
 }
-static struct frame *frame_of(uint64_t address)
+static inline struct frame *frame_of(uint64_t address)
 {
 	return leaf_frame(&world.space->tables, slot_load(slot_of(address)));
 }
-static struct vma *vma_of(uint64_t address)
+static inline struct vma *vma_of(uint64_t address)
 {
 	struct vma *vma = vma_find(world.space, address);
 
@@ -100,7 +105,7 @@ static struct vma *vma_of(uint64_t address)
 
 /* ---- findings ---- */
 
-static void emit(void *context, const char *bytes, size_t length)
+static inline void emit(void *context, const char *bytes, size_t length)
 {
 	(void)context;
 	assert_true(world.length + length < sizeof(world.findings));
@@ -110,12 +115,12 @@ static void emit(void *context, const char *bytes, size_t length)
 
 static const struct quire_text text = {.emit = emit};
 
-static void clear(void)
+static inline void clear(void)
 {
 	world.findings[world.length = 0] = '\0';
 }
 
-static void expect_finding(int answer, const char *line)
+static inline void expect_finding(int answer, const char *line)
 {
 	assert_int_equal(answer, -QUIRE_EUCLEAN);
 	if (!strstr(world.findings, line))
@@ -123,7 +128,7 @@ static void expect_finding(int answer, const char *line)
 }
 
 /* The full check says so, and nothing once it is mended. */
-static void finds(const char *what)
+static inline void finds(const char *what)
 {
 	char line[160];
 
@@ -137,7 +142,7 @@ static void finds(const char *what)
 }
 
 /* The same, with the address; and so does the check of a range that holds it, but of no other. */
-static void finds_at(uint64_t address, const char *what)
+static inline void finds_at(uint64_t address, const char *what)
 {
 	char line[160];
 
@@ -153,7 +158,9 @@ static void finds_at(uint64_t address, const char *what)
 	finds(line);
 }
 
-static void map_at(uint64_t address, uint64_t pages)
+/* ---- the world ---- */
+
+static inline void map_at(uint64_t address, uint64_t pages)
 {
 	assert_int_equal(quire_mmap(world.space, address, pages * PAGE, RW,
 				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
@@ -161,7 +168,7 @@ static void map_at(uint64_t address, uint64_t pages)
 			 0);
 }
 
-static int open_world(void **state)
+static inline int open_world(void **state)
 {
 	const struct soft_config config = {
 		.memory = 16 * MIB,
@@ -203,7 +210,7 @@ static int open_world(void **state)
 	return quire_mprotect(world.space, page(5), PAGE, NONE);
 }
 
-static int close_world(void **state)
+static inline int close_world(void **state)
 {
 	(void)state;
 	mend();
