@@ -47,8 +47,6 @@ static enum reach try_page(struct quire_space *space, uint64_t address, unsigned
 		return FAULT;
 	if (bytes)
 		copy_bytes(machine, frame, address, buffer, bytes, access);
-	else if (access == QUIRE_WRITE)
-		frame_mark(frame, FRAME_DIRTY);
 	if (frame != machine->zero_page && frame_drop(frame, FRAME_ONE_REFERENCE))
 		frame_free(machine, frame);
 	return REACHED;
