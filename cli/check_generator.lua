@@ -279,7 +279,7 @@ operation("odd", "errors", 3, function(process)
 	local maymove = one_in(2)
 	local choices <const> = {
 		{ "munmap", at, length },
-		{ "mprotect", at, length, some_prot() },
+		{ "mprotect", at, length, plain_prot() }, -- PROT_GROWSDOWN might meet the agent's stack
 		{ "madvise", inside, one_of(wraps), one_of(advices) },
 		{ "madvise", one_of(odd_addresses), PAGE, one_of(advices) },
 		{ "mlock", at, length },

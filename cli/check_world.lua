@@ -667,6 +667,9 @@ function some_range(process)
 	end
 	return at, wrong(40) and 0 or length
 end
+function plain_prot()
+	return one_of(prots)
+end
 function some_prot()
 	local odd <const> = { 8, 11, 0x10, 0x13, 0x01000000, 0x02000001, 0x03000000, 0x40, -1, 0x7fffffff, -2147483648 }
 	return wrong(25) and one_of(odd) or mostly and not one_in(3) and mostly or one_of(prots)

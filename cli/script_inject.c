@@ -176,19 +176,6 @@ static bool ran_out(const struct call *call)
 	       (call->error == ENOMEM || (call->kind == CALL_MLOCK && call->error == EAGAIN));
 }
 
-/* A copy that came a part of the way goes on from there. */
-static void resume_copy(struct script *script, struct script_thread *thread, struct call again)
-{
-	int64_t before = thread->call.copy.copy;
-
-	advance(UFFDIO_COPY, &again.copy, (uint64_t)before);
-	thread->call = again;
-	script->ops->call(thread->thread, &thread->call);
-	thread->call.error =
-		add_progress((int64_t *)&thread->call.copy.copy, before, thread->call.error);
-	thread->call.status = thread->call.error ? CALL_ERROR : thread->call.status;
-}
-
 /* Faults in what a call has left out, since memory did not last. */
 static void populate(struct script *script, struct script_thread *thread, uint64_t address,
 		     uint64_t length)
@@ -202,18 +189,15 @@ static void populate(struct script *script, struct script_thread *thread, uint64
 }
 
 /*
- * What meets the failure and does not say so, or not clearly: memory that was to be populated, and
- * a copy.  A mapping is made again in its place; mprotect and mremap populate locked memory, which
+ * What meets the failure and does not say so, or not clearly: memory that was to be populated.
+ * A mapping is made again in its place; mprotect and mremap populate locked memory, which
  * mprotect does when it becomes writable.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {
 	struct call *call = &thread->call;
 
-	if (call->kind == CALL_COPY && call->status == CALL_ERROR && call->error == EAGAIN &&
-	    call->copy.copy > 0) {
-		resume_copy(script, thread, again);
-	} else if (call->status != CALL_DONE) {
+	if (call->status != CALL_DONE) {
 		return;
 	} else if (call->kind == CALL_MMAP && (call->flags & (MAP_POPULATE | MAP_LOCKED))) {
 		again.address = call->value;
@@ -242,8 +226,13 @@ void inject_call(lua_State *L, struct script_thread *thread)
 
 	if (script->fail_in && whole_call(script, thread, &call))
 		before = dump(script);
-	/* What several VMAs have moved before one fails can't be moved again. */
-	if (call.kind != CALL_MREMAP || !moves_several(script, thread, &call))
+	/*
+	 * What several VMAs have moved before one fails can't be moved again, and a copy that may sleep
+	 * after it has met the failure can't be told from one that has not: inject_userfault_ioctl()
+	 * fails those of the controller.
+	 */
+	if (call.kind != CALL_COPY &&
+	    (call.kind != CALL_MREMAP || !moves_several(script, thread, &call)))
 		inject_arm(script);
 	script->ops->call(thread->thread, &thread->call);
 	hit = fired(script);

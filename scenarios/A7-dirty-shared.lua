@@ -62,6 +62,12 @@ case("read, protected, unprotected, written", { "wp" }, true, function(p, _, u, 
 	p:write(a, "x")
 end)
 
+case("unregistered, written", { "wp" }, true, function(p, _, u, a)
+	u:zeropage(a, K)
+	u:unregister(a, 8 * K)
+	p:write(a, "x")
+end)
+
 -- A write that is reported afterwards has been a write; one to a page that was there has not.
 case("a marker, written", { "wp" }, true, function(_, t, u, a)
 	u:writeprotect(a, K, true)

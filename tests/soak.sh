@@ -49,8 +49,9 @@ check() { # KIND PROGRAM OPTION...
 		rules[$rule]=$((${rules[$rule]:-0} + count))
 	done < <(sed -n 's/^tolerated by \([a-z-]*\): \([0-9]*\)$/\1 \2/p' "$work/log")
 	for count in cases operations "calls compared" findings noise; do
-		found=$(grep -aoE "[0-9]+ $count" "$work/log" | tail -n 1)
-		totals[$kind $count]=$((${totals[$kind $count]:-0} + ${found%% *}))
+		found=$(grep -aoE "[0-9]+ $count(,|\$)" "$work/log" | tail -n 1)
+		found=${found%% *}
+		totals[$kind $count]=$((${totals[$kind $count]:-0} + ${found:-0}))
 	done
 	case $status in
 	0) ;;

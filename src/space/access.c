@@ -75,8 +75,6 @@ static enum reach try_page(const struct reaching *reaching)
 	}
 	if (reaching->bytes)
 		copy_bytes(reaching, frame);
-	else if (reaching->access == QUIRE_WRITE)
-		frame_mark(frame, FRAME_DIRTY);
 	if (frame != space->machine->zero_page)
 		frame_put(space->machine, frame);
 	return REACHED;

@@ -106,6 +106,21 @@ static int populate_awake(struct quire_space *space, uint64_t *position, uint64_
 	return error;
 }
 
+/* A fatal signal has come: nothing is faulted in any more. */
+static bool caller_dies(const struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+	const struct quire_thread *thread = space_caller(space);
+	bool dies;
+
+	if (!thread)
+		return false;
+	machine_lock(machine, &machine->userfault_lock);
+	dies = thread->dying;
+	machine_unlock(machine, &machine->userfault_lock);
+	return dies;
+}
+
 /*
  * Whenever the call has slept the VMAs may have changed, and it goes on by what they are then.  When
  * it is to be made again, that finishes it with `value`.
@@ -116,6 +131,8 @@ static int populate(struct quire_space *space, uint64_t start, uint64_t end, uin
 	uint64_t position = call_reached(space, start);
 	int error;
 
+	if (caller_dies(space))
+		return 0;
 	do
 		error = populate_awake(space, &position, end, further);
 	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));

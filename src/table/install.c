@@ -236,6 +236,8 @@ struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum qu
 			is = access == QUIRE_WRITE ? entry_set_dirty(was, true) : was;
 		while (is != was && !cursor_update(&cursor, &was, is));
 		frame = leaf_frame(tables, was);
+		if (is != was)
+			frame_mark(frame, FRAME_DIRTY);
 		if (!entry_special(was))
 			frame_hold(frame, what);
 	}

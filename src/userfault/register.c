@@ -92,13 +92,16 @@ static void revive(struct quire_space *space, uint64_t start, uint64_t end)
 	gather_end(&gather);
 }
 
+/* Of shared memory the next write is a fault, as if it were still registered. */
 static void drop_protection(struct quire_space *space, const struct vma *vma, uint64_t start,
 			    uint64_t end)
 {
+	struct table_permissions allow = vma_permissions(vma);
 	struct gather gather;
 
+	allow.shared = false;
 	gather_begin(&gather, &space->tables);
-	table_write_release(&space->tables, start, end, vma_permissions(vma), &gather);
+	table_write_release(&space->tables, start, end, allow, &gather);
 	gather_end(&gather);
 }
 
