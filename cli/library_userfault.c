@@ -35,7 +35,8 @@ static void go_on(struct thread *thread)
 	bool failed_before = quire_machine_failed(core);
 
 	library_call(thread, call);
-	if (call->status == CALL_ERROR && !failed_before && quire_machine_failed(core))
+	if (call->kind != CALL_COPY && call->status == CALL_ERROR && !failed_before &&
+	    quire_machine_failed(core))
 		library_call(thread, call);
 }
 
@@ -106,27 +107,43 @@ int library_userfault_ioctl(struct userfault *userfault, unsigned long request, 
 	return -error;
 }
 
-/*
- * One that falls asleep half-way says what it has copied; the kernel sleeps in it.  So here it is
- * asked for piece by piece, and only the end of the last one wakes who waits for all of it.
- */
-static int copy_pieces(struct thread *thread, struct call *call)
+/* Copies what is not done yet, as far as it can be, and wakes nobody. */
+static int copy_piece(struct thread *thread, struct call *call)
 {
-	struct quire_userfault *context = call->userfault->context;
 	struct uffdio_copy piece = call->copy;
-	struct quire_uffdio_range copied = {.start = call->copy.dst};
 	int error;
 
 	piece.dst += call->done;
 	piece.src += call->done;
 	piece.len -= call->done;
 	piece.mode |= UFFDIO_COPY_MODE_DONTWAKE;
-	error = quire_userfault_ioctl(context, QUIRE_UFFDIO_COPY, &piece, thread->process->space);
+	piece.copy = 0;
+	error = quire_userfault_ioctl(call->userfault->context, QUIRE_UFFDIO_COPY, &piece,
+				      thread->process->space);
 	if (piece.copy > 0)
 		call->done += (uint64_t)piece.copy;
-	if (quire_thread_asleep(&thread->guest))
-		return -QUIRE_EINPROGRESS;
 	call->copy.copy = call->done ? (int64_t)call->done : piece.copy;
+	return error;
+}
+
+/*
+ * The allocation that a test wants to fail ends a piece, not the copy, which goes on as if it had
+ * slept; only the end of the last one wakes who waits for all of it.
+ */
+static int copy_pieces(struct thread *thread, struct call *call)
+{
+	struct quire_machine *core = soft_machine_core(thread->process->target->machine);
+	struct quire_userfault *context = call->userfault->context;
+	struct quire_uffdio_range copied = {.start = call->copy.dst};
+	bool failed_before = quire_machine_failed(core);
+	int error = copy_piece(thread, call);
+
+	if (error && error != -QUIRE_EINPROGRESS && !failed_before && quire_machine_failed(core)) {
+		thread->guest.reached = call->copy.dst + call->done;
+		error = copy_piece(thread, call);
+	}
+	if (error == -QUIRE_EINPROGRESS)
+		return error;
 	copied.len = call->done;
 	if (call->done && !(call->copy.mode & UFFDIO_COPY_MODE_DONTWAKE))
 		quire_userfault_ioctl(context, QUIRE_UFFDIO_WAKE, &copied, NULL);

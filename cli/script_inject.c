@@ -226,13 +226,8 @@ void inject_call(lua_State *L, struct script_thread *thread)
 
 	if (script->fail_in && whole_call(script, thread, &call))
 		before = dump(script);
-	/*
-	 * What several VMAs have moved before one fails can't be moved again, and a copy that may sleep
-	 * after it has met the failure can't be told from one that has not: inject_userfault_ioctl()
-	 * fails those of the controller.
-	 */
-	if (call.kind != CALL_COPY &&
-	    (call.kind != CALL_MREMAP || !moves_several(script, thread, &call)))
+	/* What several VMAs have moved before one fails can't be moved again. */
+	if (call.kind != CALL_MREMAP || !moves_several(script, thread, &call))
 		inject_arm(script);
 	script->ops->call(thread->thread, &thread->call);
 	hit = fired(script);

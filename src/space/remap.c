@@ -441,8 +441,11 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 	return error ? error : map_again(space, vma, remap);
 }
 
-/* Lock held for writing. */
-static int remap_range(struct quire_space *space, struct remap *remap)
+/*
+ * Lock held for writing.  Not inlined: when locked memory is populated afterwards, its frame is not on
+ * the stack any more.
+ */
+__attribute__((noinline)) static int remap_range(struct quire_space *space, struct remap *remap)
 {
 	struct vma *vma;
 
