@@ -120,8 +120,8 @@ enum table_zap {
 	ZAP_KEEP_POISON = 2,
 	ZAP_KEEP_PROTECTION = 4, /* what was protected becomes, or stays, a marker */
 	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
-	ZAP_FORGET_DORMANT =
-		16, /* protection binds nobody: a page's goes with it, a marker stays */
+	/* protection binds nobody: a page's goes with it, or with its poison; a marker stays */
+	ZAP_FORGET_DORMANT = 16,
 };
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);

@@ -16,6 +16,9 @@ static entry_t remains(entry_t entry, unsigned keep)
 	kept |= keep & ZAP_KEEP_GUARDS ? MARK_GUARD : 0;
 	kept |= keep & ZAP_KEEP_POISON ? MARK_POISON : 0;
 	kept |= keep & ZAP_KEEP_PROTECTION ? MARK_UFFD_WP | MARK_EVICTED : 0;
+	/* With poison that goes, protection that binds nobody goes too. */
+	if ((keep & ZAP_FORGET_DORMANT) && (marks & ~kept & MARK_POISON))
+		return ENTRY_ABSENT;
 	/* A guard says all there is to say. */
 	if (marks & kept & MARK_GUARD)
 		return entry;
