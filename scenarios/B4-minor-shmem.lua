@@ -126,3 +126,21 @@ check.eq(u:read().minor, false)
 check(q:write(from + K, "late"))
 check.eq(u:continue(to + K, K), K)
 check.eq(p:thread_result(), "late")
+
+-- A page that was only allocated counts as resident when CONTINUE has used it, not when its fault has been reported.
+do
+	local f = quire.shmem { size = 8192 }
+	check(f:allocate(0, 4096))
+	check(f:allocate(4096, 4096))
+	local p, other = quire.process(), quire.process()
+	local a = p:mmap { file = f, length = 8192, prot = "rw" }
+	local b = other:mmap { file = f, length = 8192, prot = "rw" }
+	local u = p:userfaultfd {}
+	check(u:register(a, 8192, { "minor" }))
+	local t = p:thread()
+	check.fails("blocked", t:read(a, 1))
+	check.eq(other:mincore(b, 8192), { false, false })
+	check.eq(u:continue(a, 4096), 4096)
+	check.eq(other:mincore(b, 8192), { true, false })
+	check.eq(t:result(), "\0")
+end

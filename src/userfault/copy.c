@@ -411,6 +411,7 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 		quire_object_get(filling->object);
 		return -SWAPPED;
 	case PAGE_FOUND:
+		frame_unmark(frame, FRAME_UNUSED);
 		break;
 	}
 	if (frame_has(frame, FRAME_MIGRATING))
