@@ -25,7 +25,7 @@
 --	  the end.
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 --	- A hole that ends inside a file's first page.
--- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events.
+-- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events; waking marks that lie dormant.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
 local _ENV = require "check_world"
@@ -130,7 +130,7 @@ end
 operation("mremap", "remap", 3, function(process)
 	local at, old = some_range(process)
 	local to = one_in(6) and some_range(process) or somewhere(process)
-	local new = one_in(3) and old or some_length(process, to)
+	local new = one_in(3) and old or some_length(process, clamp(to))
 	local vma = vma_at(process, at)
 	local options = { maymove = not one_in(5), fixed = (not on.place or not one_in(3)) and to + (wrong(40) and random(PAGE) or 0) or nil }
 
@@ -378,7 +378,11 @@ on_context("message", 3, read_message)
 on_context("register", 4, function(process, context)
 	local at, length = some_range(process)
 	local unusual <const> = { {}, { "minor" }, { "missing", "minor" } }
-	request(process, context, "register", "register", at, length, wrong(10) and one_of(unusual) or one_of(mood.modes and not one_in(3) and mood.modes or modes))
+	local chosen = wrong(10) and one_of(unusual) or one_of(mood.modes and not one_in(3) and mood.modes or modes)
+	if meets_dormant_pages(process, at, length) then
+		chosen = { "missing" }
+	end
+	request(process, context, "register", "register", at, length, chosen)
 end)
 on_context("unregister", 1, function(process, context)
 	request(process, context, "unregister", "unregister", range_to_wake(process))
@@ -454,7 +458,7 @@ end
 if on.errors then
 	on_context("odd_request", 2, function(process, context)
 		-- Those that wrap may be seen to reach over every sleeper.
-		if #sleepers(process) <= 1 then
+		if #sleepers(process) <= 1 and not meets_dormant_pages(process, START, FINISH - START) then
 			senseless_request(process, context.handle)
 		end
 	end)

@@ -377,6 +377,17 @@ function meets_protected_files(process, at, length)
 	return false
 end
 
+-- Whether a page of this range is marked, and the mark lies dormant.
+function meets_dormant_pages(process, at, length)
+	for page = math.max(START, at // PAGE * PAGE), math.min(FINISH, at + length) - 1, PAGE do
+		local seen = process.pages[(page - START) // PAGE + 1]
+		if seen and seen.present and seen.uffd_wp and not has(vma_at(process, page), "uw") then
+			return true
+		end
+	end
+	return false
+end
+
 -- Whether a system call sleeps that has pinned pages before the one that it waits for.
 function pins_pages(process)
 	for _, thread in ipairs(process.threads) do
@@ -627,7 +638,7 @@ end
 
 -- === Where to do something
 
-local function clamp(at)
+function clamp(at)
 	return math.max(START, math.min(at, FINISH - PAGE))
 end
 -- A page of the window: where something begins or ends, or was done lately, and beside it; or any.
