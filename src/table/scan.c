@@ -16,10 +16,10 @@
 #include "table/scan.h"
 #include "table/cursor.h"
 
+/* All but TRAIT_FILE, which is the frame's. */
 static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry_t entry,
 			  unsigned level)
 {
-	struct page_tables *tables = scan->tables;
 	unsigned traits = 0;
 
 	if (entry_marks_nothing(entry))
@@ -31,8 +31,6 @@ static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry
 		traits |= entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0;
 		traits |= entry_special(entry) ? TRAIT_ZERO : 0;
 		traits |= level > 0 ? TRAIT_HUGE : 0;
-		if (!entry_special(entry) && frame_of_object(leaf_frame(tables, entry)))
-			traits |= TRAIT_FILE;
 	} else if (entry_is_swap(entry)) {
 		traits = TRAIT_MARKER | (entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0);
 	} else if (entry_is_marker(entry)) {
@@ -41,6 +39,22 @@ static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry
 		traits |= entry_marks(entry) & MARK_GUARD ? TRAIT_GUARD : 0;
 	}
 	return traits;
+}
+
+/*
+ * Whether the entry is wanted, and then all its traits.  Most are not, whatever their frame; so that
+ * is looked at last.
+ */
+static bool wants(const struct table_scan *scan, const struct cursor *cursor, entry_t entry,
+		  unsigned *traits)
+{
+	*traits = traits_of(scan, cursor->address, entry, cursor->level);
+	if (!((scan->wanted[0] | scan->wanted[1]) >> *traits & 1))
+		return false;
+	if (*traits & TRAIT_LEAF && !(*traits & TRAIT_ZERO) &&
+	    frame_of_object(leaf_frame(scan->tables, entry)))
+		*traits |= TRAIT_FILE;
+	return scan->wanted[*traits / TRAIT_FILE] >> *traits % TRAIT_FILE & 1;
 }
 
 /* Either edge may cut a marker or what is absent. */
@@ -92,12 +106,13 @@ uint64_t table_scan(const struct table_scan *scan)
 	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
 	     more; more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		unsigned traits = traits_of(scan, cursor.address, entry, cursor.level);
-		bool change = scan->gather && !(traits & TRAIT_PROTECTED);
 		uint64_t start = cursor.address, reach, taken;
+		unsigned traits;
+		bool change;
 
-		if (!(scan->wanted[traits / 64] >> traits % 64 & 1))
+		if (!wants(scan, &cursor, entry, &traits))
 			continue;
+		change = scan->gather && !(traits & TRAIT_PROTECTED);
 		if (QUIRE_MISTAKE(SCAN_SKIPS_HOLES) && cursor.level > 0 && !traits)
 			continue;
 		if (change)

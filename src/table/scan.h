@@ -15,14 +15,15 @@ enum table_trait {
 	TRAIT_ZERO = 8,	     /* the zero page */
 	TRAIT_HUGE = 16,     /* a leaf above level 0 */
 	TRAIT_GUARD = 32,
-	TRAIT_FILE = 64, /* a page of an object */
+	TRAIT_FILE = 64, /* a page of an object; the highest */
 };
 #define TRAIT_SETS 128
 
 /*
- * `wanted` has bit n % 64 of word n / 64 where entries of the set of traits n are of interest.  Each of them, in order,
- * is offered to take(): how much of [start, end) it takes, up to an address in between; the scan
- * ends where not all is taken.  take() is called with a table locked.
+ * `wanted` has bit n % 64 of word n / 64 where entries of the set of traits n are of interest: the
+ * second word is for pages of objects.  Each of them, in order, is offered to take(): how much of
+ * [start, end) it takes, up to an address in between; the scan ends where not all is taken.  take()
+ * is called with a table locked.
  *
  * With a gather, what is taken is write-protected before the next entry is looked at: leaves get
  * the bit, markers too, and absent entries become markers.  Needs the space's lock for writing,
