@@ -41,16 +41,13 @@ static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry
 	return traits;
 }
 
-/*
- * Whether the entry is wanted, and then all its traits.  Most are not, whatever their frame; so that
- * is looked at last.
- */
-static bool wants(const struct table_scan *scan, const struct cursor *cursor, entry_t entry,
-		  unsigned *traits)
+/* Whether an entry with these traits is wanted: by what is known before its frame, and then. */
+static bool may_want(const struct table_scan *scan, unsigned traits)
 {
-	*traits = traits_of(scan, cursor->address, entry, cursor->level);
-	if (!((scan->wanted[0] | scan->wanted[1]) >> *traits & 1))
-		return false;
+	return (scan->wanted[0] | scan->wanted[1]) >> traits & 1;
+}
+static bool wants(const struct table_scan *scan, entry_t entry, unsigned *traits)
+{
 	if (*traits & TRAIT_LEAF && !(*traits & TRAIT_ZERO) &&
 	    frame_of_object(leaf_frame(scan->tables, entry)))
 		*traits |= TRAIT_FILE;
@@ -101,6 +98,7 @@ static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t
 
 uint64_t table_scan(const struct table_scan *scan)
 {
+	entry_t unwanted = ENTRY_ABSENT; /* or the last leaf that was, for which many stand */
 	struct cursor cursor;
 
 	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
@@ -110,7 +108,14 @@ uint64_t table_scan(const struct table_scan *scan)
 		unsigned traits;
 		bool change;
 
-		if (!wants(scan, &cursor, entry, &traits))
+		if (unwanted && entry_alike(entry, unwanted))
+			continue;
+		traits = traits_of(scan, start, entry, cursor.level);
+		if (!may_want(scan, traits)) {
+			unwanted = traits & TRAIT_LEAF ? entry : ENTRY_ABSENT;
+			continue;
+		}
+		if (!wants(scan, entry, &traits))
 			continue;
 		change = scan->gather && !(traits & TRAIT_PROTECTED);
 		if (QUIRE_MISTAKE(SCAN_SKIPS_HOLES) && cursor.level > 0 && !traits)

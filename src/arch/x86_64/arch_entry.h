@@ -126,6 +126,12 @@ static inline uint64_t entry_slot(entry_t swap)
 	return (swap & X86_FRAME) >> PAGE_SHIFT;
 }
 
+/* Whether an entry is a leaf as `leaf` is, but for its frame and what the hardware does to it. */
+static inline bool entry_alike(entry_t entry, entry_t leaf)
+{
+	return !((entry ^ leaf) & ~(X86_FRAME | X86_ACCESSED | X86_DIRTY));
+}
+
 /* Of leaves.  The hardware's dirty bit and the saved one are one thing to everybody else. */
 static inline bool entry_writable(entry_t leaf)
 {
