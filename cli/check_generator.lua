@@ -159,6 +159,21 @@ operation("madvise", "advise", 5, function(process)
 	local advice = wrong(25) and one_of(odd) or one_of(advices)
 	call(process, advice, "madvise", at, length, advice)
 end)
+if swapping then
+	operation("pageout", "swap", 8, function(process)
+		local at, length = some_range(process)
+		local advice = one_of { "pageout", "pageout", "pageout", "pageout", "cold", "willneed" }
+		if one_in(4) then
+			at, length = START, pages * PAGE
+		end
+		call(process, advice, "madvise", at, length, advice)
+	end)
+	operation("swapoff", "swap", 1, function()
+		if one_in(2) then
+			quire.swapoff()
+		end
+	end)
+end
 operation("guard", "guard", 3, function(process)
 	local at, length = some_range(process)
 	local advice = one_of { "guard_install", "guard_install", "guard_remove" }
@@ -206,6 +221,20 @@ operation("system", "kernel", 3, function(process)
 		access(process, "syscall_read", "syscall_read", at, length, length)
 	end
 end)
+
+if pinning then
+	operation("pin", "pins", 4, function(process)
+		if #process.pins < 3 then
+			local at, length = some_range(process)
+			access(process, "pin", "pin", at, length, length)
+		end
+	end)
+	operation("unpin", "pins", 3, function(process)
+		if #process.pins > 0 then
+			table.remove(process.pins, random(#process.pins) + 1):release()
+		end
+	end)
+end
 
 -- === Operations on files, through no mapping
 
@@ -628,6 +657,7 @@ local strikes <const> = {
 	"munmap", "mmap", "mprotect", "mremap", "mremap", "shift", "madvise", "guard", "remove", "punch", "truncate", "file_write", "continue", "mlock", "fork", "register", "unregister", "unregister", "close",
 	"writeprotect", "writeprotect", "copy", "copy_memory", "zeropage", "poison", "move", "move", "wake", "scan", "signal", "message", "message",
 }
+table.move({ swapping and "pageout", swapping and "pageout", pinning and "pin", pinning and "unpin" }, 1, 4, #strikes + 1, strikes)
 operation("interleave", "interleave", 2, function(process)
 	process.focus = lull(process)
 	for _ = 1, process.focus and random(3) + 1 or 0 do

@@ -20,6 +20,7 @@ TERABYTE = 1 << 40
 local feature_names <const> = {
 	"map", "place", "protect", "remap", "advise", "guard", "lock", "populate", "access", "kernel", "fork", "threads", "userfault", "events",
 	"signals", "interleave", "scan", "errors", "files", "terabytes",
+	"swap", "pins",
 }
 
 -- === The arguments, and chance
@@ -29,6 +30,7 @@ operations = tonumber(arg[2] or "100")
 local only = arg[4]
 
 on = {}
+local named <const> = {} -- not by "all"
 do
 	local wanted, known = arg[3] or "all", {}
 	for _, name in ipairs(feature_names) do
@@ -44,6 +46,7 @@ do
 			error(("no feature '%s': there are %s"):format(name, table.concat(feature_names, ", ")), 0)
 		else
 			on[name] = without == ""
+			named[name] = on[name]
 		end
 	end
 end
@@ -258,7 +261,21 @@ if #mappable > 1 and mood.kinds and one_in(2) then
 	table.remove(mappable, 1)
 end
 
-quire.setup { memory = "128M", cpus = 4 }
+-- Swap is the machine's, and what pageout does depends on it.  So one case in eight has swap, alone; a few say that there is none; the
+-- others stay away from pageout and need not care.  Likewise one in four has pins.  All have what was asked for by its name.
+local swap_drawn <const>, pins_drawn <const> = random(8), random(4)
+swapping = on.swap and (named.swap or swap_drawn == 0)
+pinning = on.pins and (named.pins or pins_drawn == 0)
+local no_swap <const> = on.swap and not swapping and swap_drawn < 4
+if swapping then
+	table.move({ "pageout", "pageout", "pageout", "cold" }, 1, 4, #advices + 1, advices)
+elseif on.swap and not no_swap then
+	for i, advice in ipairs(advices) do
+		advices[i] = advice == "pageout" and "cold" or advice
+	end
+end
+
+quire.setup { memory = "128M", cpus = 4, swap = swapping and "16M" or no_swap and 0 or nil }
 
 -- === Files: two, which all processes map.  Most mappings show the page of a file that has the place of theirs in the window.
 
@@ -283,7 +300,7 @@ end
 
 -- === Processes, threads that sleep, and contexts
 --
--- A process is { handle=, threads=, contexts=, maps= and pages= (as they were last seen), edges=, hot= }.  A thread is { object=, result=,
+-- A process is { handle=, threads=, contexts=, pins=, maps= and pages= (as they were last seen), edges=, hot= }.  A thread is { object=, result=,
 -- waits= (the kind of call that it sleeps in), spans= (the pages that this call may touch) }.  A context is { handle=, copier= (the hidden
 -- thread that copies from memory) }.
 
@@ -291,7 +308,7 @@ processes = {}
 orphans = {} -- contexts whose process has ended
 
 function adopt(handle, contexts)
-	local process = { handle = handle, contexts = contexts or {}, threads = {}, maps = {}, pages = {}, edges = { START, SEAM, FINISH }, hot = { SEAM } }
+	local process = { handle = handle, contexts = contexts or {}, threads = {}, pins = {}, maps = {}, pages = {}, edges = { START, SEAM, FINISH }, hot = { SEAM } }
 
 	process.threads[1] = { object = handle, result = handle.thread_result }
 	for i = 2, most.threads do
@@ -421,7 +438,9 @@ local function settle(process, thread, kind, result, why)
 		return result
 	end
 	thread.waits = nil
-	if kind == "fork" then
+	if result and kind == "pin" then
+		table.insert(process.pins, result)
+	elseif kind == "fork" then
 		local contexts = process.born
 		process.born = nil
 		if result then
@@ -437,7 +456,7 @@ function look_at_sleepers(process)
 end
 
 -- What a thread that sleeps in this call waits for.  A system call that faults pages in may do so after it has told of an event.
-local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event" }
+local sleeps_in <const> = { fork = "fork", munmap = "event", mmap = "event", mremap = "event", madvise = "event", pin = "pin" }
 function call_on(process, thread, spans, name, ...)
 	thread.spans = spans
 	thread.transfers = name:find("^syscall") ~= nil
@@ -486,7 +505,7 @@ if not built then cells, reached = function() end, function() end end
 -- Operations on memory, and states, each with the feature without which there is none.
 local labels <const> = {
 	mmap = "map", munmap = "map", mprotect = "protect", mremap = "remap", ["mremap to"] = "remap", dontneed = "advise", free = "advise",
-	pageout = "advise", guard_install = "guard", guard_remove = "guard", register = "userfault", unregister = "userfault",
+	pageout = "advise", cold = "advise", guard_install = "guard", guard_remove = "guard", register = "userfault", unregister = "userfault",
 	writeprotect = "userfault", unprotect = "userfault", copy = "userfault", zeropage = "userfault", poison = "userfault", move = "userfault",
 	["move from"] = "userfault", scan = "scan", ["scan and protect"] = "scan",
 }
@@ -495,14 +514,14 @@ local file_labels <const> = { remove = "files", continue = "userfault" }
 -- These fault pages in, and so are never made where another thread sleeps.
 local accesses <const> = {
 	read = "access", write = "access", execute = "access", syscall_read = "kernel", syscall_write = "kernel", populate = "populate", mlock = "lock",
-	munlock = "lock", ["copy from"] = "userfault",
+	munlock = "lock", ["copy from"] = "userfault", pin = "pins",
 }
 local page_states <const> = {
 	unmapped = "map", empty = "map", zero = "scan", exclusive = "access", shared = "fork", protected = "userfault", ["protected empty"] = "userfault",
-	guard = "guard", poison = "userfault",
+	guard = "guard", poison = "userfault", swapped = "swap",
 }
 local vma_states <const> = { missing = "userfault", wp = "userfault", async = "scan", closed = "protect", locked = "lock" }
-local file_states <const> = { cached = "files", mapped = "files", protected = "userfault" }
+local file_states <const> = { cached = "files", mapped = "files", protected = "userfault", ["maybe swapped"] = "swap" }
 local merged <const> = {
 	exclusive = "mapped", shared = "mapped", zero = "mapped", ["protected empty"] = "protected", poison = "protected", guard = "protected",
 }
@@ -529,7 +548,7 @@ for _, list in ipairs { labels, accesses, file_labels } do
 			declare_states(feature, label, "anon", vma_states)
 		end
 		declare_states(feature, label, "shared", file_states)
-		declare_states(feature, label, "private file", { mapped = "files" })
+		declare_states(feature, label, "private file", { mapped = "files", swapped = "swap" })
 		declare({ feature, "userfault", "events", "fork" }, ("%s / while a fork sleeps"):format(label))
 	end
 end
@@ -585,7 +604,7 @@ local function page_state(process, at, vma)
 	elseif page.uffd_wp then
 		return page.present and "protected" or "protected empty"
 	elseif page.swapped then
-		return "poison"
+		return swapping and "swapped" or "poison" -- hardly ever poison where there is swap
 	elseif not page.present then
 		return "empty"
 	elseif page.exclusive then
@@ -615,8 +634,10 @@ local function reach_states(process, label, page, vma)
 		end
 	elseif state == "empty" and one_in(2) and process.handle:mincore(page, PAGE)[1] then
 		reach(label, group, "cached")
+	elseif state == "empty" and swapping then
+		reach(label, group, "maybe swapped")
 	else
-		reach(label, group, merged[state])
+		reach(label, group, merged[state] or state)
 	end
 end
 -- An operation is about to begin at this page: remembered for those that follow, and for the coverage.

@@ -6,12 +6,14 @@
  * may land in the area of another.  So a process of its own, the guardian, sets the area up, tells
  * the controller, and takes it down when the socket between them hangs up.  It is in a session of
  * its own, out of reach of ^C.  From before it looks at the machine's swap until the end it holds a
- * lock, on /proc/swaps, so that of all runs that say what swap they want only one has it at a time.
- * The others wait.  A run that does not say takes what it finds.
+ * lock, on /proc/swaps, so that of all runs that say what swap they want either one has some, or
+ * several have none.  The others wait, in turn: the next in line holds another lock.  A run that does
+ * not say takes what it finds.
  *
  * The area is a zram device or, where there is no such thing, a file.  It has the highest priority.
  * A zram device takes a page at once; on the way to a file it stays in memory for a while, which
- * mincore shows, and can't be paged out again until it is written.
+ * mincore shows, and can't be paged out again until it is written.  Pages come back one by one:
+ * nothing is read ahead.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -38,9 +40,13 @@
 #define ZRAM_CONTROL "/sys/class/zram-control/"
 #define FILE_PATTERN "/var/tmp/quire-swap-XXXXXX"
 
+/* How many pages are read at once, as a power of two.  The lock of the next in line is on it, too. */
+#define PAGE_CLUSTER "/proc/sys/vm/page-cluster"
+
 struct area {
 	char path[64]; /* "": none */
 	int zram;      /* number of the device; -1: a file */
+	int cluster;   /* what PAGE_CLUSTER was; -1: it is as it was */
 };
 
 /* What the guardian tells. */
@@ -66,17 +72,24 @@ static bool write_number(const char *path, uint64_t number)
 	return done;
 }
 
+static int read_number(const char *path)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+	bool done = file >= 0 && read(file, text, sizeof(text) - 1) > 0;
+
+	close(file);
+	return done ? atoi(text) : -1;
+}
+
 /* A device that nobody else has; -1: there is none to be had. */
 static int add_zram(uint64_t size)
 {
-	int control = open(ZRAM_CONTROL "hot_add", O_RDONLY | O_CLOEXEC), number;
-	char text[16] = "", path[64];
-	bool read_it = control >= 0 && read(control, text, sizeof(text) - 1) > 0;
+	int number = read_number(ZRAM_CONTROL "hot_add");
+	char path[64];
 
-	close(control);
-	if (!read_it)
+	if (number < 0)
 		return -1;
-	number = atoi(text);
 	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", number);
 	if (write_number(path, size))
 		return number;
@@ -153,13 +166,19 @@ static bool swap_on(uint64_t size, struct area *area)
 		return false;
 	done = write_header(file, pages);
 	close(file);
-	return done && swapon(area->path, SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK) == 0;
+	if (!done || swapon(area->path, SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK))
+		return false;
+	area->cluster = read_number(PAGE_CLUSTER);
+	write_number(PAGE_CLUSTER, 0);
+	return true;
 }
 
 static void take_down(const struct area *area)
 {
 	if (!*area->path)
 		return;
+	if (area->cluster >= 0)
+		write_number(PAGE_CLUSTER, (uint64_t)area->cluster);
 	swapoff(area->path);
 	if (area->zram >= 0)
 		remove_zram(area->zram);
@@ -185,6 +204,17 @@ static bool hung_up(int socket, int milliseconds)
 	return poll(&end, 1, milliseconds) > 0;
 }
 
+/* Ends with the controller. */
+static int lock(const char *path, int kind, int socket)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (flock(file, kind | LOCK_NB) && errno == EWOULDBLOCK)
+		if (hung_up(socket, LOCK_NAP))
+			_exit(0);
+	return file;
+}
+
 static void arrange(const struct target_setup *setup, int swaps, struct answer *answer)
 {
 	if (setup->swap && !swap_on(setup->swap, &answer->area))
@@ -206,8 +236,8 @@ static void keep_only(int *socket)
 
 static _Noreturn void guard(const struct target_setup *setup, int socket)
 {
-	struct answer answer = {.why = ""};
-	int swaps;
+	struct answer answer = {.why = "", .area.cluster = -1};
+	int next, swaps;
 
 	setsid();
 	signal(SIGTERM, SIG_IGN);
@@ -215,10 +245,9 @@ static _Noreturn void guard(const struct target_setup *setup, int socket)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	keep_only(&socket);
-	swaps = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
-	while (flock(swaps, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-		if (hung_up(socket, LOCK_NAP))
-			_exit(0);
+	next = lock(PAGE_CLUSTER, LOCK_EX, socket);
+	swaps = lock("/proc/swaps", setup->swap ? LOCK_EX : LOCK_SH, socket);
+	close(next);
 	arrange(setup, swaps, &answer);
 	if (send(socket, &answer, sizeof(answer), 0) == sizeof(answer))
 		hung_up(socket, -1);

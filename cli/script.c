@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "worker.h"
 
 /* How many Lua instructions pass until a script notices that it is to stop. */
 #define STOP_CHECK_INSTRUCTIONS 1000
@@ -148,10 +149,15 @@ void script_lacks(lua_State *L)
 struct target *script_target(lua_State *L)
 {
 	struct script *script = script_of(L);
+	struct transcript *transcript = script->transcript;
 	const char *why = "it can't be had";
 
-	if (!script->target)
+	if (!script->target) {
+		transcript->opening = seconds_now();
 		script->target = script->ops->open(&script->setup, &why);
+		transcript->opened += seconds_now() - transcript->opening;
+		transcript->opening = 0;
+	}
 	if (!script->target)
 		script_finish(script, STATUS_SKIPPED, why);
 	return script->target;

@@ -35,7 +35,7 @@ struct target_setup {
 	/* Options of the library's machine; a target that lacks one refuses. */
 	bool report_swapped, strict_written;
 	bool has_swap; /* as `swap` says; false: as the machine has it */
-	uint64_t swap; /* bytes of swap, used before any other; 0: there is none at all */
+	uint64_t swap; /* bytes of swap, used before any other; 0: nobody has any */
 };
 
 enum call_kind {

@@ -45,6 +45,8 @@ struct transcript {
 	const char *reason; /* why the script was skipped, or its error */
 	int line;	    /* where the script was when it was told to stop */
 	bool died;	    /* the worker crashed, hung, or its target gave up */
+	double opening;	    /* since when it waits for its target, in seconds_now(); 0: not now */
+	double opened;	    /* how long it has waited */
 	uint64_t checks, failed;
 	uint64_t allocations;	/* asked for by the script's calls */
 	bool allocation_failed; /* the one that was to fail did */

@@ -51,13 +51,24 @@ enum outcome {
 	INTERRUPTED, /* the runner was told to stop: *signal */
 };
 
-static enum outcome await(pid_t worker, double seconds, int *ending, int *signal)
+/* Targets wait for each other, which takes as long as it takes. */
+static double time_opening(const struct transcript *transcript)
+{
+	const volatile double *opening = &transcript->opening;
+	double since = *opening;
+
+	return transcript->opened + (since > 0 ? seconds_now() - since : 0);
+}
+
+/* For so many seconds, not counting those in which the target is opened. */
+static enum outcome await(pid_t worker, const struct transcript *transcript, double seconds,
+			  int *ending, int *signal)
 {
 	sigset_t signals = awaited_signals();
-	double deadline = seconds_now() + seconds;
+	double deadline = seconds_now() + seconds - time_opening(transcript);
 
 	for (;;) {
-		double left = deadline - seconds_now();
+		double left = deadline + time_opening(transcript) - seconds_now();
 		struct timespec time;
 
 		if (waitpid(worker, ending, WNOHANG) == worker)
@@ -72,12 +83,14 @@ static enum outcome await(pid_t worker, double seconds, int *ending, int *signal
 	}
 }
 
-static void stop(const struct script_options *options, pid_t worker)
+static void stop(const struct script_options *options, const struct transcript *transcript,
+		 pid_t worker)
 {
 	int ending, ignored;
 
 	kill(worker, SIGTERM);
-	if (await(worker, options->grace > 0 ? options->grace : GRACE, &ending, &ignored) == ENDED)
+	if (await(worker, transcript, options->grace > 0 ? options->grace : GRACE, &ending,
+		  &ignored) == ENDED)
 		return;
 	kill(worker, SIGKILL);
 	waitpid(worker, &ending, 0);
@@ -143,16 +156,16 @@ static enum status supervise(const struct script_options *options, struct transc
 	int ending = 0, told = 0;
 	char what[64];
 
-	switch (await(worker, options->timeout, &ending, &told)) {
+	switch (await(worker, transcript, options->timeout, &ending, &told)) {
 	case ENDED:
 		return judge(options, transcript, ending);
 	case EXPIRED:
-		stop(options, worker);
+		stop(options, transcript, worker);
 		snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
 		explain(options, transcript, what);
 		return STATUS_ERROR;
 	case INTERRUPTED:
-		stop(options, worker);
+		stop(options, transcript, worker);
 		signal(told, SIG_DFL);
 		kill(getpid(), told);
 		break;

@@ -145,6 +145,16 @@ struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
 	return frame;
 }
 
+bool swap_in_core(struct quire_machine *machine, uint64_t slot)
+{
+	bool there;
+
+	lock(machine);
+	there = word_frame(machine, *word_of(machine, slot));
+	unlock(machine);
+	return there;
+}
+
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
 {
 	uint64_t *word;
@@ -161,6 +171,29 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 	}
 	unlock(machine);
 	return empty;
+}
+
+int swap_read(struct quire_machine *machine, uint64_t slot)
+{
+	struct frame *frame;
+	int error;
+
+	if (swap_in_core(machine, slot))
+		return 0;
+	frame = frame_alloc(machine, 0);
+	if (!frame)
+		return -NO_FRAMES;
+	error = quire_port_swap_read(machine->host, slot, frame_memory(machine, frame));
+	if (error) {
+		frame_free(machine, frame);
+		return error;
+	}
+	machine_bump(&machine->swap_ins);
+	frame_make_anon(machine, frame);
+	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	swap_cache(machine, slot, frame); /* unless another is there by now */
+	frame_put(machine, frame);
+	return 0;
 }
 
 bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame)

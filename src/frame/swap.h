@@ -43,8 +43,12 @@ uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame);
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot);
 /* The frame in the slot's cache, with a reference for the caller, or NULL. */
 struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
+bool swap_in_core(struct quire_machine *machine, uint64_t slot);
 /* Puts the frame in, if none is there, and it is in no other slot's; whether it did. */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+/* Reads the slot, of which the caller has a count, into its cache, if that is empty.  0, -NO_FRAMES,
+ * or what the host says. */
+int swap_read(struct quire_machine *machine, uint64_t slot);
 /* The slot holds the content: takes the frame out if only the caller and the cache hold it. */
 bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
 

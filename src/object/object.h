@@ -107,6 +107,12 @@ enum object_page {
 /* What there is at `index`.  Takes the lock. */
 enum object_page object_find_page(struct quire_object *object, uint64_t index,
 				  struct frame **frame);
+/* Whether that can be used without reading anything. */
+bool object_in_core(struct quire_object *object, uint64_t index);
+/* The next slots from *index on, before `end`, at most `room` and each with a count; moves *index on.
+ * Returns how many. */
+unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_t end,
+			   uint64_t *slots, unsigned room);
 /* Of `count` pages from `index` on those in the cache, each with a reference; NULL for others. */
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
 		       struct frame **frames);

@@ -44,6 +44,39 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
 	object_unlock(object);
 }
 
+bool object_in_core(struct quire_object *object, uint64_t index)
+{
+	cache_entry entry;
+	bool there;
+
+	object_lock(object);
+	entry = ends_before(object, index) ? 0 : cache_find(object, index);
+	if (cache_page(entry))
+		there = !frame_has(cache_page(entry), FRAME_UNUSED);
+	else
+		there = entry && swap_in_core(object->machine, cache_slot(entry));
+	object_unlock(object);
+	return there;
+}
+
+unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_t end,
+			   uint64_t *slots, unsigned room)
+{
+	unsigned count = 0;
+	cache_entry entry;
+
+	object_lock(object);
+	while (count < room && (entry = cache_next(object, index, end))) {
+		++*index;
+		if (cache_page(entry))
+			continue;
+		slots[count++] = cache_slot(entry);
+		swap_hold(object->machine, cache_slot(entry));
+	}
+	object_unlock(object);
+	return count;
+}
+
 /* What stands at `index`, for one who will make the page: of a swap slot one count more. */
 static cache_entry look_up(struct quire_object *object, uint64_t index)
 {
@@ -64,6 +97,13 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 	struct quire_machine *machine = object->machine;
 
 	if (slot) {
+		struct frame *cached = swap_cached(machine, slot);
+
+		if (cached) {
+			memcpy(memory, frame_memory(machine, cached), PAGE_SIZE);
+			frame_put(machine, cached);
+			return 0;
+		}
 		machine_bump(&machine->swap_ins);
 		return quire_port_swap_read(machine->host, slot, memory);
 	}

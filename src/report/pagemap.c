@@ -58,34 +58,16 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 	return 0;
 }
 
-/* The page may be back from swap without being mapped. */
-static bool slot_in_core(struct quire_machine *machine, uint64_t slot)
-{
-	struct frame *frame = swap_cached(machine, slot);
-
-	if (frame)
-		frame_put(machine, frame);
-	return frame;
-}
-
 /* In core: what a load would find without I/O.  Of memory that is not mapped now that is what its
- * object has in the cache. */
+ * object has in the cache.  A page may be back from swap without being mapped. */
 static bool in_core(struct quire_machine *machine, const struct vma *vma,
 		    const struct table_run *run, uint64_t page)
 {
-	struct frame *frame;
-	bool there;
-
 	if (run_maps(run))
 		return true;
 	if (run->kind == QUIRE_ENTRY_SWAP)
-		return slot_in_core(machine, run->number + ((page - run->start) >> PAGE_SHIFT));
-	if (!vma->object ||
-	    object_find_page(vma->object, vma_index(vma, page), &frame) != PAGE_FOUND)
-		return false;
-	there = !frame_has(frame, FRAME_UNUSED);
-	frame_put(vma->object->machine, frame);
-	return there;
+		return swap_in_core(machine, run->number + ((page - run->start) >> PAGE_SHIFT));
+	return vma->object && object_in_core(vma->object, vma_index(vma, page));
 }
 
 static void mincore_vma(struct quire_space *space, const struct vma *vma, uint64_t start,

@@ -41,8 +41,12 @@ struct advising {
 	bool hole;			 /* one was met */
 	struct quire_object *object;	 /* to punch a hole into */
 	uint64_t hole_start, hole_length;
-	struct frame *pages[PAGES_AT_ONCE]; /* to take out of memory */
-	unsigned page_count;
+	union {
+		struct frame *pages[PAGES_AT_ONCE]; /* to take out of memory */
+		uint64_t slots[PAGES_AT_ONCE];	    /* to read, with a count of each */
+	};
+	unsigned page_count, slot_count;
+	uint64_t noted; /* from where on they were */
 	unsigned tries;
 };
 
@@ -145,6 +149,64 @@ static int note_pages(struct quire_space *space, struct advising *advising, cons
 	return advising->page_count ? -ERRAND : 0;
 }
 
+static unsigned hold_slots(struct page_tables *tables, uint64_t *start, uint64_t end,
+			   uint64_t *slots, unsigned room)
+{
+	unsigned count = 0;
+	struct table_run run;
+
+	while (*start < end && count < room) {
+		table_run(tables, *start, end, true, &run);
+		if (run.kind == QUIRE_ENTRY_SWAP) {
+			swap_hold(tables->machine, run.number);
+			slots[count++] = run.number;
+		}
+		*start = run.end;
+	}
+	return count;
+}
+
+/*
+ * MADV_WILLNEED reads what is in swap, but maps nothing.  Where an object is mapped that is what the
+ * object has there, and nothing that a private mapping has.
+ */
+static int note_slots(struct quire_space *space, struct advising *advising, const struct vma *vma,
+		      uint64_t start, uint64_t end)
+{
+	uint64_t first = vma_index(vma, start), index = first;
+
+	advising->noted = start;
+	if (!vma->object) {
+		advising->slot_count = hold_slots(&space->tables, &start, end, advising->slots,
+						  PAGES_AT_ONCE);
+		advising->position = start;
+	} else {
+		advising->slot_count =
+			object_hold_slots(vma->object, &index, first + ((end - start) >> PAGE_SHIFT),
+					  advising->slots, PAGES_AT_ONCE);
+		advising->position = start + ((index - first) << PAGE_SHIFT);
+	}
+	return advising->slot_count ? -ERRAND : 0;
+}
+
+/* What can't be read is left to whoever needs it. */
+static int read_slots(struct quire_machine *machine, struct advising *advising)
+{
+	int error = 0;
+
+	for (; advising->slot_count; advising->slot_count--) {
+		uint64_t slot = advising->slots[advising->slot_count - 1];
+
+		if (error != -NO_FRAMES)
+			error = swap_read(machine, slot);
+		swap_drop(machine, slot);
+	}
+	if (error != -NO_FRAMES)
+		return 0;
+	advising->position = advising->noted;
+	return error;
+}
+
 /* What was noted; no lock held. */
 static int run_errand(struct quire_space *space, struct advising *advising)
 {
@@ -158,7 +220,7 @@ static int run_errand(struct quire_space *space, struct advising *advising)
 	}
 	for (; advising->page_count; advising->page_count--)
 		reclaim_page(space->machine, advising->pages[advising->page_count - 1]);
-	return error;
+	return error ? error : read_slots(space->machine, advising);
 }
 
 /* Advises the next VMA of the range; *end is how far. */
@@ -171,6 +233,8 @@ static int advise_piece(struct quire_space *space, struct advising *advising, st
 		return note_hole(space, advising, vma, start, end);
 	if (advising->advice == QUIRE_MADV_PAGEOUT)
 		return note_pages(space, advising, vma, start, end);
+	if (advising->advice == QUIRE_MADV_WILLNEED)
+		return note_slots(space, advising, vma, start, end);
 	if (advising->flags) {
 		int error = check_flags(vma, advising->advice);
 

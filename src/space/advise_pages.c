@@ -121,7 +121,7 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 	struct table_reserve reserve = {0};
 	int error = check(vma, advice);
 
-	if (error || advice == QUIRE_MADV_WILLNEED)
+	if (error)
 		return error;
 	if (removes(advice) && advise_must_wait(space, vma, start, end))
 		return -QUIRE_EINPROGRESS;

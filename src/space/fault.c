@@ -376,7 +376,7 @@ static int run_errand(struct fault *fault)
 	case ERRAND_WRITABLE:
 		return fault_ask_object(fault);
 	case ERRAND_READ_SLOT:
-		return fault_read_slot(fault);
+		return swap_read(fault->space->machine, fault->slot);
 	case ERRAND_MIGRATION:
 		break;
 	}

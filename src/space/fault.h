@@ -72,8 +72,6 @@ int fault_report(struct fault *fault, uint64_t flags);
 
 /* Where a swap entry stands.  0, -NO_FRAMES, -FAULT_ERRAND. */
 int fault_on_swap(struct fault *fault);
-/* The errand: 0, -NO_FRAMES, or what the host says. */
-int fault_read_slot(struct fault *fault);
 
 /* --- fault_object.c --- */
 

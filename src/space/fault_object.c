@@ -222,9 +222,10 @@ int fault_on_object(struct fault *fault)
 	if (answer == PAGE_ABSENT && (registered & VMA_UFFD_MISSING))
 		return fault_report(fault, 0);
 
-	if (answer == PAGE_FOUND && (registered & VMA_UFFD_MINOR) &&
-	    !(frame == fault->made && errand_done(fault, index))) {
-		frame_put(fault->space->machine, frame);
+	if ((answer == PAGE_FOUND || answer == PAGE_SWAPPED) && (registered & VMA_UFFD_MINOR) &&
+	    !(answer == PAGE_FOUND && frame == fault->made && errand_done(fault, index))) {
+		if (answer == PAGE_FOUND)
+			frame_put(fault->space->machine, frame);
 		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
 	if (answer == PAGE_SWAPPED)

@@ -24,27 +24,6 @@ static bool hold_slot(struct fault *fault)
 	return true;
 }
 
-int fault_read_slot(struct fault *fault)
-{
-	struct quire_machine *machine = fault->space->machine;
-	struct frame *frame = frame_alloc(machine, 0);
-	int error;
-
-	if (!frame)
-		return -NO_FRAMES;
-	error = quire_port_swap_read(machine->host, fault->slot, frame_memory(machine, frame));
-	if (error) {
-		frame_free(machine, frame);
-		return error;
-	}
-	machine_bump(&machine->swap_ins);
-	frame_make_anon(machine, frame);
-	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	swap_cache(machine, fault->slot, frame); /* unless another is there by now */
-	frame_put(machine, frame);
-	return 0;
-}
-
 /* The page in the slot's cache comes to stand there; takes over a reference to it. */
 static int map_cached(struct fault *fault, struct frame *frame)
 {

@@ -414,6 +414,7 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 		frame_unmark(frame, FRAME_UNUSED);
 		break;
 	}
+	frame_unmark(frame, FRAME_UNUSED);
 	if (frame_has(frame, FRAME_MIGRATING))
 		error = -MIGRATING;
 	else
