@@ -27,7 +27,7 @@ static const char help[] =
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
 	"  --features LIST        what to draw from, names between commas (all; the twin:\n"
-	"                         all,-terabytes,-files)\n"
+	"                         all,-terabytes)\n"
 	"  --against linux|twin|none\n"
 	"                         what to compare with; `none` runs the library alone (linux)\n"
 	"  --jobs N               cases at the same time (the number of CPUs)\n"
@@ -95,7 +95,7 @@ static const struct {
 	const char *features; /* all that it knows */
 } others[] = {
 	{"linux", &target_linux, "--on both", "all"},
-	{"twin", &target_twin, "--on quire,twin", "all,-terabytes,-files"},
+	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
 	{"none", NULL, NULL, "all"},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
