@@ -35,6 +35,7 @@
 
 #define PAGE_BYTES   UINT64_C(4096)
 #define AROUND_PAGES 16		/* that a read of a file maps at most */
+#define TABLE_PAGES  512	/* that one page table maps */
 #define VMAS_MAX     65530u	/* vm.max_map_count */
 #define PAGES_MAX    (1u << 20) /* what one process may map here */
 
@@ -72,6 +73,7 @@ struct block {
 	bool lazy;	   /* by MADV_FREE, and not taken yet */
 	bool dirty;	   /* written to by the kernel through an entry that does not say so */
 	bool of_file;	   /* the file's, which keeps it */
+	bool blank;	   /* the file's, allocated and not used yet: it does not show */
 	unsigned char bytes[PAGE_BYTES];
 };
 
@@ -136,10 +138,14 @@ struct thread {
 
 	/* what is left of the call */
 	bool worked; /* its own work is done */
+	bool waited; /* a copy that has slept */
+	bool ends;   /* it is killed, and waits for nobody */
 	struct event *events;
 	uint64_t populate, populate_end;
-	uint64_t progress;  /* madvise: done or announced up to here */
-	uint64_t announced; /* 0, or where the removal that begins at `progress` ends */
+	uint64_t progress;    /* madvise: done or announced up to here */
+	uint64_t announced;   /* 0, or where the removal that begins at `progress` ends */
+	struct file *removes; /* what then has a hole, wherever it is mapped, and where */
+	uint64_t removes_at;
 	bool saw_hole;
 };
 
@@ -274,6 +280,10 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 bool twin_file_has(const struct file *file, uint64_t index);
 struct block *twin_file_block(const struct file *file, uint64_t index); /* NULL: a hole */
 struct block *twin_file_fill(struct file *file, uint64_t index);
+/* Makes a hole of a page that nobody maps. */
+void twin_file_drop(struct file *file, uint64_t index);
+/* Whether it can be mapped without work, as mincore tells it. */
+bool twin_file_shows(const struct file *file, uint64_t index);
 enum answer twin_file_fault(struct process *process, struct page *page,
 			    const struct access *access);
 /* Maps the file's block where the page is. */

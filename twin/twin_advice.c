@@ -95,10 +95,19 @@ static void cool_page(struct page *page)
 		page->young = false;
 }
 
-/* There is nowhere to put a page but out, which only the lazily freed ones allow. */
+/* There is nowhere to put a page but out, which only the lazily freed ones allow, and those of a
+ * file that nobody has written to.  Others of a file stay in it. */
 static void page_out(struct page *page)
 {
-	if (page->entry == MEMORY && page->block->mappings == 1 && page->block->lazy) {
+	if (page->entry != MEMORY || page->block->mappings > 1)
+		return;
+	if (page->block->of_file) {
+		struct block *block = page->block;
+
+		twin_entry_drop(page);
+		if (!block->dirty)
+			twin_file_drop(page->file, page->place);
+	} else if (page->block->lazy) {
 		if (page->dirty || page->block->dirty)
 			page->block->lazy = false;
 		else
@@ -174,6 +183,18 @@ static int check_advice(const struct page *page, size_t which)
 	return page->flags & SHARED ? 0 : EACCES;
 }
 
+/* That of a file needs no mapping any more. */
+static int remove_announced(struct thread *thread)
+{
+	uint64_t count = thread->announced - thread->progress;
+	int error = twin_file_punch(thread->removes, thread->removes_at * PAGE_BYTES,
+				    count * PAGE_BYTES);
+
+	thread->progress = thread->announced;
+	thread->announced = 0;
+	return error;
+}
+
 static int change_pages(struct thread *thread, uint64_t start, uint64_t end, size_t which)
 {
 	struct process *process = thread->process;
@@ -190,6 +211,8 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 		event->message.arg.remove.start = start * PAGE_BYTES;
 		event->message.arg.remove.end = end * PAGE_BYTES;
 		thread->announced = end;
+		thread->removes = page_advice[which].advice == MADV_REMOVE ? page->file : NULL;
+		thread->removes_at = page->place;
 		if (twin_tell(thread) == BLOCKED)
 			return BLOCKED;
 	}
@@ -231,11 +254,15 @@ static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int
 static int walk(struct thread *thread, uint64_t end, int advice)
 {
 	struct process *process = thread->process;
+	int error = 0;
 
+	if (thread->announced && thread->removes)
+		error = remove_announced(thread);
+	if (error)
+		return error;
 	while (thread->progress < end) {
 		size_t index = twin_find(process, thread->progress);
 		uint64_t start = end, stop;
-		int error;
 
 		if (index < process->count && process->pages[index].number < end)
 			start = process->pages[index].number;

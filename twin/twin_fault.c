@@ -84,7 +84,7 @@ static enum answer fault_write(struct process *process, struct page *page,
 		page->protected = false;
 	}
 	if (page->flags & SHARED) {
-		page->writable = page->young = page->dirty = true;
+		page->writable = page->young = page->dirty = page->block->dirty = true;
 		return THERE;
 	}
 	if (own_block(page)) {

@@ -45,7 +45,15 @@ struct block *twin_file_block(const struct file *file, uint64_t index)
 	return index < file->room ? file->blocks[index] : NULL;
 }
 
-struct block *twin_file_fill(struct file *file, uint64_t index)
+bool twin_file_shows(const struct file *file, uint64_t index)
+{
+	const struct block *block = twin_file_block(file, index);
+
+	return twin_file_has(file, index) && block && !block->blank;
+}
+
+/* A new block is blank. */
+static struct block *allocate_block(struct file *file, uint64_t index)
 {
 	uint64_t room = index < PAGES_MAX ? (index + 1) * 2 : 0;
 
@@ -61,13 +69,35 @@ struct block *twin_file_fill(struct file *file, uint64_t index)
 	if (!file->blocks[index]) {
 		file->blocks[index] = twin_block_new();
 		file->blocks[index]->of_file = true;
+		file->blocks[index]->blank = true;
 	}
 	return file->blocks[index];
 }
 
+/* To be used: its block is not blank any more. */
+struct block *twin_file_fill(struct file *file, uint64_t index)
+{
+	struct block *block = allocate_block(file, index);
+
+	block->blank = false;
+	return block;
+}
+
 /* --- what takes pages away --- */
 
-/* From all mappings of [start, end) of the file; with `copies`, those of private mappings, too. */
+void twin_file_drop(struct file *file, uint64_t index)
+{
+	free(file->blocks[index]);
+	file->blocks[index] = NULL;
+}
+
+/* Copies of private mappings are not the file's, and poison is nobody's. */
+static bool is_of_file(const struct page *page)
+{
+	return page->entry == ZEROS || (page->entry == MEMORY && page->block->of_file);
+}
+
+/* From all mappings of [start, end) of the file; with `copies`, what is not the file's, too. */
 static void unmap_pages(const struct file *file, uint64_t start, uint64_t end, bool copies)
 {
 	for (struct process *process = file->target->processes; process; process = process->next)
@@ -75,8 +105,7 @@ static void unmap_pages(const struct file *file, uint64_t start, uint64_t end, b
 			struct page *page = &process->pages[i];
 
 			if (page->file == file && page->place - start < end - start &&
-			    (page->entry == ZEROS || page->entry == MEMORY) &&
-			    (copies || (page->block && page->block->of_file)))
+			    (copies || is_of_file(page)))
 				twin_entry_drop(page);
 		}
 }
@@ -86,10 +115,8 @@ static void drop_pages(struct file *file, uint64_t start, uint64_t end, bool cop
 	if (start >= end)
 		return;
 	unmap_pages(file, start, end, copies);
-	for (uint64_t i = start; i < end && i < file->room; i++) {
-		free(file->blocks[i]);
-		file->blocks[i] = NULL;
-	}
+	for (uint64_t i = start; i < end && i < file->room; i++)
+		twin_file_drop(file, i);
 }
 
 /* Of [start, end), which lies within a page. */
@@ -149,8 +176,14 @@ int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 
 	if (error)
 		return error;
-	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++)
-		twin_file_fill(file, i)->dirty = true;
+	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++) {
+		struct block *block = twin_file_block(file, i);
+
+		/* Asked for a second time, it is not blank either. */
+		if (block)
+			block->blank = false;
+		allocate_block(file, i)->dirty = true;
+	}
 	if (offset + length > file->size)
 		file->size = offset + length;
 	return 0;
@@ -227,21 +260,26 @@ void twin_file_map(struct page *page)
 	page->writable = page->flags & SHARED && page->flags & MAY_WRITE;
 }
 
-/* A read maps its neighbours that are in the file, too: of the same 64K, and of its VMA. */
+/* A read maps its neighbours that are in the file, too: of its VMA and of the same 2M, from where the
+ * same 64K or the VMA begin. */
 static void map_around(struct process *process, struct page *page)
 {
 	size_t index = (size_t)(page - process->pages);
 	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
+	size_t before = page->number % AROUND_PAGES;
 
 	if (page->flags & (REPORTS_WRITES | REPORTS_MINOR))
 		return;
+	if (index - begin > before)
+		begin = index - before;
+	if (end - begin > AROUND_PAGES)
+		end = begin + AROUND_PAGES;
 	for (size_t i = begin; i < end; i++) {
 		struct page *other = &process->pages[i];
 
 		if (other != page && other->entry == NONE &&
-		    other->number / AROUND_PAGES == page->number / AROUND_PAGES &&
-		    twin_file_has(other->file, other->place) &&
-		    twin_file_block(other->file, other->place))
+		    other->number / TABLE_PAGES == page->number / TABLE_PAGES &&
+		    twin_file_shows(other->file, other->place))
 			twin_file_map(other);
 	}
 }
@@ -267,6 +305,11 @@ enum answer twin_file_fault(struct process *process, struct page *page, const st
 		twin_entry_set_block(page, copy);
 	} else {
 		twin_file_map(page);
+		/* Where writes are reported, the first one faults. */
+		if (page->flags & REPORTS_WRITES)
+			page->writable = access->write;
+		page->dirty = access->write;
+		page->block->dirty |= access->write;
 	}
 	return THERE;
 }

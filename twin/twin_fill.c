@@ -237,7 +237,8 @@ static int copy_page(struct page *page, bool protect, uint64_t source, struct th
 	return 0;
 }
 
-/* Goes on behind what was copied before it slept (reader->progress, in bytes). */
+/* Goes on behind what was copied before it slept (reader->progress, in bytes): the source first, then
+ * the destination is looked up anew, all of it. */
 int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
 {
 	const struct uffdio_range range = {.start = copy->dst, .len = copy->len};
@@ -245,9 +246,13 @@ int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct t
 	bool protect = copy->mode & UFFDIO_COPY_MODE_WP;
 	int64_t *output = (int64_t *)&copy->copy;
 	struct page *pages = NULL;
-	int error;
+	int error = 0;
 
-	if (!done) {
+	if (reader && reader->waited) {
+		unsigned char bytes[PAGE_BYTES];
+
+		error = read_source(reader, copy->src + done, bytes);
+	} else {
 		error = check(context, &range, copy->mode,
 			      UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE, output);
 		if (error)
@@ -255,20 +260,22 @@ int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct t
 		if (copy->src + copy->len <= copy->src)
 			return EINVAL;
 	}
-	error = !context->process ? ESRCH : context->changing ? EAGAIN : 0;
+	if (!error && !context->process)
+		error = ESRCH;
 	if (!error)
-		error = find_destination(context, range.start + done, range.len - done, &pages);
+		error = find_destination(context, range.start, range.len, &pages);
+	if (!error && context->changing)
+		error = EAGAIN;
 	if (!error && protect && !(pages->flags & REPORTS_WRITES))
 		error = EINVAL;
 	while (!error && done < range.len) {
-		error = copy_page(pages, protect, copy->src + done, reader);
-		if (!error) {
+		error = copy_page(&pages[done / PAGE_BYTES], protect, copy->src + done, reader);
+		if (!error)
 			done += PAGE_BYTES;
-			pages++;
-		}
 	}
 	if (error == BLOCKED) {
 		reader->progress = done;
+		reader->waited = true;
 		return BLOCKED;
 	}
 	return conclude(context, &range, done, error, copy->mode & UFFDIO_COPY_MODE_DONTWAKE,

@@ -27,11 +27,11 @@ static struct userfault *child_context(struct thread *thread, struct process *ch
 	return event->child;
 }
 
-/* Both may read the block; neither may write to it. */
+/* Both may read the block; only if it is the file's may either write to it. */
 static void share_entry(struct page *parent, struct page *child)
 {
 	child->entry = parent->entry;
-	child->dirty = parent->dirty;
+	child->dirty = parent->dirty && !(parent->flags & SHARED);
 	child->guard = parent->guard;
 	child->poison = parent->poison;
 	child->protected = parent->protected && child->flags & REPORTS_WRITES && !parent->guard &&
@@ -40,6 +40,7 @@ static void share_entry(struct page *parent, struct page *child)
 		child->block = parent->block;
 		child->block->mappings++;
 		parent->writable = parent->flags & SHARED && parent->writable;
+		child->writable = parent->writable;
 		parent->exclusive = false;
 	}
 	if (child->entry == MARKER && !child->guard && !child->poison && !child->protected)

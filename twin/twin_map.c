@@ -218,10 +218,10 @@ int twin_munmap(struct thread *thread, uint64_t address, uint64_t length)
  * would need no fault: its block is its own, and nobody waits to hear of the write. */
 static void protect_entry(struct page *page)
 {
-	bool reported = page->protected && page->flags & REPORTS_WRITES;
+	bool reports = page->flags & REPORTS_WRITES;
+	bool own = page->flags & SHARED ? !reports : page->exclusive;
 
-	page->writable =
-		page->flags & MAY_WRITE && (page->exclusive || page->flags & SHARED) && !reported;
+	page->writable = page->flags & MAY_WRITE && own && !(page->protected && reports);
 }
 
 static int protect_piece(struct process *process, uint64_t start, uint64_t end, uint32_t prot)

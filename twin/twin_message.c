@@ -82,7 +82,7 @@ static void drop_first_event(struct thread *thread)
 int twin_tell(struct thread *thread)
 {
 	while (thread->events) {
-		if (!thread->events->context->closed) {
+		if (!thread->ends && !thread->events->context->closed) {
 			thread->message = thread->events->message;
 			sleep_in(thread, thread->events->context, true);
 			return BLOCKED;

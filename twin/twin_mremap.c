@@ -248,6 +248,9 @@ static int move_to(struct move *move)
 				 (move->to + move->new_count) * PAGE_BYTES);
 	if (error)
 		return error;
+	/* What was to be mapped a second time, too, at its own place. */
+	if (!twin_page_at(process, move->from))
+		return EFAULT;
 	if (move->new_count < move->old_count)
 		error = cut_off(move);
 	if (error)

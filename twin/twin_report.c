@@ -61,7 +61,7 @@ int twin_report_mincore(struct process *process, uint64_t address, uint64_t leng
 		if (!page)
 			return ENOMEM;
 		pages[i] = page->entry == MEMORY || page->entry == ZEROS ||
-			   (page->file && twin_file_block(page->file, page->place));
+			   (page->file && twin_file_shows(page->file, page->place));
 	}
 	return 0;
 }

@@ -61,6 +61,8 @@ struct userfault *twin_userfault_new(struct process *process)
 	return context;
 }
 
+static void step(struct thread *thread);
+
 /* Its threads end, whatever they wait for; its contexts have nothing to change any more. */
 void twin_exit(struct process *process)
 {
@@ -70,6 +72,11 @@ void twin_exit(struct process *process)
 	for (struct thread *thread = process->threads; thread; thread = thread->next) {
 		thread->waits_in = NULL;
 		twin_forget_events(thread);
+		thread->ends = true;
+		/* A hole that was announced comes all the same, and those behind it. */
+		if (thread->call && thread->call->kind == CALL_MADVISE && thread->announced &&
+		    thread->removes)
+			step(thread);
 		/* A child whose fork has not returned comes to nothing. */
 		if (thread->call && thread->call->kind == CALL_FORK && !thread->call->child->ended)
 			twin_exit(thread->call->child);
@@ -198,7 +205,7 @@ static void step(struct thread *thread)
 void twin_call(struct thread *thread, struct call *call)
 {
 	thread->call = call;
-	thread->worked = thread->saw_hole = false;
+	thread->worked = thread->waited = thread->saw_hole = false;
 	thread->announced = thread->populate = thread->populate_end = thread->progress = 0;
 	call->done = 0;
 	step(thread);

@@ -103,6 +103,9 @@ static void unprotect_page(struct page *page)
 {
 	if (only_marks(page)) {
 		twin_entry_clear(page);
+	} else if (page->flags & SHARED && page->entry == MEMORY) {
+		/* Protected or not: the next write faults, and so marks the file's page dirty. */
+		page->protected = page->writable = false;
 	} else if (page->entry != MARKER && page->protected) {
 		page->protected = false;
 		page->writable = page->flags & MAY_WRITE && page->exclusive;
@@ -156,26 +159,25 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 /* --- registering --- */
 
-/* EINVAL: nothing there.  `other`: the error if someone else has registered a part of it. */
-static int check_owner(struct userfault *context, uint64_t start, uint64_t end, int other)
+/*
+ * EINVAL: nothing there; or `minor` faults are asked for, and private anonymous memory has no page
+ * cache in which a page could be, and not be mapped.  `other`: the error if someone else has
+ * registered a part of it.
+ */
+static int check_owner(struct userfault *context, uint64_t start, uint64_t end, bool minor,
+		       int other)
 {
 	struct process *process = context->process;
 
 	if (!twin_mapped_in(process, start, end))
 		return EINVAL;
-	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
+		if (minor && !process->pages[i].file)
+			return EINVAL;
 		if (process->pages[i].context && process->pages[i].context != context)
 			return other;
+	}
 	return 0;
-}
-
-/* Private anonymous memory has no page cache in which a page could be, and not be mapped. */
-static bool has_minor_faults(const struct process *process, uint64_t start, uint64_t end)
-{
-	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
-		if (!process->pages[i].file)
-			return false;
-	return true;
 }
 
 /* Writes that went unreported while protection lay dormant gave entries write permission. */
@@ -251,12 +253,7 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
-	error = check_owner(context, start, end, EBUSY);
-	if (error == EINVAL)
-		return error;
-	if (request->mode & UFFDIO_REGISTER_MODE_MINOR &&
-	    !has_minor_faults(context->process, start, end))
-		return EINVAL;
+	error = check_owner(context, start, end, request->mode & UFFDIO_REGISTER_MODE_MINOR, EBUSY);
 	if (error)
 		return error;
 	if (request->mode & UFFDIO_REGISTER_MODE_MISSING)
@@ -285,7 +282,7 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
-	error = check_owner(context, start, end, EINVAL);
+	error = check_owner(context, start, end, false, EINVAL);
 	return error ? error : for_each_piece(context, start, end, 0);
 }
 
