@@ -276,6 +276,7 @@ static void without_frames_calls_say_so(void **state)
 {
 	struct quire_object *object = new_shmem(0), *none;
 	unsigned nth = 0;
+	uint64_t before;
 	size_t done;
 	int error;
 
@@ -293,6 +294,13 @@ static void without_frames_calls_say_so(void **state)
 	assert_bytes(object, 600 * PAGE - 2, "four", 4);
 	quire_machine_fail_nth(fixture.machine, 1);
 	assert_int_equal(quire_object_allocate(object, PAGE, PAGE), -QUIRE_ENOMEM);
+	/* What it had allocated goes, and nothing else. */
+	put_bytes(object, 2 * PAGE, "used");
+	before = quire_object_resident(object, 0, UINT64_MAX);
+	quire_machine_fail_nth(fixture.machine, 3);
+	assert_int_equal(quire_object_allocate(object, 0, 8 * PAGE), -QUIRE_ENOMEM);
+	assert_int_equal(quire_object_resident(object, 0, UINT64_MAX), before);
+	assert_bytes(object, 2 * PAGE, "used", 4);
 	quire_machine_fail_nth(fixture.machine, 1);
 	assert_int_equal(quire_shmem_create(fixture.machine, 1, &none), -QUIRE_ENOMEM);
 	quire_machine_fail_nth(fixture.machine, 0);

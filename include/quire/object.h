@@ -101,7 +101,8 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 
 /*
  * fallocate(2) with mode 0: the pages of the range are there afterwards, and the object is as large
- * as its end.  Errors as of punch; what was allocated stays.
+ * as its end.  Errors as of punch; then it has none of the pages that were
+ * allocated here.
  */
 int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t length);
 

@@ -22,6 +22,7 @@ struct quire_pin {
 	 * numbers, in the order of their addresses. */
 	uint64_t *frames;
 	uint64_t count; /* of them that are pinned; 0 at first */
+	bool faulted;	/* the library's; false at first */
 };
 
 /* How many pages [address, address + length) touches; at most 2^52. */
@@ -29,8 +30,9 @@ uint64_t quire_pin_pages(uint64_t address, uint64_t length);
 
 /*
  * Pins the pages of the range: faults them in as if each were written to, and holds them (Linux's
- * pin_user_pages with FOLL_WRITE | FOLL_LONGTERM).  They are dirty then.  All or nothing; a page may
- * be pinned any number of times.  May sleep, with no lock held.
+ * pin_user_pages_fast with FOLL_WRITE | FOLL_LONGTERM).  From the first that needs a fault on they are
+ * dirty then; those before it are as they were.  All or nothing; a page may be pinned any number of
+ * times.  May sleep, with no lock held.
  *   -EFAULT       length 0; a hole, or what the process may not write to; a guard page, or poison; a
  *                 shared mapping of an object other than shared memory, which wants to know of writes
  *   -ENOMEM       no frame left; a page has been pinned 65,280 times
@@ -41,7 +43,7 @@ int quire_pin(struct quire_space *space, struct quire_pin *pin);
 
 /*
  * Lets go of what is pinned, of which nothing is left in `pin`.  written: the content may have changed
- * since, so it must not be dropped as what MADV_FREE gave up.  The space may have gone, the machine
+ * since, so it must not be dropped as what MADV_FREE gave up, or as what swap has anyway.  The space may have gone, the machine
  * not.  Cannot fail.
  */
 void quire_unpin(struct quire_machine *machine, struct quire_pin *pin, bool written);

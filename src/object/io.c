@@ -144,16 +144,20 @@ static int allocate_page(struct quire_object *object, uint64_t offset)
 
 int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length;
+	uint64_t start = page_down(offset), page = start, end = offset + length;
 	int error = check_change(object, offset, length);
 
 	if (!error && length == 0)
 		error = -QUIRE_EINVAL;
+	if (error)
+		return error;
 	object_begin_change(object);
-	for (uint64_t page = page_down(offset); !error && page < end; page += PAGE_SIZE)
+	for (; !error && page < end; page += PAGE_SIZE)
 		error = allocate_page(object, page);
 	if (!error)
 		extend(object, end);
+	else
+		object_drop_pages(object, start >> PAGE_SHIFT, page >> PAGE_SHIFT, true);
 	object_end_change(object);
 	return error;
 }

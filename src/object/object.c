@@ -73,7 +73,7 @@ void quire_object_put(struct quire_object *object)
 	machine_lock(object->machine, &object->machine->objects_lock);
 	list_remove(&object->link);
 	machine_unlock(object->machine, &object->machine->objects_lock);
-	object_drop_pages(object, 0, UINT64_MAX);
+	object_drop_pages(object, 0, UINT64_MAX, false);
 	/* Whoever found the object through one of its pages has let go of it. */
 	machine_lock(object->machine, &object->machine->rmap_lock);
 	machine_unlock(object->machine, &object->machine->rmap_lock);

@@ -167,8 +167,8 @@ static inline bool frame_cached(const struct frame *frame)
  * hear of it.  0 or -QUIRE_ENOMEM.  No lock held.
  */
 int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
-/* Takes every page of [start, end), in pages, out of the cache. */
-void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end);
+/* Takes the pages of [start, end), in pages, out of the cache: all, or those that nobody has used. */
+void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused);
 /* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */
 int object_clear_bytes(struct quire_object *object, uint64_t offset, uint64_t bytes);
 

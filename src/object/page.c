@@ -293,12 +293,14 @@ bool object_migrate_page(struct quire_object *object, uint64_t index, struct fra
 	return moved;
 }
 
-void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end)
+void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused)
 {
 	cache_entry entry;
 
 	object_lock(object);
-	while ((entry = cache_next(object, &start, end))) {
+	for (; (entry = cache_next(object, &start, end)); start++) {
+		if (unused && !(cache_page(entry) && frame_has(cache_page(entry), FRAME_UNUSED)))
+			continue;
 		cache_replace(object, start, 0);
 		if (cache_page(entry))
 			frame_put(object->machine, cache_page(entry));

@@ -257,10 +257,10 @@ static void each_space_run(struct check *check, struct quire_machine *machine,
 	check->space = NULL;
 }
 
-/* Pages that nothing but pins holds; checks the count of all pins. */
-static uint64_t count_unmapped_pinned(struct check *check, struct quire_machine *machine)
+/* Adds the pages that nothing but pins holds; checks the count of all pins. */
+static void count_pinned(struct check *check, struct quire_machine *machine)
 {
-	uint64_t pins = 0, unmapped = 0;
+	uint64_t pins = 0;
 
 	/* Without pins the descriptors of memory that was never used need not be looked at. */
 	for (uint64_t i = 0; machine->pins && i < machine->frames.count; i++) {
@@ -269,11 +269,14 @@ static uint64_t count_unmapped_pinned(struct check *check, struct quire_machine 
 		if (frame->kind != FRAME_ANON && !frame_of_object(frame))
 			continue;
 		pins += frame_pins(frame);
-		unmapped +=
-			frame->kind == FRAME_ANON && frame_pins(frame) && !frame_mappings(frame);
+		if (!frame_pins(frame))
+			continue;
+		if (frame->kind == FRAME_ANON)
+			check->anonymous += !frame_mappings(frame);
+		else
+			check->cached += !frame->folio.owner;
 	}
 	expect(check, pins == machine->pins, "the count of pins is wrong", 0);
-	return unmapped;
 }
 
 static void check_frames(struct check *check, struct quire_machine *machine)
@@ -285,6 +288,7 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	each_space_run(check, machine, forget_run);
 	each_space_run(check, machine, count_run);
 	each_space_run(check, machine, compare_run);
+	count_pinned(check, machine);
 	check_memory(check, machine);
 	for (link = machine->spaces.next; link != &machine->spaces; link = link->next, spaces++)
 		tables += container_of(link, struct quire_space, link)->tables.frames;
@@ -292,7 +296,6 @@ static void check_frames(struct check *check, struct quire_machine *machine)
 	expect(check, counters.spaces == spaces, "the count of spaces is wrong", 0);
 	expect(check, counters.frames_table == tables, "frames of tables are missing or left over",
 	       0);
-	check->anonymous += count_unmapped_pinned(check, machine);
 	expect(check, counters.frames_anon == check->anonymous,
 	       "frames of pages that nothing maps are left over", 0);
 	expect(check,

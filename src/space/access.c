@@ -23,6 +23,7 @@ struct reaching {
 	unsigned char *buffer; /* read from if the access writes, else written to */
 	size_t bytes;	       /* to move, inside the page; 0: find out whether it is there */
 	struct frame **pinned; /* or: it is pinned, and this is where its frame goes */
+	bool *faulted;	       /* or NULL: set if a fault was needed */
 };
 
 static void copy_bytes(const struct reaching *reaching, struct frame *frame)
@@ -94,6 +95,8 @@ static int reach_page(const struct reaching *reaching)
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
+		if (reaching->faulted)
+			*reaching->faulted = true;
 		fault = space_fault(reaching->space, page_down(reaching->address), reaching->access,
 				    reaching->how | FAULT_KERNEL);
 		if (fault.outcome == QUIRE_BLOCKED)
@@ -177,8 +180,11 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 	return error;
 }
 
-int space_pin_page(struct quire_space *space, uint64_t page, struct frame **frame)
+int space_pin_page(struct quire_space *space, uint64_t page, struct frame **frame, bool *faulted)
 {
-	return reach_page(&(struct reaching){
-		.space = space, .address = page, .access = QUIRE_WRITE, .pinned = frame});
+	return reach_page(&(struct reaching){.space = space,
+					     .address = page,
+					     .access = QUIRE_WRITE,
+					     .pinned = frame,
+					     .faulted = faulted});
 }

@@ -288,8 +288,9 @@ static bool has_told(const struct quire_space *space, const struct advising *adv
 	return thread && thread->announced && thread->announced == advising->position;
 }
 
-/* Lock held for writing. */
-static int advise_range(struct quire_space *space, struct advising *advising)
+/* Lock held for writing.  Not inlined: while an errand runs, its frame is not on the stack. */
+__attribute__((noinline)) static int advise_range(struct quire_space *space,
+						  struct advising *advising)
 {
 	struct gather gather;
 	struct vma *vma;

@@ -23,12 +23,13 @@ static int pin_page(struct quire_space *space, struct quire_pin *pin)
 	uint64_t page = page_down(pin->address) + (pin->count << PAGE_SHIFT);
 	struct quire_machine *machine = space->machine;
 	struct frame *frame;
-	int error = space_pin_page(space, page, &frame);
+	int error = space_pin_page(space, page, &frame, &pin->faulted);
 
 	if (error)
 		return error;
 	machine_bump(&machine->pins);
-	frame_mark(frame, FRAME_DIRTY);
+	if (pin->faulted)
+		frame_mark(frame, FRAME_DIRTY);
 	pin->frames[pin->count++] = frame_number(machine, frame);
 	return frame_pins(frame) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
 }

@@ -37,7 +37,7 @@ static int remove_pages(struct quire_object *object, uint64_t first, uint64_t en
 	if (QUIRE_MISTAKE(PUNCH_DROPS_MARKERS))
 		first_keep &= ~(unsigned)ZAP_KEEP_PROTECTION;
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &first_keep);
-	object_drop_pages(object, first, end);
+	object_drop_pages(object, first, end, false);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 	return object_changed(object, first, end);
 }

@@ -225,6 +225,7 @@ static bool permits(const struct cursor *cursor, entry_t entry, enum quire_acces
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
 			      bool exclusive, uint64_t what)
 {
+	bool writes = access == QUIRE_WRITE && what != FRAME_ONE_PIN;
 	struct frame *frame = NULL;
 	struct cursor cursor;
 	entry_t was, is;
@@ -233,7 +234,7 @@ struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum qu
 	was = cursor_entry(&cursor);
 	if (permits(&cursor, was, access, exclusive)) {
 		do
-			is = access == QUIRE_WRITE ? entry_set_dirty(was, true) : was;
+			is = writes ? entry_set_dirty(was, true) : was;
 		while (is != was && !cursor_update(&cursor, &was, is));
 		frame = leaf_frame(tables, was);
 		if (is != was)

@@ -36,13 +36,12 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *
 		return;
 	leaf = cursor_entry(&cursor);
 	if (!entry_migrating(leaf)) {
-		/* An anonymous page has come back from its swap slot's cache, to be read only. */
-		quire_assert(!frame_of_object(frame));
+		/* A second visit; or it has come back from its swap slot's cache, to be read only. */
 		if (target == frame) {
 			cursor_end(&cursor);
 			return;
 		}
-		quire_assert(!entry_writable(leaf));
+		quire_assert(!frame_of_object(frame) && !entry_writable(leaf));
 		gather_span(gather, page, page + PAGE_SIZE);
 		leaf = entry_begin_migration(leaf);
 	}

@@ -301,9 +301,9 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 
 /*
  * The frame that `page` maps, if its leaf allows the access, held once more by `what`, as of
- * frame_hold() (the zero page: not held); else NULL.  A write makes the entry dirty, and the page if
- * the entry was clean; but not young: the process has not used the entry.  With `exclusive`, a page
- * that is not this entry's alone won't do (other than the zero page).
+ * frame_hold() (the zero page: not held); else NULL.  A write, unless it is to be pinned, makes the
+ * entry dirty, and the page if the entry was clean; but not young: the process has not used the entry.
+ * With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
  */
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
 			      bool exclusive, uint64_t what);

@@ -411,7 +411,6 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 		quire_object_get(filling->object);
 		return -SWAPPED;
 	case PAGE_FOUND:
-		frame_unmark(frame, FRAME_UNUSED);
 		break;
 	}
 	frame_unmark(frame, FRAME_UNUSED);
