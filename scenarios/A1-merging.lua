@@ -87,3 +87,17 @@ map(2, 2)
 c:mmap { length = 2 * K, prot = "rw", address = W + 2 * K, fixed = true }
 check.eq(shape(p), "4rw")
 check.eq(shape(c), "2rw 2rw")
+
+-- Neighbours that are registered alike share their anonymous pages' identity, whatever the contexts have asked
+-- for, and are one mapping when those have gone.
+q = quire.process()
+local r = q:mmap{ length = 4 * K, prot = "rw" }
+local plain, marking = q:userfaultfd{}, q:userfaultfd{ features = { "wp_unpopulated" } }
+check(plain:register(r + 2 * K, 2 * K, { "wp" }))
+check(marking:register(r, 2 * K, { "wp" }))
+q:write(r + 2 * K, "x")
+q:write(r, "x")
+check.eq(#q:maps(), 2)
+plain:close()
+marking:close()
+check.eq(#q:maps(), 1)

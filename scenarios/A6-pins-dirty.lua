@@ -46,3 +46,16 @@ m = p:mmap{ file = f, length = 2 * K, prot = "rw", shared = true }
 pin = p:pin(m, 2 * K)
 check(f:truncate(K))
 check(p:munmap(m, 2 * K))
+
+-- Nor does PAGEOUT take it out of memory; but shared memory leaves the tables.
+m = p:mmap{ length = K, prot = "rw", shared = true }
+pin = p:pin(m, K)
+check(p:madvise(m, K, "pageout"))
+check.eq(p:pagemap(m, 1)[1].present, false)
+check.eq(p:mincore(m, K), { true })
+pin:release()
+m = p:mmap{ length = K, prot = "rw" }
+pin = p:pin(m, K)
+check(p:madvise(m, K, "pageout"))
+check.eq(p:pagemap(m, 1)[1].present, true)
+pin:release()

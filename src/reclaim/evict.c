@@ -61,12 +61,16 @@ bool used_lately(struct quire_machine *machine, struct frame *frame)
 
 /* --- anonymous pages --- */
 
-/* Besides the caller and a cache nobody may need the frame to stay where it is. */
+/* Whether others than the caller and a cache are at work on the page. */
+static bool referenced(const struct frame *frame)
+{
+	return frame_references(frame) >
+	       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
+}
+
 static bool busy(const struct frame *frame)
 {
-	return frame_pins(frame) ||
-	       frame_references(frame) >
-		       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
+	return frame_pins(frame) || referenced(frame);
 }
 
 static void visit_drop_clean(struct quire_space *space, struct vma *vma, uint64_t start,
@@ -123,18 +127,18 @@ static bool write_slot(struct eviction *eviction)
 	return true;
 }
 
-/* Whether a page whose content need not be kept is gone. */
+/*
+ * A page whose content need not be kept, unless it was written to since, or others want it from its
+ * slot: then this time it stays, as any other page from now on.  Whether it is gone.
+ */
 static bool drop_lazily_freed(struct eviction *eviction)
 {
 	struct frame *frame = eviction->frame;
 
-	if (!frame_has(frame, FRAME_LAZYFREE) || frame_has(frame, FRAME_DIRTY) ||
-	    frame_slot(frame) || !eviction->owner.rmap)
-		return false;
-	each_entry(eviction, visit_drop_clean);
-	if (!frame_mappings(frame))
+	if (!frame_has(frame, FRAME_DIRTY) && !frame_slot(frame) && eviction->owner.rmap)
+		each_entry(eviction, visit_drop_clean);
+	if (!frame_mappings(frame) && !frame_slot(frame))
 		return true;
-	/* It was written to since, which no entry remembers that it comes back through. */
 	frame_unmark(frame, FRAME_LAZYFREE);
 	return false;
 }
@@ -144,8 +148,8 @@ static bool evict_anonymous(struct eviction *eviction)
 	struct frame *frame = eviction->frame;
 	bool gone = false;
 
-	if (drop_lazily_freed(eviction))
-		return true;
+	if (frame_has(frame, FRAME_LAZYFREE))
+		return drop_lazily_freed(eviction);
 	eviction->slot = take_slot(eviction);
 	if (!eviction->slot)
 		return false;
@@ -221,12 +225,11 @@ bool evict(struct quire_machine *machine, struct frame *frame)
 	struct eviction eviction = {.machine = machine, .frame = frame};
 	bool owned = rmap_hold_owner(machine, frame, &eviction.owner), gone = false;
 
-	if (!busy(frame)) {
-		if (eviction.owner.object)
-			gone = evict_cached(&eviction);
-		else if (frame->kind == FRAME_ANON && (owned || frame_slot(frame)))
-			gone = evict_anonymous(&eviction);
-	}
+	/* A page of an object that is pinned leaves the tables, and stays in the cache. */
+	if (eviction.owner.object && !referenced(frame))
+		gone = evict_cached(&eviction);
+	else if (frame->kind == FRAME_ANON && !busy(frame) && (owned || frame_slot(frame)))
+		gone = evict_anonymous(&eviction);
 	rmap_drop_owner(machine, &eviction.owner);
 	return gone;
 }

@@ -166,6 +166,8 @@ static int own_page(struct fault *fault)
 	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen,
 			    fault_writes(fault))) {
 	case TABLE_REUSED:
+		if (frame_has(source, FRAME_REVIVED))
+			frame_mark(source, FRAME_DIRTY);
 		machine_bump(&machine->faults_reuse);
 		break;
 	case TABLE_MUST_COPY:
@@ -376,6 +378,7 @@ static int run_errand(struct fault *fault)
 	case ERRAND_WRITABLE:
 		return fault_ask_object(fault);
 	case ERRAND_READ_SLOT:
+		fault->slot_read = true;
 		return swap_read(fault->space->machine, fault->slot);
 	case ERRAND_MIGRATION:
 		break;

@@ -30,7 +30,8 @@ struct fault {
 		ERRAND_READ_SLOT, /* the swap slot is to be read */
 		ERRAND_MIGRATION, /* the page is to arrive at its new frame */
 	} errand;
-	uint64_t slot; /* with one count, or 0 */
+	uint64_t slot;	/* with one count, or 0 */
+	bool slot_read; /* it was in no cache */
 	struct frame *made;
 	bool may_write; /* as long as the object's generation is this */
 	uint64_t generation;

@@ -21,7 +21,31 @@ static bool hold_slot(struct fault *fault)
 	if (!table_hold_slot(&fault->space->tables, fault->page, &fault->seen))
 		return false;
 	fault->slot = fault->seen.slot;
+	fault->slot_read = false;
 	return true;
+}
+
+/* Whether no other entry has the page, or asks for it in its slot. */
+static bool alone(const struct fault *fault, const struct frame *frame)
+{
+	return !frame_mappings(frame) && swap_count(fault->space->machine, fault->slot) == 2;
+}
+
+/*
+ * Linux takes a page that is about to be one entry's own from swap, and makes it dirty then.  It does so
+ * when it is written to; one that it reads for a single entry never is in the slot's cache.  Whether
+ * the entry has it exclusively.
+ */
+static bool take_from_swap(const struct fault *fault, struct frame *frame)
+{
+	bool takes = !(fault->how & FAULT_RESTORE) && alone(fault, frame) &&
+		     (fault->slot_read || fault_writes(fault));
+
+	if (fault->how & FAULT_RESTORE || (takes && !fault->slot_read))
+		frame_mark(frame, FRAME_DIRTY);
+	if (!fault->slot_read)
+		frame_mark(frame, FRAME_REVIVED);
+	return takes || fault->seen.exclusive;
 }
 
 /* The page in the slot's cache comes to stand there; takes over a reference to it. */
@@ -31,7 +55,7 @@ static int map_cached(struct fault *fault, struct frame *frame)
 	struct table_leaf leaf = {
 		.frame = frame,
 		.allow = vma_permissions(fault->vma),
-		.exclusive = seen->exclusive,
+		.exclusive = take_from_swap(fault, frame),
 		.uffd_wp = seen->uffd_wp,
 		.old = fault->how & FAULT_RESTORE,
 	};
@@ -43,8 +67,6 @@ static int map_cached(struct fault *fault, struct frame *frame)
 	}
 	/* Before it counts as mapped: who maps it is who it is found through. */
 	rmap_set_owner(frame, fault->vma, fault->page);
-	if (fault->how & FAULT_RESTORE)
-		frame_mark(frame, FRAME_DIRTY);
 	leaf.allow.write = leaf.allow.write && leaf.exclusive && !fault_stays_protected(fault);
 	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);

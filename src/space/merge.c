@@ -44,7 +44,7 @@ static bool goes_on(const struct vma *vma, const struct vma *next, uint64_t what
 {
 	return vma->end == next->start && vma->object == next->object &&
 	       vma->index + vma_pages(vma) == next->index &&
-	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD)) == 0;
+	       ((vma->flags ^ next->flags) & ~(whatever | VMA_GUARD | VMA_UFFD_FEATURES)) == 0;
 }
 
 static bool continues(const struct vma *vma, const struct vma *next)

@@ -48,9 +48,10 @@
 #define VMA_UFFD_ASYNC	     ((uint64_t)1 << 61) /* a write takes the protection away and goes on */
 #define VMA_UFFD_SIGBUS	     ((uint64_t)1 << 62) /* a fault is a BUS */
 
-#define VMA_UFFD                                                                                   \
-	(VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR | VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | \
-	 VMA_UFFD_SIGBUS)
+/* What the context that a VMA is registered with has asked for. */
+#define VMA_UFFD_FEATURES (VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | VMA_UFFD_SIGBUS)
+
+#define VMA_UFFD (VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR | VMA_UFFD_FEATURES)
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
 
 /* A VMA's place in an rmap. */
