@@ -216,7 +216,8 @@ int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t 
 void twin_origin_needed(struct process *process, struct page *page);
 
 void twin_entry_clear(struct page *page);
-/* The page goes, but not the protection of memory of files, nor guards. */
+/* The page goes, or the poison, but not guards; of memory of files the protection stays: as long as
+ * writes are reported, or if it is all that there is. */
 void twin_entry_drop(struct page *page);
 void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);

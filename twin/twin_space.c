@@ -273,12 +273,12 @@ void twin_entry_clear(struct page *page)
 
 void twin_entry_drop(struct page *page)
 {
-	bool protected = page->file && page->protected && !page->poison;
+	bool protected = page->file && page->protected;
 
 	if (page->guard)
 		return;
-	if (page->entry == MEMORY && !(page->flags & REPORTS_WRITES))
-	protected = false;
+	if (page->entry != MARKER || page->poison)
+		protected = protected && page->flags & REPORTS_WRITES;
 	twin_entry_clear(page);
 	if (protected)
 		page->entry = MARKER;
