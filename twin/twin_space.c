@@ -278,7 +278,7 @@ void twin_entry_drop(struct page *page)
 	if (page->guard)
 		return;
 	if (page->entry != MARKER || page->poison)
-		protected = protected && page->flags & REPORTS_WRITES;
+	protected = protected && page->flags & REPORTS_WRITES;
 	twin_entry_clear(page);
 	if (protected)
 		page->entry = MARKER;
