@@ -126,6 +126,7 @@ const struct target_ops target_twin = {
 	.file_punch = twin_file_punch,
 	.file_allocate = twin_file_allocate,
 	.file_resident = twin_file_resident,
+	.unpin = twin_unpin,
 	.pagemap = twin_report_pagemap,
 	.mincore = twin_report_mincore,
 	.smaps = twin_report_smaps,

@@ -21,6 +21,7 @@
  *	twin_fault.c      faults, accesses by the process and by the kernel
  *	twin_file.c       files of memory, and their pages in mappings
  *	twin_fork.c       fork
+ *	twin_pin.c        pins: blocks that somebody else uses
  *	twin_userfault.c  contexts: open, negotiate, register, protect, wake, close
  *	twin_fill.c       requests that fill pages: copy, zeropage, continue, poison, move
  *	twin_message.c    messages: faults and events, reading them, sleeping and waking
@@ -69,7 +70,8 @@ enum {
 
 /* A page of memory. */
 struct block {
-	uint64_t mappings; /* entries that hold it; it goes with the last one */
+	uint64_t mappings; /* entries that hold it */
+	uint64_t pins;	   /* it goes with the last entry and the last pin */
 	bool lazy;	   /* by MADV_FREE, and not taken yet */
 	bool dirty;	   /* written to by the kernel through an entry that does not say so */
 	bool of_file;	   /* the file's, which keeps it */
@@ -154,6 +156,7 @@ struct process {
 	struct page *pages; /* by number */
 	size_t count, room, vmas;
 	struct thread *threads; /* the newest first */
+	struct pin *pins;	/* these too */
 	bool ended;
 	struct process *next;
 };
@@ -221,6 +224,10 @@ void twin_entry_clear(struct page *page);
 void twin_entry_drop(struct page *page);
 void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);
+/* One with the same content; zeros have none. */
+struct block *twin_block_copy(const struct block *of);
+/* An entry, a pin or the file has left it: it goes if nobody is left. */
+void twin_block_left(struct block *block);
 
 /* --- twin_map.c --- */
 int twin_mmap(struct thread *thread, struct call *call);
@@ -292,6 +299,13 @@ void twin_file_map(struct page *page);
 
 /* --- twin_fork.c --- */
 int twin_fork(struct thread *thread, struct call *call);
+
+/* --- twin_pin.c --- */
+int twin_pin(struct thread *thread, struct call *call);
+void twin_unpin(struct pin *pin);
+/* The process ends: nothing is pinned any more, and what can be released is.  And when it goes. */
+void twin_unpin_all(struct process *process);
+void twin_pins_free(struct process *process);
 
 /* --- twin_userfault.c --- */
 struct userfault *twin_userfaultfd(struct process *process, int flags);

@@ -105,12 +105,12 @@ static void page_out(struct page *page)
 		struct block *block = page->block;
 
 		twin_entry_drop(page);
-		if (!block->dirty)
+		if (!block->dirty && !block->pins)
 			twin_file_drop(page->file, page->place);
 	} else if (page->block->lazy) {
 		if (page->dirty || page->block->dirty)
 			page->block->lazy = false;
-		else
+		else if (!page->block->pins)
 			twin_entry_clear(page);
 	}
 }

@@ -56,16 +56,6 @@ static enum answer fault_missing(struct process *process, struct page *page,
 	return THERE;
 }
 
-/* A block with the same content; zeros have none. */
-static struct block *block_copy(const struct block *of)
-{
-	struct block *block = twin_block_new();
-
-	if (of)
-		memcpy(block->bytes, of->bytes, PAGE_BYTES);
-	return block;
-}
-
 /* The block is this entry's alone, or nobody else's any more. */
 static bool own_block(const struct page *page)
 {
@@ -92,7 +82,7 @@ static enum answer fault_write(struct process *process, struct page *page,
 		return THERE;
 	}
 	twin_origin_needed(process, page);
-	twin_entry_set_block(page, block_copy(page->block));
+	twin_entry_set_block(page, twin_block_copy(page->block));
 	return THERE;
 }
 
@@ -103,7 +93,7 @@ static void unshare(struct page *page)
 	bool protected = page->protected;
 
 	if (!own_block(page)) {
-		twin_entry_set_block(page, block_copy(page->block));
+		twin_entry_set_block(page, twin_block_copy(page->block));
 		page->writable = page->dirty = false;
 		page->protected = protected;
 	}

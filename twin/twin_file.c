@@ -87,7 +87,12 @@ struct block *twin_file_fill(struct file *file, uint64_t index)
 
 void twin_file_drop(struct file *file, uint64_t index)
 {
-	free(file->blocks[index]);
+	struct block *block = file->blocks[index];
+
+	if (!block)
+		return;
+	block->of_file = false;
+	twin_block_left(block);
 	file->blocks[index] = NULL;
 }
 

@@ -322,7 +322,7 @@ static int move_page(struct page *from, struct page *to, bool holes)
 		to->young = true;
 		break;
 	case MEMORY:
-		if (!from->exclusive)
+		if (!from->exclusive || from->block->pins)
 			return EBUSY;
 		twin_entry_set_block(to, from->block);
 		to->dirty = from->dirty;

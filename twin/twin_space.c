@@ -259,12 +259,29 @@ struct block *twin_block_new(void)
 	return twin_allocate(sizeof(struct block));
 }
 
+struct block *twin_block_copy(const struct block *of)
+{
+	struct block *block = twin_block_new();
+
+	if (of)
+		memcpy(block->bytes, of->bytes, PAGE_BYTES);
+	return block;
+}
+
+void twin_block_left(struct block *block)
+{
+	if (!block->mappings && !block->pins && !block->of_file)
+		free(block);
+}
+
 void twin_entry_clear(struct page *page)
 {
 	if (page->entry == MEMORY && page->dirty)
 		page->block->dirty |= page->block->of_file;
-	if (page->entry == MEMORY && --page->block->mappings == 0 && !page->block->of_file)
-		free(page->block);
+	if (page->entry == MEMORY) {
+		page->block->mappings--;
+		twin_block_left(page->block);
+	}
 	page->entry = NONE;
 	page->block = NULL;
 	page->writable = page->young = page->dirty = false;
