@@ -60,7 +60,7 @@ static enum answer fault_missing(struct process *process, struct page *page,
 static bool own_block(const struct page *page)
 {
 	return page->entry == MEMORY && !page->block->of_file &&
-	       (page->exclusive || page->block->mappings == 1);
+	       (page->exclusive || page->block->mappings + page->block->swaps == 1);
 }
 
 /* A write where an entry does not allow it. */
@@ -78,6 +78,8 @@ static enum answer fault_write(struct process *process, struct page *page,
 		return THERE;
 	}
 	if (own_block(page)) {
+		page->block->dirty |= page->block->cached;
+		page->block->cached = false;
 		page->exclusive = page->writable = page->young = page->dirty = true;
 		return THERE;
 	}
@@ -112,6 +114,8 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		answer = fault_missing(process, page, access);
 	if (answer != THERE)
 		return answer;
+	if (page->entry == SWAPPED)
+		twin_swap_in(page);
 	if (access->write && !page->writable)
 		return fault_write(process, page, access);
 	if (access->unshare && page->entry == MEMORY && !page->block->of_file && !page->exclusive)

@@ -36,9 +36,12 @@ static bool copied_at_once(const struct page *parent)
 /* Both may read the block; only if it is the file's may either write to it. */
 static void share_block(struct page *parent, struct page *child)
 {
-	child->entry = MEMORY;
+	child->entry = parent->entry;
 	child->block = parent->block;
-	child->block->mappings++;
+	if (child->entry == MEMORY)
+		child->block->mappings++;
+	else
+		child->block->swaps++;
 	child->dirty = parent->dirty && !(parent->flags & SHARED);
 	parent->writable = parent->flags & SHARED && parent->writable;
 	child->writable = parent->writable;
@@ -51,7 +54,7 @@ static void copy_entry(struct page *parent, struct page *child)
 
 	if (copied_at_once(parent)) {
 		twin_entry_set_block(child, twin_block_copy(parent->block));
-	} else if (parent->entry == MEMORY) {
+	} else if (parent->entry == MEMORY || parent->entry == SWAPPED) {
 		share_block(parent, child);
 	} else if (parent->entry == MARKER) {
 		child->guard = parent->guard;

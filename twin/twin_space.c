@@ -270,7 +270,7 @@ struct block *twin_block_copy(const struct block *of)
 
 void twin_block_left(struct block *block)
 {
-	if (!block->mappings && !block->pins && !block->of_file)
+	if (!block->mappings && !block->swaps && !block->pins && !block->of_file)
 		free(block);
 }
 
@@ -278,10 +278,12 @@ void twin_entry_clear(struct page *page)
 {
 	if (page->entry == MEMORY && page->dirty)
 		page->block->dirty |= page->block->of_file;
-	if (page->entry == MEMORY) {
+	if (page->entry == MEMORY)
 		page->block->mappings--;
+	if (page->entry == SWAPPED)
+		page->block->swaps--;
+	if (page->entry == MEMORY || page->entry == SWAPPED)
 		twin_block_left(page->block);
-	}
 	page->entry = NONE;
 	page->block = NULL;
 	page->writable = page->young = page->dirty = false;
