@@ -19,10 +19,10 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		.highest = USER_END,
 		.top = WINDOW_TOP,
 		.privileged = geteuid() == 0,
+		.swap = setup->has_swap && setup->swap,
 	};
 	uint64_t memory;
 
-	(void)setup;
 	(void)why;
 	host_memory(&memory, &limits.commit);
 	return twin_open(&limits);
@@ -126,6 +126,8 @@ const struct target_ops target_twin = {
 	.file_punch = twin_file_punch,
 	.file_allocate = twin_file_allocate,
 	.file_resident = twin_file_resident,
+	.swapoff = twin_swapoff,
+	.unpin = twin_unpin,
 	.pagemap = twin_report_pagemap,
 	.mincore = twin_report_mincore,
 	.smaps = twin_report_smaps,

@@ -19,8 +19,10 @@
  *	twin_mremap.c     mremap
  *	twin_advice.c     madvise, mlock, munlock, populating
  *	twin_fault.c      faults, accesses by the process and by the kernel
+ *	twin_swap.c       swap: pages that leave memory, and come back
  *	twin_file.c       files of memory, and their pages in mappings
  *	twin_fork.c       fork
+ *	twin_pin.c        pins: blocks that somebody else uses
  *	twin_userfault.c  contexts: open, negotiate, register, protect, wake, close
  *	twin_fill.c       requests that fill pages: copy, zeropage, continue, poison, move
  *	twin_message.c    messages: faults and events, reading them, sleeping and waking
@@ -69,7 +71,10 @@ enum {
 
 /* A page of memory. */
 struct block {
-	uint64_t mappings; /* entries that hold it; it goes with the last one */
+	uint64_t mappings; /* entries that hold it */
+	uint64_t swaps;	   /* entries that have it in swap; 1: the file has */
+	uint64_t pins;	   /* it goes with the last entry and the last pin */
+	bool cached;	   /* it is in swap and in memory */
 	bool lazy;	   /* by MADV_FREE, and not taken yet */
 	bool dirty;	   /* written to by the kernel through an entry that does not say so */
 	bool of_file;	   /* the file's, which keeps it */
@@ -79,9 +84,10 @@ struct block {
 
 enum entry {
 	NONE,
-	ZEROS,	/* the page of zeros, which everybody maps */
-	MEMORY, /* a block */
-	MARKER, /* not a page; guard, poison, or protection of a page that is not there */
+	ZEROS,	 /* the page of zeros, which everybody maps */
+	MEMORY,	 /* a block */
+	SWAPPED, /* a block that is in swap */
+	MARKER,	 /* not a page; guard, poison, or protection of a page that is not there */
 };
 
 struct page {
@@ -154,6 +160,7 @@ struct process {
 	struct page *pages; /* by number */
 	size_t count, room, vmas;
 	struct thread *threads; /* the newest first */
+	struct pin *pins;	/* these too */
 	bool ended;
 	struct process *next;
 };
@@ -173,6 +180,7 @@ struct limits {
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
 	bool privileged;
+	bool swap; /* there is some */
 };
 
 struct target {
@@ -216,10 +224,15 @@ int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t 
 void twin_origin_needed(struct process *process, struct page *page);
 
 void twin_entry_clear(struct page *page);
-/* The page goes, but not the protection of memory of files, nor guards. */
+/* The page goes, or the poison, but not guards; of memory of files the protection stays: as long as
+ * writes are reported, or if it is all that there is. */
 void twin_entry_drop(struct page *page);
 void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);
+/* One with the same content; zeros have none. */
+struct block *twin_block_copy(const struct block *of);
+/* An entry, a pin or the file has left it: it goes if nobody is left. */
+void twin_block_left(struct block *block);
 
 /* --- twin_map.c --- */
 int twin_mmap(struct thread *thread, struct call *call);
@@ -266,6 +279,15 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 void twin_access(struct thread *thread, struct call *call);
 int twin_transfer(struct thread *thread, struct call *call);
 
+/* --- twin_swap.c --- */
+/* Out of memory, if it can go. */
+void twin_page_out(const struct target *target, struct page *page);
+/* Back into memory: of an entry, of a file. */
+void twin_swap_in(struct page *page);
+void twin_block_use(struct block *block);
+void twin_read_ahead(struct page *page);
+int twin_swapoff(struct target *target);
+
 /* --- twin_file.c: as in struct target_ops; and mapped --- */
 struct file *twin_file_new(struct target *target, uint64_t size);
 void twin_file_free(struct file *file);
@@ -284,6 +306,8 @@ struct block *twin_file_fill(struct file *file, uint64_t index);
 void twin_file_drop(struct file *file, uint64_t index);
 /* Whether it can be mapped without work, as mincore tells it. */
 bool twin_file_shows(const struct file *file, uint64_t index);
+/* Whether it is in the page cache, not in swap, and has been used. */
+bool twin_file_ready(const struct file *file, uint64_t index);
 enum answer twin_file_fault(struct process *process, struct page *page,
 			    const struct access *access);
 /* Maps the file's block where the page is. */
@@ -291,6 +315,13 @@ void twin_file_map(struct page *page);
 
 /* --- twin_fork.c --- */
 int twin_fork(struct thread *thread, struct call *call);
+
+/* --- twin_pin.c --- */
+int twin_pin(struct thread *thread, struct call *call);
+void twin_unpin(struct pin *pin);
+/* The process ends: nothing is pinned any more, and what can be released is.  And when it goes. */
+void twin_unpin_all(struct process *process);
+void twin_pins_free(struct process *process);
 
 /* --- twin_userfault.c --- */
 struct userfault *twin_userfaultfd(struct process *process, int flags);

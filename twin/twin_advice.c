@@ -73,17 +73,20 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 
 /*
  * The content may go when memory is needed; until then it is there.  A block of several processes
- * that was written to by the kernel is left alone.  Poison goes, as it does with MADV_DONTNEED.
+ * that was written to by the kernel, or is in swap, too, is left alone.  Poison goes, as it does with
+ * MADV_DONTNEED, and what is in swap.
  */
 static void free_page(struct page *page)
 {
-	if (page->entry == MARKER && page->poison)
+	const struct block *block = page->block;
+
+	if (page->entry == SWAPPED || (page->entry == MARKER && page->poison))
 		twin_entry_clear(page);
 	if (page->entry != MEMORY)
 		return;
-	if (page->block->dirty && page->block->mappings > 1)
+	if ((block->dirty || block->cached) && block->mappings + block->swaps > 1)
 		return;
-	page->block->dirty = false;
+	page->block->dirty = page->block->cached = false;
 	page->block->lazy = true;
 	page->young = page->dirty = false;
 }
@@ -93,26 +96,6 @@ static void cool_page(struct page *page)
 {
 	if (page->entry == MEMORY && page->block->mappings == 1)
 		page->young = false;
-}
-
-/* There is nowhere to put a page but out, which only the lazily freed ones allow, and those of a
- * file that nobody has written to.  Others of a file stay in it. */
-static void page_out(struct page *page)
-{
-	if (page->entry != MEMORY || page->block->mappings > 1)
-		return;
-	if (page->block->of_file) {
-		struct block *block = page->block;
-
-		twin_entry_drop(page);
-		if (!block->dirty)
-			twin_file_drop(page->file, page->place);
-	} else if (page->block->lazy) {
-		if (page->dirty || page->block->dirty)
-			page->block->lazy = false;
-		else
-			twin_entry_clear(page);
-	}
 }
 
 static void guard_page(struct page *page)
@@ -141,7 +124,7 @@ static const struct {
 	{MADV_REMOVE, false, true, NULL}, /* of the file's pages */
 	{MADV_FREE, false, true, free_page},
 	{MADV_COLD, false, false, cool_page},
-	{MADV_PAGEOUT, false, false, page_out},
+	{MADV_PAGEOUT, false, false, NULL}, /* as there is swap */
 	{MADV_GUARD_INSTALL, false, false, guard_page},
 	{MADV_GUARD_REMOVE, true, false, unguard_page},
 };
@@ -224,8 +207,12 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 		return EINVAL;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
-	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
-		page_advice[which].apply(&process->pages[i]);
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
+		if (page_advice[which].advice == MADV_PAGEOUT)
+			twin_page_out(process->target, &process->pages[i]);
+		else
+			page_advice[which].apply(&process->pages[i]);
+	}
 	return 0;
 }
 
@@ -238,6 +225,12 @@ static bool known_advice(int advice)
 	       advice == MADV_POPULATE_WRITE;
 }
 
+static void read_ahead(struct process *process, uint64_t start, uint64_t end)
+{
+	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++)
+		twin_read_ahead(&process->pages[i]);
+}
+
 /* One VMA's part of the range. */
 static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int advice)
 {
@@ -247,7 +240,7 @@ static int advise_piece(struct thread *thread, uint64_t start, uint64_t end, int
 		return change_flags(thread->process, start, end, flags);
 	if (pages < PAGE_ADVICE)
 		return change_pages(thread, start, end, pages);
-	/* There is nothing to read ahead. */
+	read_ahead(thread->process, start, end);
 	return 0;
 }
 

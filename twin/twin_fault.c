@@ -56,21 +56,11 @@ static enum answer fault_missing(struct process *process, struct page *page,
 	return THERE;
 }
 
-/* A block with the same content; zeros have none. */
-static struct block *block_copy(const struct block *of)
-{
-	struct block *block = twin_block_new();
-
-	if (of)
-		memcpy(block->bytes, of->bytes, PAGE_BYTES);
-	return block;
-}
-
 /* The block is this entry's alone, or nobody else's any more. */
 static bool own_block(const struct page *page)
 {
 	return page->entry == MEMORY && !page->block->of_file &&
-	       (page->exclusive || page->block->mappings == 1);
+	       (page->exclusive || page->block->mappings + page->block->swaps == 1);
 }
 
 /* A write where an entry does not allow it. */
@@ -88,11 +78,13 @@ static enum answer fault_write(struct process *process, struct page *page,
 		return THERE;
 	}
 	if (own_block(page)) {
+		page->block->dirty |= page->block->cached;
+		page->block->cached = false;
 		page->exclusive = page->writable = page->young = page->dirty = true;
 		return THERE;
 	}
 	twin_origin_needed(process, page);
-	twin_entry_set_block(page, block_copy(page->block));
+	twin_entry_set_block(page, twin_block_copy(page->block));
 	return THERE;
 }
 
@@ -103,7 +95,7 @@ static void unshare(struct page *page)
 	bool protected = page->protected;
 
 	if (!own_block(page)) {
-		twin_entry_set_block(page, block_copy(page->block));
+		twin_entry_set_block(page, twin_block_copy(page->block));
 		page->writable = page->dirty = false;
 		page->protected = protected;
 	}
@@ -122,6 +114,8 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		answer = fault_missing(process, page, access);
 	if (answer != THERE)
 		return answer;
+	if (page->entry == SWAPPED)
+		twin_swap_in(page);
 	if (access->write && !page->writable)
 		return fault_write(process, page, access);
 	if (access->unshare && page->entry == MEMORY && !page->block->of_file && !page->exclusive)

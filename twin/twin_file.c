@@ -49,7 +49,13 @@ bool twin_file_shows(const struct file *file, uint64_t index)
 {
 	const struct block *block = twin_file_block(file, index);
 
-	return twin_file_has(file, index) && block && !block->blank;
+	return twin_file_has(file, index) && block && !block->blank &&
+	       (!block->swaps || block->cached);
+}
+
+bool twin_file_ready(const struct file *file, uint64_t index)
+{
+	return twin_file_shows(file, index) && !file->blocks[index]->swaps;
 }
 
 /* A new block is blank. */
@@ -79,6 +85,7 @@ struct block *twin_file_fill(struct file *file, uint64_t index)
 {
 	struct block *block = allocate_block(file, index);
 
+	twin_block_use(block);
 	block->blank = false;
 	return block;
 }
@@ -87,7 +94,13 @@ struct block *twin_file_fill(struct file *file, uint64_t index)
 
 void twin_file_drop(struct file *file, uint64_t index)
 {
-	free(file->blocks[index]);
+	struct block *block = file->blocks[index];
+
+	if (!block)
+		return;
+	block->of_file = false;
+	block->swaps = 0;
+	twin_block_left(block);
 	file->blocks[index] = NULL;
 }
 
@@ -126,6 +139,7 @@ static void zero_part(struct file *file, uint64_t start, uint64_t end)
 
 	if (!block || start == end)
 		return;
+	twin_block_use(block);
 	memset(block->bytes + start % PAGE_BYTES, 0, end - start);
 	block->dirty = true;
 }
@@ -181,7 +195,7 @@ int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 
 		/* Asked for a second time, it is not blank either. */
 		if (block)
-			block->blank = false;
+			twin_file_fill(file, i);
 		allocate_block(file, i)->dirty = true;
 	}
 	if (offset + length > file->size)
@@ -219,12 +233,14 @@ int twin_file_read(struct file *file, uint64_t offset, void *bytes, size_t lengt
 		return EINVAL;
 	while (*done < length && offset + *done < file->size) {
 		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
-		const struct block *block = twin_file_block(file, at / PAGE_BYTES);
+		struct block *block = twin_file_block(file, at / PAGE_BYTES);
 
 		if (part > length - *done)
 			part = length - *done;
 		if (part > file->size - at)
 			part = file->size - at;
+		if (block)
+			twin_block_use(block);
 		if (block)
 			memcpy((char *)bytes + *done, block->bytes + at % PAGE_BYTES, part);
 		else
@@ -242,7 +258,7 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
 	for (uint64_t i = offset / PAGE_BYTES; i < page_count(end) && i < file->room; i++)
-		*pages += file->blocks[i] != NULL;
+		*pages += file->blocks[i] && !file->blocks[i]->swaps;
 	return 0;
 }
 
@@ -279,7 +295,7 @@ static void map_around(struct process *process, struct page *page)
 
 		if (other != page && other->entry == NONE &&
 		    other->number / TABLE_PAGES == page->number / TABLE_PAGES &&
-		    twin_file_shows(other->file, other->place))
+		    twin_file_ready(other->file, other->place))
 			twin_file_map(other);
 	}
 }

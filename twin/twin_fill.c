@@ -321,8 +321,16 @@ static int move_page(struct page *from, struct page *to, bool holes)
 		to->entry = ZEROS;
 		to->young = true;
 		break;
-	case MEMORY:
+	case SWAPPED:
 		if (!from->exclusive)
+			return EBUSY;
+		to->entry = SWAPPED;
+		to->block = from->block;
+		to->exclusive = true;
+		to->block->swaps++;
+		break;
+	case MEMORY:
+		if (!from->exclusive || from->block->pins)
 			return EBUSY;
 		twin_entry_set_block(to, from->block);
 		to->dirty = from->dirty;

@@ -27,24 +27,47 @@ static struct userfault *child_context(struct thread *thread, struct process *ch
 	return event->child;
 }
 
+/* So that whoever has pinned it goes on to see what the parent writes. */
+static bool copied_at_once(const struct page *parent)
+{
+	return parent->entry == MEMORY && parent->block->pins && !parent->block->of_file;
+}
+
 /* Both may read the block; only if it is the file's may either write to it. */
-static void share_entry(struct page *parent, struct page *child)
+static void share_block(struct page *parent, struct page *child)
 {
 	child->entry = parent->entry;
-	child->dirty = parent->dirty && !(parent->flags & SHARED);
-	child->guard = parent->guard;
-	child->poison = parent->poison;
-	child->protected = parent->protected && child->flags & REPORTS_WRITES && !parent->guard &&
-			   !parent->poison;
-	if (parent->entry == MEMORY) {
-		child->block = parent->block;
+	child->block = parent->block;
+	if (child->entry == MEMORY)
 		child->block->mappings++;
-		parent->writable = parent->flags & SHARED && parent->writable;
-		child->writable = parent->writable;
-		parent->exclusive = false;
+	else
+		child->block->swaps++;
+	child->dirty = parent->dirty && !(parent->flags & SHARED);
+	parent->writable = parent->flags & SHARED && parent->writable;
+	child->writable = parent->writable;
+	parent->exclusive = false;
+}
+
+static void copy_entry(struct page *parent, struct page *child)
+{
+	bool protected = parent->protected && child->flags & REPORTS_WRITES;
+
+	if (copied_at_once(parent)) {
+		twin_entry_set_block(child, twin_block_copy(parent->block));
+	} else if (parent->entry == MEMORY || parent->entry == SWAPPED) {
+		share_block(parent, child);
+	} else if (parent->entry == MARKER) {
+		child->guard = parent->guard;
+		child->poison = parent->poison;
+		protected = protected && !child->guard && !child->poison;
+		if (child->guard || child->poison || protected)
+			child->entry = MARKER;
+	} else {
+		child->entry = parent->entry;
 	}
-	if (child->entry == MARKER && !child->guard && !child->poison && !child->protected)
-		child->entry = NONE;
+	child->protected = protected;
+	if (protected)
+		child->writable = false;
 }
 
 /* Entries are copied where there can be blocks, guards or protection; others are as good as empty. */
@@ -84,7 +107,7 @@ int twin_fork(struct thread *thread, struct call *call)
 			to->from_fork = true;
 		}
 		if (has_entries(from, to))
-			share_entry(from, to);
+			copy_entry(from, to);
 	}
 	call->child = child;
 	return 0;

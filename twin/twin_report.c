@@ -26,7 +26,7 @@ static uint64_t pagemap_word(const struct page *page)
 		word |= PAGEMAP_PRESENT;
 	if (page->entry == MEMORY && page->block->of_file)
 		word |= PAGEMAP_FILE;
-	if (page->entry == MARKER)
+	if (page->entry == MARKER || page->entry == SWAPPED)
 		word |= PAGEMAP_SWAPPED;
 	if (page->protected)
 		word |= PAGEMAP_PROTECTED;
@@ -46,6 +46,14 @@ int twin_report_pagemap(struct process *process, uint64_t address, uint64_t page
 	return 0;
 }
 
+static bool in_core(const struct page *page)
+{
+	if (page->entry == SWAPPED)
+		return page->block->cached;
+	return page->entry == MEMORY || page->entry == ZEROS ||
+	       (page->file && twin_file_shows(page->file, page->place));
+}
+
 int twin_report_mincore(struct process *process, uint64_t address, uint64_t length,
 			unsigned char *pages)
 {
@@ -60,8 +68,7 @@ int twin_report_mincore(struct process *process, uint64_t address, uint64_t leng
 
 		if (!page)
 			return ENOMEM;
-		pages[i] = page->entry == MEMORY || page->entry == ZEROS ||
-			   (page->file && twin_file_shows(page->file, page->place));
+		pages[i] = in_core(page);
 	}
 	return 0;
 }
@@ -108,11 +115,11 @@ int twin_report_maps(struct process *process, struct target_vma **vmas, size_t *
 
 /* What smaps adds up, in bytes; shares of blocks in 1/4096 of one. */
 struct sums {
-	uint64_t resident, anonymous, share, share_dirty, referenced, lazy;
+	uint64_t resident, anonymous, share, share_dirty, referenced, lazy, swap, swap_share;
 	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
 };
 
-static void add(struct sums *sums, const struct page *page)
+static void add_memory(struct sums *sums, const struct page *page)
 {
 	const struct block *block = page->block;
 	bool dirty = page->dirty || block->dirty, shared = block->mappings > 1;
@@ -131,6 +138,28 @@ static void add(struct sums *sums, const struct page *page)
 		*(dirty ? &sums->shared_dirty : &sums->shared_clean) += PAGE_BYTES;
 	else
 		*(dirty ? &sums->private_dirty : &sums->private_clean) += PAGE_BYTES;
+}
+
+/* A page of the file counts where a mapping could have it. */
+static bool file_has_in_swap(const struct page *page)
+{
+	const struct block *block;
+
+	if (!page->file ||
+	    (page->entry != NONE && (page->flags & (SHARED | MAY_WRITE)) == MAY_WRITE))
+		return false;
+	block = twin_file_block(page->file, page->place);
+	return block && block->swaps;
+}
+
+static void add(struct sums *sums, const struct page *page)
+{
+	if (page->entry == MEMORY)
+		add_memory(sums, page);
+	if (page->entry == SWAPPED)
+		sums->swap_share += (PAGE_BYTES << 12) / page->block->swaps;
+	sums->swap += page->entry == SWAPPED ? PAGE_BYTES : 0;
+	sums->swap += file_has_in_swap(page) ? PAGE_BYTES : 0;
 }
 
 static void put(struct target_smaps *smaps, const char *name, uint64_t value)
@@ -160,7 +189,8 @@ static void put_sums(struct target_smaps *smaps, const struct sums *sums, uint32
 	put(smaps, "Referenced", sums->referenced);
 	put(smaps, "Anonymous", sums->anonymous);
 	put(smaps, "LazyFree", sums->lazy);
-	put(smaps, "Swap", 0);
+	put(smaps, "Swap", sums->swap);
+	put(smaps, "SwapPss", whole(sums->swap_share));
 	put(smaps, "Locked", flags & LOCKED ? whole(sums->share) : 0);
 }
 
@@ -175,8 +205,7 @@ int twin_report_smaps(struct process *process, uint64_t address, struct target_s
 	begin = twin_vma_begin(process, (size_t)(page - process->pages));
 	end = twin_vma_end(process, begin);
 	for (size_t i = begin; i < end; i++)
-		if (process->pages[i].entry == MEMORY)
-			add(&sums, &process->pages[i]);
+		add(&sums, &process->pages[i]);
 	smaps->start = process->pages[begin].number * PAGE_BYTES;
 	smaps->end = (process->pages[end - 1].number + 1) * PAGE_BYTES;
 	smaps->count = 0;
@@ -188,9 +217,13 @@ int twin_report_smaps(struct process *process, uint64_t address, struct target_s
 int twin_report_rss(struct process *process, struct target_rss *rss)
 {
 	*rss = (struct target_rss){.anon = 0};
-	for (size_t i = 0; i < process->count; i++)
-		if (process->pages[i].entry == MEMORY)
-			*(process->pages[i].block->of_file ? &rss->shmem : &rss->anon) +=
-				PAGE_BYTES;
+	for (size_t i = 0; i < process->count; i++) {
+		struct sums sums = {0};
+
+		add(&sums, &process->pages[i]);
+		rss->anon += sums.anonymous;
+		rss->shmem += sums.resident - sums.anonymous;
+		rss->swap += sums.swap;
+	}
 	return 0;
 }

@@ -37,7 +37,7 @@ static uint64_t categories(const struct page *page)
 		is |= PAGE_IS_FILE;
 	if (page->entry == ZEROS)
 		is |= PAGE_IS_PFNZERO;
-	if (page->entry == MARKER)
+	if (page->entry == MARKER || page->entry == SWAPPED)
 		is |= PAGE_IS_SWAPPED;
 	if (page->guard)
 		is |= PAGE_IS_GUARD;

@@ -259,12 +259,31 @@ struct block *twin_block_new(void)
 	return twin_allocate(sizeof(struct block));
 }
 
+struct block *twin_block_copy(const struct block *of)
+{
+	struct block *block = twin_block_new();
+
+	if (of)
+		memcpy(block->bytes, of->bytes, PAGE_BYTES);
+	return block;
+}
+
+void twin_block_left(struct block *block)
+{
+	if (!block->mappings && !block->swaps && !block->pins && !block->of_file)
+		free(block);
+}
+
 void twin_entry_clear(struct page *page)
 {
 	if (page->entry == MEMORY && page->dirty)
 		page->block->dirty |= page->block->of_file;
-	if (page->entry == MEMORY && --page->block->mappings == 0 && !page->block->of_file)
-		free(page->block);
+	if (page->entry == MEMORY)
+		page->block->mappings--;
+	if (page->entry == SWAPPED)
+		page->block->swaps--;
+	if (page->entry == MEMORY || page->entry == SWAPPED)
+		twin_block_left(page->block);
 	page->entry = NONE;
 	page->block = NULL;
 	page->writable = page->young = page->dirty = false;
@@ -273,12 +292,12 @@ void twin_entry_clear(struct page *page)
 
 void twin_entry_drop(struct page *page)
 {
-	bool protected = page->file && page->protected && !page->poison;
+	bool protected = page->file && page->protected;
 
 	if (page->guard)
 		return;
-	if (page->entry == MEMORY && !(page->flags & REPORTS_WRITES))
-	protected = false;
+	if (page->entry != MARKER || page->poison)
+	protected = protected && page->flags & REPORTS_WRITES;
 	twin_entry_clear(page);
 	if (protected)
 		page->entry = MARKER;

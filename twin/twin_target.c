@@ -82,6 +82,7 @@ void twin_exit(struct process *process)
 			twin_exit(thread->call->child);
 		thread->call = NULL;
 	}
+	twin_unpin_all(process);
 	twin_remove_pages(process, 0, UINT64_MAX / PAGE_BYTES);
 	free(process->pages);
 	process->pages = NULL;
@@ -104,6 +105,7 @@ static void process_free(struct process *process)
 		process->threads = thread->next;
 		free(thread);
 	}
+	twin_pins_free(process);
 	free(process);
 }
 
@@ -154,6 +156,8 @@ static int work(struct thread *thread, struct call *call)
 		return twin_lock(thread, call->address, call->length, false);
 	case CALL_FORK:
 		return twin_fork(thread, call);
+	case CALL_PIN:
+		return twin_pin(thread, call);
 	case CALL_COPY:
 		return twin_fill_copy(call->userfault, &call->copy, thread);
 	default: /* accesses, see step() */
