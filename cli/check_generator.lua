@@ -24,6 +24,7 @@
 --	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
+--	- swapoff never returns while a thread sleeps whose write has brought in a protected page from swap.
 --	- A hole that ends inside a file's first page.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events; waking marks that lie dormant.
 
@@ -169,7 +170,7 @@ if swapping then
 		call(process, advice, "madvise", at, length, advice)
 	end)
 	operation("swapoff", "swap", 1, function()
-		if one_in(2) then
+		if one_in(2) and not anyone_sleeps() then
 			quire.swapoff()
 		end
 	end)

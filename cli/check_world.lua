@@ -351,6 +351,14 @@ function waits_in(process, kind)
 	end
 	return false
 end
+function anyone_sleeps()
+	for _, process in ipairs(processes) do
+		if #sleepers(process) > 0 then
+			return true
+		end
+	end
+	return false
+end
 local function meets(spans, at, length)
 	for _, span in ipairs(spans) do
 		if at < span[1] + span[2] and at + length > span[1] // PAGE * PAGE then

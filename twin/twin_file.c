@@ -239,12 +239,12 @@ int twin_file_read(struct file *file, uint64_t offset, void *bytes, size_t lengt
 			part = length - *done;
 		if (part > file->size - at)
 			part = file->size - at;
-		if (block)
+		if (block) {
 			twin_block_use(block);
-		if (block)
 			memcpy((char *)bytes + *done, block->bytes + at % PAGE_BYTES, part);
-		else
+		} else {
 			memset((char *)bytes + *done, 0, part);
+		}
 		*done += part;
 	}
 	return 0;

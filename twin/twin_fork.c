@@ -33,7 +33,7 @@ static bool copied_at_once(const struct page *parent)
 	return parent->entry == MEMORY && parent->block->pins && !parent->block->of_file;
 }
 
-/* Both may read the block; only if it is the file's may either write to it. */
+/* Both may read the block, or fetch it from swap; only if it is the file's may either write to it. */
 static void share_block(struct page *parent, struct page *child)
 {
 	child->entry = parent->entry;

@@ -292,16 +292,16 @@ void twin_entry_clear(struct page *page)
 
 void twin_entry_drop(struct page *page)
 {
-	bool protected = page->file && page->protected;
+	bool marks = page->file && page->protected;
 
 	if (page->guard)
 		return;
 	if (page->entry != MARKER || page->poison)
-	protected = protected && page->flags & REPORTS_WRITES;
+		marks = marks && page->flags & REPORTS_WRITES;
 	twin_entry_clear(page);
-	if (protected)
+	if (marks)
 		page->entry = MARKER;
-	page->protected = protected;
+	page->protected = marks;
 }
 
 /* The page has the block to itself, as if just written to. */
