@@ -283,7 +283,9 @@ int twin_transfer(struct thread *thread, struct call *call);
 /* Out of memory, if it can go. */
 void twin_page_out(const struct target *target, struct page *page);
 /* Back into memory: of an entry, of a file. */
-void twin_swap_in(struct page *page);
+void twin_swap_in(struct page *page, bool writes);
+/* It is taken out of the swap cache, and is dirty if it was there. */
+void twin_block_uncache(struct block *block);
 void twin_block_use(struct block *block);
 void twin_read_ahead(struct page *page);
 int twin_swapoff(struct target *target);

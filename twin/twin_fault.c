@@ -78,8 +78,7 @@ static enum answer fault_write(struct process *process, struct page *page,
 		return THERE;
 	}
 	if (own_block(page)) {
-		page->block->dirty |= page->block->cached;
-		page->block->cached = false;
+		twin_block_uncache(page->block);
 		page->exclusive = page->writable = page->young = page->dirty = true;
 		return THERE;
 	}
@@ -99,6 +98,7 @@ static void unshare(struct page *page)
 		page->writable = page->dirty = false;
 		page->protected = protected;
 	}
+	twin_block_uncache(page->block);
 	page->exclusive = true;
 }
 
@@ -115,7 +115,7 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 	if (answer != THERE)
 		return answer;
 	if (page->entry == SWAPPED)
-		twin_swap_in(page);
+		twin_swap_in(page, access->write);
 	if (access->write && !page->writable)
 		return fault_write(process, page, access);
 	if (access->unshare && page->entry == MEMORY && !page->block->of_file && !page->exclusive)

@@ -64,12 +64,22 @@ void twin_page_out(const struct target *target, struct page *page)
 
 /* --- in --- */
 
-void twin_swap_in(struct page *page)
+void twin_block_uncache(struct block *block)
+{
+	block->dirty |= block->cached;
+	block->cached = false;
+}
+
+void twin_swap_in(struct page *page, bool writes)
 {
 	struct block *block = page->block;
+	bool alone = block->swaps == 1 && !block->mappings;
 
-	/* Who is alone takes the block out of swap at once. */
+	/* Who is alone takes the block out of swap at once, or when it writes. */
 	block->cached |= block->swaps > 1;
+	page->exclusive |= alone && (writes || !block->cached);
+	if (alone && writes)
+		twin_block_uncache(block);
 	block->swaps--;
 	block->mappings++;
 	page->entry = MEMORY;
@@ -102,14 +112,12 @@ void twin_read_ahead(struct page *page)
 static void bring_back(struct page *page)
 {
 	if (page->entry == SWAPPED) {
-		twin_swap_in(page);
-		page->writable = page->young = false;
 		page->block->cached = true;
+		twin_swap_in(page, false);
+		page->writable = page->young = false;
 	}
-	if (page->entry == MEMORY && page->block->cached && !page->block->swaps) {
-		page->block->cached = false;
-		page->block->dirty = true;
-	}
+	if (page->entry == MEMORY && !page->block->swaps)
+		twin_block_uncache(page->block);
 }
 
 int twin_swapoff(struct target *target)
