@@ -244,6 +244,8 @@ static int move_to(struct move *move)
 	/* What moves is of one VMA; what is cut off need not be. */
 	if (move->from + moved_count(move) > stop_of(process, move->from))
 		return EFAULT;
+	if (move->to < process->target->limits.lowest / PAGE_BYTES)
+		return EPERM;
 	error = twin_unmap_range(move->thread, move->to * PAGE_BYTES,
 				 (move->to + move->new_count) * PAGE_BYTES);
 	if (error)
