@@ -27,8 +27,7 @@ static const char help[] =
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
 	"  --features LIST        what to draw from, names between commas (all; the twin:\n"
-	"                         all,-terabytes,-pins); what few cases have, swap and pins, is "
-	"in\n"
+	"                         all,-terabytes); what few cases have, swap and pins, is in\n"
 	"                         all of them when it is named\n"
 	"  --against linux|twin|none\n"
 	"                         what to compare with; `none` runs the library alone (linux)\n"
@@ -97,7 +96,7 @@ static const struct {
 	const char *features; /* all that it knows */
 } others[] = {
 	{"linux", &target_linux, "--on both", "all"},
-	{"twin", &target_twin, "--on quire,twin", "all,-terabytes,-pins"},
+	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
 	{"none", NULL, NULL, "all"},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))

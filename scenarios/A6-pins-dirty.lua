@@ -59,3 +59,13 @@ pin = p:pin(m, K)
 check(p:madvise(m, K, "pageout"))
 check.eq(p:pagemap(m, 1)[1].present, true)
 pin:release()
+
+-- The page is dirty through the entry that was made for it, which MADV_FREE makes clean.
+local q = quire.process()
+m = q:mmap{ length = 2 * K, prot = "rw" }
+check.fails("EFAULT", q:pin(m, 3 * K))
+local child = q:fork()
+check.eq(q:smaps(m).Shared_Dirty, 2 * K)
+check(q:madvise(m, K, "free"))
+child:exit()
+check.eq({ q:smaps(m).Private_Clean, q:smaps(m).Private_Dirty }, { K, K })

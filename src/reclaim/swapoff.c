@@ -119,6 +119,19 @@ static int empty_all(struct quire_machine *machine)
 	return error;
 }
 
+/* What has come back is in memory alone. */
+static void forget_caches(struct quire_machine *machine)
+{
+	for (uint64_t i = 0; i < machine->frames.count; i++) {
+		struct frame *frame = &machine->frames.descriptors[i];
+
+		if (!frame_has(frame, FRAME_REVIVED))
+			continue;
+		frame_unmark(frame, FRAME_REVIVED);
+		frame_mark(frame, FRAME_DIRTY);
+	}
+}
+
 /* How many slots are in use; no more are given out from now on if `closing`.  -1: no swap. */
 static int64_t close_swap(struct quire_machine *machine, bool closing)
 {
@@ -150,6 +163,7 @@ int quire_swapoff(struct quire_machine *machine)
 	}
 	if (used < 0)
 		return -QUIRE_EINVAL;
+	forget_caches(machine);
 	swap_end(machine);
 	return 0;
 }

@@ -23,7 +23,7 @@ struct reaching {
 	unsigned char *buffer; /* read from if the access writes, else written to */
 	size_t bytes;	       /* to move, inside the page; 0: find out whether it is there */
 	struct frame **pinned; /* or: it is pinned, and this is where its frame goes */
-	bool *faulted;	       /* or NULL: set if a fault was needed */
+	bool *faulted;	       /* then: set if a fault was needed */
 };
 
 static void copy_bytes(const struct reaching *reaching, struct frame *frame)
@@ -48,25 +48,32 @@ static bool can_pin(const struct vma *vma)
 	return !(vma->flags & VMA_SHARED) || vma->object->kind == FRAME_SHMEM;
 }
 
+/* A pin that comes to a page in passing leaves it clean. */
+static enum table_use use_of(const struct reaching *reaching)
+{
+	if (reaching->access != QUIRE_WRITE)
+		return reaching->how & FAULT_UNSHARE ? TABLE_READ_OWN : TABLE_READ;
+	return reaching->pinned && !*reaching->faulted ? TABLE_WRITABLE : TABLE_WRITE;
+}
+
 /*
- * Does what is wanted, if the page is there.  What unshares the page to read it needs it to be this entry's alone, and permission to read; else any
- * permission will do, as to the hardware.
+ * Does what is wanted, if the page is there.  What unshares the page to read it needs it to be this
+ * entry's alone, and permission to read; else any permission will do, as to the hardware.
  */
 static enum reach try_page(const struct reaching *reaching)
 {
 	struct quire_space *space = reaching->space;
 	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
-	bool pins = reaching->how & FAULT_UNSHARE;
-	uint64_t wanted = reaching->access == QUIRE_WRITE ? VMA_WRITE
-			  : pins			  ? VMA_READ
+	uint64_t wanted = reaching->access == QUIRE_WRITE  ? VMA_WRITE
+			  : reaching->how & FAULT_UNSHARE ? VMA_READ
 							  : VMA_ACCESS;
 	struct frame *frame;
 
 	if (!vma_holds(vma, address) || !(vma->flags & wanted) ||
 	    (reaching->pinned && !can_pin(vma)))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), reaching->access, pins,
+	frame = table_hold_page(&space->tables, page_down(address), use_of(reaching),
 				reaching->pinned ? FRAME_ONE_PIN : FRAME_ONE_REFERENCE);
 	if (!frame)
 		return FAULT;
@@ -95,7 +102,7 @@ static int reach_page(const struct reaching *reaching)
 			return 0;
 		if (reach == REFUSED)
 			return -QUIRE_EFAULT;
-		if (reaching->faulted)
+		if (reaching->pinned)
 			*reaching->faulted = true;
 		fault = space_fault(reaching->space, page_down(reaching->address), reaching->access,
 				    reaching->how | FAULT_KERNEL);

@@ -28,8 +28,6 @@ static int pin_page(struct quire_space *space, struct quire_pin *pin)
 	if (error)
 		return error;
 	machine_bump(&machine->pins);
-	if (pin->faulted)
-		frame_mark(frame, FRAME_DIRTY);
 	pin->frames[pin->count++] = frame_number(machine, frame);
 	return frame_pins(frame) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
 }

@@ -211,30 +211,28 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 	cursor_end(&cursor);
 }
 
-static bool permits(const struct cursor *cursor, entry_t entry, enum quire_access access,
-		    bool exclusive)
+static bool fit_for(const struct cursor *cursor, entry_t entry, enum table_use use)
 {
 	if (!entry_is_leaf(entry, cursor->level) || !entry_accessible(entry))
 		return false;
-	if (access == QUIRE_WRITE)
+	if (use == TABLE_WRITE || use == TABLE_WRITABLE)
 		return entry_writable(entry);
-	return !exclusive || entry_exclusive(entry) || entry_special(entry) ||
+	return use == TABLE_READ || entry_exclusive(entry) || entry_special(entry) ||
 	       frame_of_object(leaf_frame(cursor->tables, entry));
 }
 
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
-			      bool exclusive, uint64_t what)
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use,
+			      uint64_t what)
 {
-	bool writes = access == QUIRE_WRITE && what != FRAME_ONE_PIN;
 	struct frame *frame = NULL;
 	struct cursor cursor;
 	entry_t was, is;
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	was = cursor_entry(&cursor);
-	if (permits(&cursor, was, access, exclusive)) {
+	if (fit_for(&cursor, was, use)) {
 		do
-			is = writes ? entry_set_dirty(was, true) : was;
+			is = use == TABLE_WRITE ? entry_set_dirty(was, true) : was;
 		while (is != was && !cursor_update(&cursor, &was, is));
 		frame = leaf_frame(tables, was);
 		if (is != was)

@@ -299,14 +299,21 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
 
+/* What for a page is held. */
+enum table_use {
+	TABLE_READ,
+	TABLE_READ_OWN, /* it is this entry's alone, or the zero page */
+	TABLE_WRITE,	/* now: the entry is dirty then, and the page too if the entry was clean */
+	TABLE_WRITABLE, /* at any time */
+};
+
 /*
- * The frame that `page` maps, if its leaf allows the access, held once more by `what`, as of
- * frame_hold() (the zero page: not held); else NULL.  A write, unless it is to be pinned, makes the
- * entry dirty, and the page if the entry was clean; but not young: the process has not used the entry.
- * With `exclusive`, a page that is not this entry's alone won't do (other than the zero page).
+ * The frame that `page` maps, if its leaf is fit for the use, held once more by `what`, as of
+ * frame_hold() (the zero page: not held); else NULL.  It is not young for that: the process has not
+ * used the entry.
  */
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum quire_access access,
-			      bool exclusive, uint64_t what);
+struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use,
+			      uint64_t what);
 
 /* What the hardware's walker does for a user access; see quire_translate().  No lock. */
 bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
