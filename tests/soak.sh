@@ -73,7 +73,7 @@ sweep() { # PLACES COMMAND...
 
 units() {
 	local build name
-	export QUIRE_SEED=$seed QUIRE_STRESS_SECONDS=60
+	export QUIRE_SEED=$seed QUIRE_STRESS_SECONDS=10
 	for build in build build-asan-ubsan build-tsan; do
 		while read -r name && ! up; do
 			programs=$((programs + 1))
