@@ -170,9 +170,16 @@ if swapping then
 		call(process, advice, "madvise", at, length, advice)
 	end)
 	operation("swapoff", "swap", 1, function()
-		if one_in(2) and not anyone_sleeps() then
+		if one_in(2) and not pressed and not anyone_sleeps() then
 			quire.swapoff()
 		end
+	end)
+end
+if not pressed then
+	operation("migrate", "migration", 3, function(process)
+		local at, length = some_range(process)
+		aim("migrate", process, at)
+		process.handle:migrate(at, length)
 	end)
 end
 operation("guard", "guard", 3, function(process)
@@ -266,7 +273,9 @@ on_file("allocate", 1, function(process, file)
 	file:allocate(some_offset(process) + (one_in(4) and random(PAGE) or 0), wrong(20) and 0 or random(4 * PAGE) + 1)
 end)
 on_file("resident", 2, function(process, file)
-	file:resident(0, 2 * pages * PAGE)
+	if not pressed then
+		file:resident(0, 2 * pages * PAGE)
+	end
 end)
 operation("remove", "files", 3, function(process)
 	local at, length = some_range(process)
@@ -388,7 +397,12 @@ local function alike(process, from, to, length)
 	end
 	return true
 end
+-- Whose result does not depend on which pages are there.
+local harmless <const> = { register = true, unregister = true, writeprotect = true, wake = true }
 local function request(process, context, label, name, at, ...)
+	if pressed and on.files and not harmless[name] then
+		return
+	end
 	aim(label, process, at)
 	context.handle[name](context.handle, at, ...)
 end
@@ -408,7 +422,7 @@ on_context("message", 3, read_message)
 on_context("register", 4, function(process, context)
 	local at, length = some_range(process)
 	local unusual <const> = { {}, { "minor" }, { "missing", "minor" } }
-	local chosen = wrong(10) and one_of(unusual) or one_of(mood.modes and not one_in(3) and mood.modes or modes)
+	local chosen = wrong(10) and not pressed and one_of(unusual) or one_of(mood.modes and not one_in(3) and mood.modes or modes)
 	if meets_dormant_pages(process, at, length) then
 		chosen = { "missing" }
 	end
@@ -435,7 +449,7 @@ on_context("copy_memory", 1, function(process, context)
 		context.copier = { object = context.handle, result = context.handle.result, copies = true }
 		table.insert(process.threads, context.copier)
 	end
-	if not context.copier.waits and not context.inherited and asleep_at(process, from, length) == 0 then
+	if not context.copier.waits and not context.inherited and not (pressed and on.files) and asleep_at(process, from, length) == 0 then
 		aim("copy", process, to)
 		aim("copy from", process, from)
 		call_on(process, context.copier, { { from, length }, { to, length } }, "copy", to, from, length, { wp = one_in(2), dontwake = one_in(8) })
@@ -456,7 +470,7 @@ end)
 on_context("move", 2, function(process, context)
 	local to, length = range_to_wake(process)
 	local from = some_range(process)
-	if alike(process, from, to, length) and not pins_pages(process) then
+	if not pressed and alike(process, from, to, length) and not pins_pages(process) then
 		aim("move from", process, from)
 		request(process, context, "move", "move", to, from, length, { allow_src_holes = one_in(2), dontwake = one_in(8) })
 	end
@@ -552,7 +566,7 @@ end)
 
 local function see(process)
 	process.maps = process.handle:maps()
-	process.pages = process.handle:pagemap(START, pages)
+	process.pages = pressed and {} or process.handle:pagemap(START, pages)
 	process.regions = on.scan and process.handle:scan { start = START, length = pages * PAGE } or nil
 	process.edges = { START, SEAM, FINISH }
 	for _, vma in ipairs(process.maps) do
@@ -565,11 +579,13 @@ end
 -- Everything there is of one process; of the one that did something now and then also what is costly.
 local function observe(process, closely)
 	see(process)
-	process.handle:rss()
+	if not pressed then
+		process.handle:rss()
+	end
 	for _, context in ipairs(process.contexts) do
 		context.handle:poll()
 	end
-	if closely and #process.maps > 0 and one_in(2) then
+	if closely and not pressed and #process.maps > 0 and one_in(2) then
 		local vma = one_of(process.maps)
 
 		process.handle:smaps(vma.start)

@@ -26,9 +26,10 @@ static const char help[] =
 	"  --case K               run case K only, from 1\n"
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
-	"  --features LIST        what to draw from, names between commas (all; the twin:\n"
-	"                         all,-terabytes); what few cases have, swap and pins, is in\n"
-	"                         all of them when it is named\n"
+	"  --features LIST        what to draw from, names between commas (linux:\n"
+	"                         all,-migration,-pressure; twin: all,-terabytes; none: all);\n"
+	"                         what few cases have, swap, pins and pressure, is in all of\n"
+	"                         them when it is named\n"
 	"  --against linux|twin|none\n"
 	"                         what to compare with; `none` runs the library alone (linux)\n"
 	"  --jobs N               cases at the same time (the number of CPUs)\n"
@@ -95,7 +96,7 @@ static const struct {
 	const char *replay;
 	const char *features; /* all that it knows */
 } others[] = {
-	{"linux", &target_linux, "--on both", "all"},
+	{"linux", &target_linux, "--on both", "all,-migration,-pressure"},
 	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
 	{"none", NULL, NULL, "all"},
 };

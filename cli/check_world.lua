@@ -20,7 +20,7 @@ TERABYTE = 1 << 40
 local feature_names <const> = {
 	"map", "place", "protect", "remap", "advise", "guard", "lock", "populate", "access", "kernel", "fork", "threads", "userfault", "events",
 	"signals", "interleave", "scan", "errors", "files", "terabytes",
-	"swap", "pins",
+	"swap", "pins", "migration", "pressure",
 }
 
 -- === The arguments, and chance
@@ -253,8 +253,11 @@ most = {
 	contexts = one_of { 1, 2, 3 },
 }
 local mostly <const> = one_of { false, false, "rw", "rw", "r" } -- the permissions that most memory has, or any
-START = SEAM - pages // 2 * PAGE
-FINISH = START + pages * PAGE
+local function window()
+	local start = SEAM - pages // 2 * PAGE
+	return start, start + pages * PAGE
+end
+START, FINISH = window()
 
 mappable = { kinds[1], table.unpack(mood.kinds and one_in(2) and { table.unpack(kinds, 2) } or one_in(2) and kinds or {}) }
 if #mappable > 1 and mood.kinds and one_in(2) then
@@ -262,10 +265,31 @@ if #mappable > 1 and mood.kinds and one_in(2) then
 end
 
 -- Swap is the machine's, and what pageout does depends on it.  So one case in eight has swap, alone; a few say that there is none; the
--- others stay away from pageout and need not care.  Likewise one in four has pins.  All have what was asked for by its name.
-local swap_drawn <const>, pins_drawn <const> = random(8), random(4)
-swapping = on.swap and (named.swap or swap_drawn == 0)
-pinning = on.pins and (named.pins or pins_drawn == 0)
+-- others stay away from pageout and need not care.  Likewise one in four has pins.  In one of eight the library has hardly a frame left,
+-- and pages come and go: then nobody asks where they are, and nothing is done whose result depends on that.  All have what was asked for by
+-- its name.
+local swap_drawn <const>, pins_drawn <const>, pressure_drawn <const> = random(8), random(4), random(8)
+pressed = on.pressure and (named.pressure or pressure_drawn == 0)
+swapping = on.swap and (named.swap or swap_drawn == 0) or pressed
+pinning = on.pins and (named.pins or pins_drawn == 0) and not pressed
+if pressed then
+	pages = one_of { 40, 64, 96 }
+	START, FINISH = window()
+	most.processes = math.min(most.processes, 3)
+	mood.more = setmetatable({ fill = 6, populate = 6 }, { __index = mood.more })
+	for _, feature in ipairs { "lock", "scan", "terabytes" } do
+		on[feature] = false
+	end
+	for i, advice in ipairs(advices) do
+		advices[i] = advice == "free" and "dontneed" or advice
+	end
+	-- Pages of zeros that a file has, and nobody has written to, may go: then they are missing.
+	if on.files and one_in(2) then
+		on.files, kinds, mappable = false, { kinds[1] }, { kinds[1] }
+	elseif on.files then
+		modes, mood.modes = wp, nil
+	end
+end
 local no_swap <const> = on.swap and not swapping and swap_drawn < 4
 if swapping then
 	table.move({ "pageout", "pageout", "pageout", "cold" }, 1, 4, #advices + 1, advices)
@@ -275,7 +299,14 @@ elseif on.swap and not no_swap then
 	end
 end
 
-quire.setup { memory = "128M", cpus = 4, swap = swapping and "16M" or no_swap and 0 or nil }
+quire.setup { memory = pressed and "1M" or "128M", cpus = 4, swap = swapping and "16M" or no_swap and 0 or nil }
+
+-- Most of the memory is taken for good.
+if pressed then
+	local ballast = quire.process()
+	local length = one_of { 165, 175, 185 } * PAGE
+	ballast:mlock(ballast:mmap { length = length, prot = "rw" }, length)
+end
 
 -- === Files: two, which all processes map.  Most mappings show the page of a file that has the place of theirs in the window.
 
@@ -515,7 +546,7 @@ local labels <const> = {
 	mmap = "map", munmap = "map", mprotect = "protect", mremap = "remap", ["mremap to"] = "remap", dontneed = "advise", free = "advise",
 	pageout = "advise", cold = "advise", guard_install = "guard", guard_remove = "guard", register = "userfault", unregister = "userfault",
 	writeprotect = "userfault", unprotect = "userfault", copy = "userfault", zeropage = "userfault", poison = "userfault", move = "userfault",
-	["move from"] = "userfault", scan = "scan", ["scan and protect"] = "scan",
+	["move from"] = "userfault", scan = "scan", ["scan and protect"] = "scan", migrate = "migration",
 }
 local file_labels <const> = { remove = "files", continue = "userfault" }
 
@@ -558,6 +589,7 @@ for _, list in ipairs { labels, accesses, file_labels } do
 		declare_states(feature, label, "shared", file_states)
 		declare_states(feature, label, "private file", { mapped = "files", swapped = "swap" })
 		declare({ feature, "userfault", "events", "fork" }, ("%s / while a fork sleeps"):format(label))
+		declare({ feature, "pressure" }, ("%s / under pressure"):format(label))
 	end
 end
 for label, feature in pairs(labels) do
@@ -655,7 +687,11 @@ function aim(label, process, at)
 
 	table.insert(process.hot, 1, page)
 	process.hot[7] = nil
-	reach_states(process, label, page, vma)
+	if pressed then
+		reach(label, "under pressure")
+	else
+		reach_states(process, label, page, vma)
+	end
 	for _, thread in ipairs(process.threads) do
 		if thread.waits == "fork" then
 			reach(label, "while a fork sleeps")

@@ -127,6 +127,7 @@ const struct target_ops target_twin = {
 	.file_allocate = twin_file_allocate,
 	.file_resident = twin_file_resident,
 	.swapoff = twin_swapoff,
+	.migrate = twin_migrate,
 	.unpin = twin_unpin,
 	.pagemap = twin_report_pagemap,
 	.mincore = twin_report_mincore,

@@ -22,7 +22,7 @@
  *	twin_swap.c       swap: pages that leave memory, and come back
  *	twin_file.c       files of memory, and their pages in mappings
  *	twin_fork.c       fork
- *	twin_pin.c        pins: blocks that somebody else uses
+ *	twin_pin.c        pins: blocks that somebody else uses; migration
  *	twin_userfault.c  contexts: open, negotiate, register, protect, wake, close
  *	twin_fill.c       requests that fill pages: copy, zeropage, continue, poison, move
  *	twin_message.c    messages: faults and events, reading them, sleeping and waking
@@ -320,6 +320,7 @@ int twin_fork(struct thread *thread, struct call *call);
 
 /* --- twin_pin.c --- */
 int twin_pin(struct thread *thread, struct call *call);
+int twin_migrate(struct process *process, uint64_t address, uint64_t length, uint64_t *pages);
 void twin_unpin(struct pin *pin);
 /* The process ends: nothing is pinned any more, and what can be released is.  And when it goes. */
 void twin_unpin_all(struct process *process);

@@ -5,6 +5,9 @@
  * A pin takes its pages one by one, as if each were written to, and has those already for whose next
  * it sleeps.  As long as they are there and may be written to it leaves no trace; from the first
  * that is not, all are dirty.  A block that is pinned outlives its entries and its file.
+ *
+ * And who may move to another place, of which nothing can be seen: all but those, and what is in swap
+ * as well.
  */
 #include "twin.h"
 
@@ -108,4 +111,20 @@ int twin_pin(struct thread *thread, struct call *call)
 		call->pin = NULL;
 	}
 	return error;
+}
+
+int twin_migrate(struct process *process, uint64_t address, uint64_t length, uint64_t *pages)
+{
+	uint64_t start = address / PAGE_BYTES;
+
+	*pages = 0;
+	if (address % PAGE_BYTES || round_up(length) < length || address + round_up(length) < address)
+		return EINVAL;
+	for (size_t i = twin_find(process, start);
+	     i < process->count && process->pages[i].number - start < round_up(length) / PAGE_BYTES; i++) {
+		const struct page *page = &process->pages[i];
+
+		*pages += page->entry == MEMORY && !page->block->pins && !page->block->swaps;
+	}
+	return 0;
 }

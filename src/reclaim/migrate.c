@@ -75,13 +75,13 @@ static bool copy_anonymous(struct migration *migration, struct frame *copy)
 	return true;
 }
 
-/* What entries that have gone meanwhile have left behind, and MADV_FREE. */
 static void carry_flags(const struct frame *from, struct frame *to)
 {
-	if (frame_has(from, FRAME_DIRTY))
-		frame_mark(to, FRAME_DIRTY);
-	if (frame_has(from, FRAME_LAZYFREE))
-		frame_mark(to, FRAME_LAZYFREE);
+	const enum frame_flag flags[] = {FRAME_DIRTY, FRAME_LAZYFREE, FRAME_REVIVED};
+
+	for (unsigned i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (frame_has(from, flags[i]))
+			frame_mark(to, flags[i]);
 }
 
 /* Lock machine->migration for writing.  Whether the page is in `copy` now. */
