@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # How soon random cases find the mistakes that can be put into the library (docs/reliability.md): for
-# each, after how many operations the library with it first differs from Linux, fails the checker, or
-# stops.
+# each, after how many operations the library with it first differs from Linux or from the twin, fails
+# the checker, or stops.
 #
-#   find_mistakes.sh [-c CASES] [NAME...]		(1000; all)
+#   find_mistakes.sh [-a linux|twin] [-c CASES] [NAME...]		(linux; 1000; all)
 #
 # Prints a line for each, "NAME OPERATIONS how", or "NAME - not in N".  Not part of `make test`: what
 # is not found tells what the generator does not do.
@@ -12,11 +12,15 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
 
-cases=1000
-if [ "${1-}" = -c ]; then
-	cases=$2
-	shift 2
-fi
+against=linux cases=1000
+while getopts a:c: option; do
+	case $option in
+	a) against=$OPTARG ;;
+	c) cases=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -33,7 +37,7 @@ how() {
 
 # What the kernel does not do again is nobody's mistake: quire check counts it as noise.
 find_mistake() { # NAME
-	build/mistakes/quire-"$1" check --seed 1 --cases "$cases" --jobs 1 --findings 1 \
+	build/mistakes/quire-"$1" check --against "$against" --seed 1 --cases "$cases" --jobs 1 --findings 1 \
 		--shrink-time 1 --output "$work" >"$work/log" 2>&1
 	case $? in
 	1 | 3) printf '%-28s %6d  %s\n' "$1" "$(operations)" "$(how)" ;;

@@ -5,7 +5,7 @@
 #	every round	random cases on the library and on Linux (quire check)
 #	every 5th	the same with allocations failing; under a sanitizer, on the library alone
 #	every 20th	the unit tests, with seeds, plain and under sanitizers
-#	once, first	every scenario with each of its allocations failing
+#	once, first	every scenario with each of its allocations failing, or 200 of them
 #
 #   soak.sh [SECONDS [FIRST-SEED]]
 #
@@ -83,7 +83,7 @@ units() {
 }
 
 for scenario in scenarios/*.lua; do
-	if ! up; then sweep 0 build-asan-ubsan/quire "$scenario"; fi
+	if ! up; then sweep 200 build-asan-ubsan/quire "$scenario"; fi
 done
 until up; do
 	if [ $((rounds % 20)) -eq 0 ]; then units; fi
