@@ -479,6 +479,32 @@ on_context("wake", 1, function(process, context)
 	request(process, context, "wake", "wake", range_to_wake(process))
 end)
 
+-- 4M that are protected in large pieces and touched here and there.
+if not pressed then
+	on_context("span", 1, function(process, context)
+		local handle = context.handle
+
+		if not vma_at(process, SPAN) then
+			call_on(process, idle_thread(process), {}, "mmap", { address = SPAN, length = "4M", prot = "rw", fixed = "noreplace" })
+			handle:register(SPAN, "4M", { "wp" })
+			handle:writeprotect(SPAN, "4M", true)
+		end
+		for _ = 1, random(4) + 1 do
+			local page = one_of { 0, 1, 511, 512, 1023, random(1024) }
+			local piece = one_of { 1, 256, 512, 1024 }
+
+			if one_in(2) and asleep_at(process, SPAN, 4 << 20) <= 1 then
+				handle:writeprotect(SPAN + random(1024 // piece) * piece * PAGE, piece * PAGE, not one_in(3))
+			elseif has_idle_thread(process) then
+				access(process, "write", "touch", SPAN + page * PAGE, 1, one_of { "r", "r", "w" })
+			end
+			handle:poll()
+			look_at_sleepers(process)
+			process.handle:pagemap(SPAN + math.min(page, 1020) * PAGE, 4)
+		end
+	end)
+end
+
 -- A request that makes no sense, or is made too early, or too late.
 local function senseless_request(process, handle)
 	local at, length = senseless(process)

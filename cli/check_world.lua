@@ -13,6 +13,7 @@ local _ENV = setmetatable({}, {
 PAGE = 4096
 SEAM = 0x600000200000 -- the 2M boundary
 FAR = 0x400000000000 -- for mappings too large to touch every page of
+SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for 512 pages
 TOP = 0x7ff000000000 -- where the first mapping without a hint ends; the agent's memory is above
 TERABYTE = 1 << 40
 
