@@ -118,10 +118,12 @@ int twin_migrate(struct process *process, uint64_t address, uint64_t length, uin
 	uint64_t start = address / PAGE_BYTES;
 
 	*pages = 0;
-	if (address % PAGE_BYTES || round_up(length) < length || address + round_up(length) < address)
+	if (address % PAGE_BYTES || round_up(length) < length ||
+	    address + round_up(length) < address)
 		return EINVAL;
 	for (size_t i = twin_find(process, start);
-	     i < process->count && process->pages[i].number - start < round_up(length) / PAGE_BYTES; i++) {
+	     i < process->count && process->pages[i].number - start < round_up(length) / PAGE_BYTES;
+	     i++) {
 		const struct page *page = &process->pages[i];
 
 		*pages += page->entry == MEMORY && !page->block->pins && !page->block->swaps;

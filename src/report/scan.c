@@ -31,6 +31,7 @@ struct scan {
 	uint64_t regions;	/* reported, the open one among them */
 	struct quire_scan_region open;
 	uint64_t vma_flags; /* of the piece that is looked at */
+	bool files;	    /* the VMA maps an object */
 	unsigned traits;    /* of the entry reported last in it, and what is told of such */
 	uint64_t categories;
 	struct gather gather;
@@ -151,6 +152,7 @@ static int scan_piece(struct scan *scan, uint64_t end)
 		.tables = &scan->space->tables,
 		.start = scan->position,
 		.end = end,
+		.files = scan->files,
 		.take = report,
 		.swapped = swapped,
 		.context = scan,
@@ -205,6 +207,7 @@ static int scan_range(struct scan *scan)
 		if (error)
 			break;
 		scan->vma_flags = vma->flags;
+		scan->files = vma->object != NULL;
 		tell_of(scan, 0);
 		if (look)
 			error = scan_piece(scan, end);

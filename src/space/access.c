@@ -65,7 +65,7 @@ static enum reach try_page(const struct reaching *reaching)
 	struct quire_space *space = reaching->space;
 	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
-	uint64_t wanted = reaching->access == QUIRE_WRITE  ? VMA_WRITE
+	uint64_t wanted = reaching->access == QUIRE_WRITE ? VMA_WRITE
 			  : reaching->how & FAULT_UNSHARE ? VMA_READ
 							  : VMA_ACCESS;
 	struct frame *frame;

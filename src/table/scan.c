@@ -48,7 +48,7 @@ static bool may_want(const struct table_scan *scan, unsigned traits)
 }
 static bool wants(const struct table_scan *scan, entry_t entry, unsigned *traits)
 {
-	if (*traits & TRAIT_LEAF && !(*traits & TRAIT_ZERO) &&
+	if (scan->files && *traits & TRAIT_LEAF && !(*traits & TRAIT_ZERO) &&
 	    frame_of_object(leaf_frame(scan->tables, entry)))
 		*traits |= TRAIT_FILE;
 	return scan->wanted[*traits / TRAIT_FILE] >> *traits % TRAIT_FILE & 1;

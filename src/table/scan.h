@@ -32,6 +32,7 @@ enum table_trait {
 struct table_scan {
 	struct page_tables *tables;
 	uint64_t start, end;
+	bool files; /* leaves may be pages of objects */
 	uint64_t wanted[TRAIT_SETS / 64];
 	uint64_t (*take)(void *context, unsigned traits, uint64_t start, uint64_t end);
 	/* Whether the page that was evicted from `address` is in swap. */
