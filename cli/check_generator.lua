@@ -26,6 +26,7 @@
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 --	- swapoff never returns while a thread sleeps whose write has brought in a protected page from swap.
 --	- A hole that ends inside a file's first page.
+--	- PAGEOUT of what DONTUNMAP has unlocked.
 -- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events; waking marks that lie dormant.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
@@ -137,7 +138,7 @@ operation("mremap", "remap", 3, function(process)
 
 	if vma and kind_of(vma).group ~= "anon" and one_in(6) then
 		old = 0 -- a second mapping of the same
-	elseif one_in(8) then
+	elseif one_in(8) and not (paging and vma and has(vma, "lo")) then
 		options.dontunmap = true
 		new = wrong(4) and new or old
 	end

@@ -292,9 +292,10 @@ if pressed then
 	end
 end
 local no_swap <const> = on.swap and not swapping and swap_drawn < 4
+paging = swapping or no_swap or not on.swap -- pageout is drawn
 if swapping then
 	table.move({ "pageout", "pageout", "pageout", "cold" }, 1, 4, #advices + 1, advices)
-elseif on.swap and not no_swap then
+elseif not paging then
 	for i, advice in ipairs(advices) do
 		advices[i] = advice == "pageout" and "cold" or advice
 	end

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Letting one allocation fail (--fail N), and counting them (--fail-count).
+ * Letting one allocation fail (--fail N), and counting them (--fail-count).  What is said of them here
+ * is also true of pages that are written to swap and read.
  *
  * The N-th allocation that a script's calls ask for fails once.  The call that asked for it may
- * then do without, or fail with ENOMEM.  A failed unit changes nothing: where the unit is the whole
- * call, the machine must look as it did before.  A call that failed is done once more, now with
- * memory, and the script goes on: all its checks must still hold.
+ * then do without, or fail with ENOMEM; an access whose page cannot be read is a BUS.  A failed unit
+ * changes nothing: where the unit is the whole call, the machine must look as it did before.  A call
+ * that failed is done once more, now with memory, and the script goes on: all its checks must still
+ * hold.
  */
 #define _GNU_SOURCE 1
 #include "script.h"
@@ -49,9 +51,15 @@ static bool fired(struct script *script)
 	return fired;
 }
 
+/* What the failure makes of calls; EFAULT: the kernel's own access could not read a page. */
+static bool fails_with(int error)
+{
+	return error == ENOMEM || error == EIO || error == EFAULT;
+}
+
 bool inject_again(struct script *script, int error)
 {
-	return fired(script) && error == ENOMEM;
+	return fired(script) && fails_with(error);
 }
 
 static uint64_t in_pages(uint64_t bytes)
@@ -172,8 +180,10 @@ static void check_unchanged(lua_State *L, const char *before, const char *after)
  */
 static bool ran_out(const struct call *call)
 {
-	return call->status == CALL_ERROR &&
-	       (call->error == ENOMEM || (call->kind == CALL_MLOCK && call->error == EAGAIN));
+	if (call->status == CALL_ERROR)
+		return fails_with(call->error) ||
+		       (call->kind == CALL_MLOCK && call->error == EAGAIN);
+	return call->status == CALL_BUS;
 }
 
 /* Faults in what a call has left out, since memory did not last. */
@@ -191,7 +201,7 @@ static void populate(struct script *script, struct script_thread *thread, uint64
 /*
  * What meets the failure and does not say so, or not clearly: memory that was to be populated.
  * A mapping is made again in its place; mprotect and mremap populate locked memory, which
- * mprotect does when it becomes writable.
+ * mprotect does when it becomes writable.  Pages that stay in memory, or in swap: the advice is given again.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {
@@ -209,6 +219,9 @@ static void make_good(struct script *script, struct script_thread *thread, struc
 
 		back.prot &= ~PROT_WRITE;
 		script->ops->call(thread->thread, &back);
+		*call = again;
+		script->ops->call(thread->thread, call);
+	} else if (call->kind == CALL_MADVISE) {
 		*call = again;
 		script->ops->call(thread->thread, call);
 	} else if (call->kind == CALL_MREMAP) {
@@ -258,7 +271,7 @@ int inject_userfault_ioctl(struct script *script, struct userfault *userfault,
 	error = ops->userfault_ioctl(userfault, request, argument);
 	if (!fired(script))
 		return error;
-	if (error == ENOMEM) {
+	if (fails_with(error)) {
 		memcpy(argument, again, size);
 		return ops->userfault_ioctl(userfault, request, argument);
 	}

@@ -36,7 +36,8 @@ run() { # COMMAND...
 failed() { # COMMAND...
 	failures=$((failures + 1))
 	echo "FAILED after $SECONDS s: QUIRE_SEED=$seed $*"
-	tail -n 20 "$work/log" | cut -c 1-400 | sed 's/^/   /'
+	head -n 30 "$work/log" | cut -c 1-400 | sed 's/^/   /'
+	tail -n 3 "$work/log" | cut -c 1-400 | sed 's/^/   /'
 }
 up() { [ $SECONDS -ge "$seconds" ]; }
 

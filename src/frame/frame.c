@@ -180,14 +180,31 @@ static struct frame *take_joined(struct quire_machine *machine, unsigned order)
 	return block;
 }
 
-bool frames_must_fail(struct frames *frames)
+static bool must_fail(struct frames *frames)
 {
 	frames->allocations++;
 	if (frames->allocations != frames->fail_at)
 		return false;
 	atomic_store_explicit(&frames->failed, true, memory_order_relaxed);
+	return true;
+}
+
+bool frames_must_fail(struct frames *frames)
+{
+	if (!must_fail(frames))
+		return false;
 	atomic_store_explicit(&frames->wanted, true, memory_order_relaxed);
 	return true;
+}
+
+bool frames_port_fails(struct quire_machine *machine)
+{
+	bool fails;
+
+	machine_lock(machine, &machine->frames.lock);
+	fails = must_fail(&machine->frames);
+	machine_unlock(machine, &machine->frames.lock);
+	return fails;
 }
 
 static struct frame *alloc(struct quire_machine *machine, unsigned order, bool counted)

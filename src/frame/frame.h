@@ -151,6 +151,8 @@ void frame_free_chain(struct quire_machine *machine, struct frame *chain);
 
 /* Counts the attempt and tells whether it must fail.  For the allocators; frames.lock held. */
 bool frames_must_fail(struct frames *frames);
+/* The same for calls of the port, which more frames would not help.  No lock held. */
+bool frames_port_fails(struct quire_machine *machine);
 
 /*
  * Says what a block that the caller alone has is used for: from FRAME_HELD to a use, or back.  No

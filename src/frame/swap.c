@@ -173,6 +173,25 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 	return empty;
 }
 
+int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory)
+{
+	int error = quire_port_swap_write(machine->host, slot, memory);
+
+	if (!error)
+		machine_bump(&machine->swap_outs);
+	return error;
+}
+
+int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory)
+{
+	int error = frames_port_fails(machine) ? -QUIRE_EIO
+					       : quire_port_swap_read(machine->host, slot, memory);
+
+	if (!error)
+		machine_bump(&machine->swap_ins);
+	return error;
+}
+
 int swap_read(struct quire_machine *machine, uint64_t slot)
 {
 	struct frame *frame;
@@ -183,12 +202,11 @@ int swap_read(struct quire_machine *machine, uint64_t slot)
 	frame = frame_alloc(machine, 0);
 	if (!frame)
 		return -NO_FRAMES;
-	error = quire_port_swap_read(machine->host, slot, frame_memory(machine, frame));
+	error = swap_read_slot(machine, slot, frame_memory(machine, frame));
 	if (error) {
 		frame_free(machine, frame);
 		return error;
 	}
-	machine_bump(&machine->swap_ins);
 	frame_make_anon(machine, frame);
 	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
 	swap_cache(machine, slot, frame); /* unless another is there by now */

@@ -46,6 +46,9 @@ struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
 bool swap_in_core(struct quire_machine *machine, uint64_t slot);
 /* Puts the frame in, if none is there, and it is in no other slot's; whether it did. */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+/* The page of a slot, of which the caller has a count, to and from the host.  0, or what that says. */
+int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory);
+int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory);
 /* Reads the slot, of which the caller has a count, into its cache, if that is empty.  0, -NO_FRAMES,
  * or what the host says. */
 int swap_read(struct quire_machine *machine, uint64_t slot);

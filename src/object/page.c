@@ -104,8 +104,7 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 			frame_put(machine, cached);
 			return 0;
 		}
-		machine_bump(&machine->swap_ins);
-		return quire_port_swap_read(machine->host, slot, memory);
+		return swap_read_slot(machine, slot, memory);
 	}
 	if (object->operations->read_page)
 		return object->operations->read_page(object->context, index, memory);

@@ -120,11 +120,8 @@ static bool write_slot(struct eviction *eviction)
 {
 	struct quire_machine *machine = eviction->machine;
 
-	if (quire_port_swap_write(machine->host, eviction->slot,
-				  frame_memory(machine, eviction->frame)))
-		return false;
-	machine_bump(&machine->swap_outs);
-	return true;
+	return swap_write_slot(machine, eviction->slot,
+			       frame_memory(machine, eviction->frame)) == 0;
 }
 
 /*
