@@ -50,7 +50,7 @@ enum frame_flag {
 	FRAME_DIRTY = 2,     /* written to by the kernel, or through an entry that is gone */
 	FRAME_UNUSED = 4,    /* allocated for an object, and nobody has asked for its content yet */
 	FRAME_MIGRATING = 8, /* of an object: no new entry may map it, its content is moving away */
-	FRAME_REVIVED = 16,  /* was still, or already, in its swap slot's cache when it was mapped */
+	FRAME_REVIVED = 16, /* was still, or already, in its swap slot's cache when it was mapped */
 };
 
 struct frame {

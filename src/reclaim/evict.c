@@ -120,8 +120,8 @@ static bool write_slot(struct eviction *eviction)
 {
 	struct quire_machine *machine = eviction->machine;
 
-	return swap_write_slot(machine, eviction->slot,
-			       frame_memory(machine, eviction->frame)) == 0;
+	return swap_write_slot(machine, eviction->slot, frame_memory(machine, eviction->frame)) ==
+	       0;
 }
 
 /*
