@@ -56,17 +56,27 @@ void pin_finish(struct thread *thread, struct call *call)
 	call->pin = pin;
 }
 
+static void let_go(const struct pin *pin)
+{
+	struct thread *server = &pin->process->server;
+
+	thread_system_call(server, SYS_io_uring_register,
+			   (uint64_t[6]){(uint64_t)pin->ring, IORING_UNREGISTER_BUFFERS, 0, 0});
+	thread_close_file(server, pin->ring);
+}
+
+void pin_let_go_all(struct process *process)
+{
+	for (const struct pin *pin = process->pins; process->pid && pin; pin = pin->next)
+		let_go(pin);
+}
+
 void pin_release(struct pin *pin)
 {
 	struct pin **link = &pin->process->pins;
-	struct thread *server = &pin->process->server;
 
-	if (pin->process->pid) {
-		thread_system_call(
-			server, SYS_io_uring_register,
-			(uint64_t[6]){(uint64_t)pin->ring, IORING_UNREGISTER_BUFFERS, 0, 0});
-		thread_close_file(server, pin->ring);
-	}
+	if (pin->process->pid)
+		let_go(pin);
 	while (*link != pin)
 		link = &(*link)->next;
 	*link = pin->next;

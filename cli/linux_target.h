@@ -140,6 +140,8 @@ int memfd_lend(const struct file *file, struct thread *server);
 int pin_set(struct thread *thread, const struct call *call);
 void pin_finish(struct thread *thread, struct call *call);
 void pin_release(struct pin *pin);
+/* The process is about to end, which would unpin some time later. */
+void pin_let_go_all(struct process *process);
 void pin_free_all(struct process *process);
 
 /* linux_swap.c */

@@ -89,6 +89,12 @@ static void end_agents(struct target *target)
 		process_free(target->processes);
 }
 
+static void process_exit(struct process *process)
+{
+	pin_let_go_all(process);
+	process_end(process);
+}
+
 static void linux_close(struct target *target)
 {
 	end_agents(target);
@@ -171,7 +177,7 @@ const struct target_ops target_linux = {
 	.process = linux_process,
 	.first_thread = process_first_thread,
 	.thread = process_add_thread,
-	.exit = process_end,
+	.exit = process_exit,
 	.call = call_run,
 	.result = call_result,
 	.signal = call_signal,

@@ -95,6 +95,16 @@ check.eq(f:resident(0, K), 1)
 c:exit()
 check(pin:release())
 
+-- When the process that pinned it has ended, a page may go.
+local first = quire.process()
+local s = first:mmap { length = K, prot = "rw", shared = true }
+local second = first:fork()
+check(second:pin(s, K))
+second:exit()
+first:read(s, 1)
+check(first:madvise(s, K, "pageout"))
+check.eq(first:mincore(s, K), { false })
+
 -- swapoff brings back what is in swap; pages that are pinned are in its way no more than others.
 a = p:mmap { length = "16K", prot = "rw" }
 check(p:write(a, "in"))
