@@ -27,7 +27,8 @@
 --	- swapoff never returns while a thread sleeps whose write has brought in a protected page from swap.
 --	- A hole that ends inside a file's first page.
 --	- PAGEOUT of what DONTUNMAP has unlocked.
--- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events; waking marks that lie dormant.
+-- And from what docs/differences.md says is different on purpose: mremap with UNMAP events but without REMAP events, or below where memory without a place begins; waking marks
+-- that lie dormant.
 
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
 local _ENV = require "check_world"
@@ -122,6 +123,9 @@ operation("mprotect", "protect", 4, function(process)
 end)
 
 local function remap(process, at, old, new, options)
+	if options.fixed and options.fixed >= 0 and options.fixed < LOWEST then
+		options.fixed = clamp(options.fixed)
+	end
 	local to = options.fixed or at
 	aim("mremap", process, at)
 	if options.fixed then

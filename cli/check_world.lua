@@ -11,6 +11,7 @@ local _ENV = setmetatable({}, {
 })
 
 PAGE = 4096
+LOWEST = 0x10000 -- below, root alone may map, on Linux
 SEAM = 0x600000200000 -- the 2M boundary
 FAR = 0x400000000000 -- for mappings too large to touch every page of
 SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for 512 pages
