@@ -20,8 +20,8 @@
 --	- Closing a context while a fork waits for its message to be read.
 --	- MOVE of what is not there: whether the hole is noticed before what is in the way depends on whether a table happens to exist.
 --	- A scan that looks for written pages and is limited: the kernel counts empty entries that happen to have a table.
---	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved and no fork made,
---	  which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
+--	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved or paged out, and no
+--	  fork made, which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.
 --	- MADV_GUARD_INSTALL where a page of a file is protected never returns.
 --	- swapoff never returns while a thread sleeps whose write has brought in a protected page from swap.
@@ -163,6 +163,9 @@ operation("madvise", "advise", 5, function(process)
 	local odd <const> = { -1, 5, 6, 7, 26, 27, 99, 104, 1000, 0x7fffffff, -2147483648 }
 	local at, length = some_range(process)
 	local advice = wrong(25) and one_of(odd) or one_of(advices)
+	if advice == "pageout" and anyone_pins() then
+		advice = "cold"
+	end
 	call(process, advice, "madvise", at, length, advice)
 end)
 if swapping then
@@ -171,6 +174,9 @@ if swapping then
 		local advice = one_of { "pageout", "pageout", "pageout", "pageout", "cold", "willneed" }
 		if one_in(4) then
 			at, length = START, pages * PAGE
+		end
+		if anyone_pins() then
+			advice = "cold"
 		end
 		call(process, advice, "madvise", at, length, advice)
 	end)

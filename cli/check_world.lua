@@ -536,6 +536,15 @@ function close(process, number)
 	context.handle:close()
 	look_at_sleepers(process)
 end
+-- ... anywhere; other processes may have the same pages.
+function anyone_pins()
+	for _, process in ipairs(processes) do
+		if pins_pages(process) then
+			return true
+		end
+	end
+	return false
+end
 
 -- === Coverage: operation / kind of memory / state of the first page, and what others sleep in meanwhile
 --
