@@ -158,15 +158,18 @@ operation("shift", "remap", 2, function(process)
 		{ maymove = true, fixed = one_of { at + by, at - by, at + length, at - length } })
 end)
 
+local function advise(process, advice, at, length)
+	if advice == "pageout" and anyone_pins() then
+		advice = "cold"
+	end
+	call(process, advice, "madvise", at, length, advice)
+end
 operation("madvise", "advise", 5, function(process)
 	-- 100 and 101 would take real memory out of use.
 	local odd <const> = { -1, 5, 6, 7, 26, 27, 99, 104, 1000, 0x7fffffff, -2147483648 }
 	local at, length = some_range(process)
 	local advice = wrong(25) and one_of(odd) or one_of(advices)
-	if advice == "pageout" and anyone_pins() then
-		advice = "cold"
-	end
-	call(process, advice, "madvise", at, length, advice)
+	advise(process, advice, at, length)
 end)
 if swapping then
 	operation("pageout", "swap", 8, function(process)
@@ -175,10 +178,7 @@ if swapping then
 		if one_in(4) then
 			at, length = START, pages * PAGE
 		end
-		if anyone_pins() then
-			advice = "cold"
-		end
-		call(process, advice, "madvise", at, length, advice)
+		advise(process, advice, at, length)
 	end)
 	operation("swapoff", "swap", 1, function()
 		if one_in(2) and not pressed and not anyone_sleeps() then

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Letting one allocation fail (--fail N), and counting them (--fail-count).  What is said of them here
- * is also true of pages that are written to swap and read.
+ * is also true of pages that are read from swap.
  *
  * The N-th allocation that a script's calls ask for fails once.  The call that asked for it may
  * then do without, or fail with ENOMEM; an access whose page cannot be read is a BUS.  A failed unit
@@ -201,7 +201,7 @@ static void populate(struct script *script, struct script_thread *thread, uint64
 /*
  * What meets the failure and does not say so, or not clearly: memory that was to be populated.
  * A mapping is made again in its place; mprotect and mremap populate locked memory, which
- * mprotect does when it becomes writable.  Pages that stay in memory, or in swap: the advice is given again.
+ * mprotect does when it becomes writable.  Or pages that stay where they are: the advice is given again.
  */
 static void make_good(struct script *script, struct script_thread *thread, struct call again)
 {

@@ -95,15 +95,15 @@ struct quire_machine_counters {
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
 	uint64_t flushes;	      /* calls of quire_port_flush() */
-	/* Frames and small objects asked for so far, and pages to swap and back; failed ones included. */
+	/* Frames and small objects asked for so far, and pages read from swap; failed ones included. */
 	uint64_t allocations;
 };
 void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters);
 
 /*
  * Makes the n-th allocation from now on (frame or small object; 1 is the next) fail once, as if
- * memory had run out, or if it is a page that goes to swap or comes back, that with EIO; 0: none. For
- * tests of error paths.  Returns what was counted since the last call.
+ * memory had run out, or if it is a page that is read from swap, that with EIO; 0: none. For tests of
+ * error paths.  Returns what was counted since the last call.
  */
 uint64_t quire_machine_fail_nth(struct quire_machine *machine, uint64_t n);
 /* Whether the failure asked for has happened. */

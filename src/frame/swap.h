@@ -46,7 +46,8 @@ struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
 bool swap_in_core(struct quire_machine *machine, uint64_t slot);
 /* Puts the frame in, if none is there, and it is in no other slot's; whether it did. */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
-/* The page of a slot, of which the caller has a count, to and from the host.  0, or what that says. */
+/* The page of a slot, of which the caller has a count, to and from the host: 0, or what that says.
+ * Reading is a place that can be made to fail. */
 int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory);
 int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory);
 /* Reads the slot, of which the caller has a count, into its cache, if that is empty.  0, -NO_FRAMES,

@@ -117,8 +117,8 @@ unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
 		       struct frame **frames);
 /*
- * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.  `beyond`: also
- * behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
+ * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.
+ * `beyond`: also behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
  * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *frame is NULL
  */
 int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
@@ -156,11 +156,6 @@ static inline bool object_asks(const struct quire_object *object)
 {
 	return object->operations->make_writable ||
 	       atomic_load_explicit(&object->watched, memory_order_acquire);
-}
-/* Whether the frame is (still) in an object's cache. */
-static inline bool frame_cached(const struct frame *frame)
-{
-	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire) != 0;
 }
 /*
  * Pages [first, end) have other content now: src/space/strict.c, which lies above, tells who must

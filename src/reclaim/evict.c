@@ -26,12 +26,6 @@ struct eviction {
 	bool young;    /* used_lately() */
 };
 
-static void each_entry(struct eviction *eviction, rmap_visit *visit)
-{
-	rmap_walk(eviction->machine, eviction->owner.rmap, eviction->owner.index,
-		  eviction->owner.index + 1, visit, eviction);
-}
-
 /* --- age --- */
 
 static void visit_age(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
@@ -54,7 +48,7 @@ bool used_lately(struct quire_machine *machine, struct frame *frame)
 
 	if (!frame_mappings(frame) || !rmap_hold_owner(machine, frame, &eviction.owner))
 		return false;
-	each_entry(&eviction, visit_age);
+	rmap_walk_page(machine, &eviction.owner, visit_age, &eviction);
 	rmap_drop_owner(machine, &eviction.owner);
 	return eviction.young;
 }
@@ -133,7 +127,7 @@ static bool drop_lazily_freed(struct eviction *eviction)
 	struct frame *frame = eviction->frame;
 
 	if (!frame_has(frame, FRAME_DIRTY) && !frame_slot(frame) && eviction->owner.rmap)
-		each_entry(eviction, visit_drop_clean);
+		rmap_walk_page(eviction->machine, &eviction->owner, visit_drop_clean, eviction);
 	if (!frame_mappings(frame) && !frame_slot(frame))
 		return true;
 	frame_unmark(frame, FRAME_LAZYFREE);
@@ -151,7 +145,7 @@ static bool evict_anonymous(struct eviction *eviction)
 	if (!eviction->slot)
 		return false;
 	if (eviction->owner.rmap)
-		each_entry(eviction, visit_swap_out);
+		rmap_walk_page(eviction->machine, &eviction->owner, visit_swap_out, eviction);
 	if (!frame_mappings(frame) && !busy(frame) && write_slot(eviction))
 		gone = swap_uncache(eviction->machine, eviction->slot, frame);
 	swap_drop(eviction->machine, eviction->slot);
@@ -204,7 +198,7 @@ static bool evict_cached(struct eviction *eviction)
 	bool gone = false, dirty;
 
 	if (frame_mappings(frame))
-		each_entry(eviction, visit_unmap);
+		rmap_walk_page(eviction->machine, &eviction->owner, visit_unmap, eviction);
 	dirty = frame_has(frame, FRAME_DIRTY);
 	frame_unmark(frame, FRAME_DIRTY);
 	if (!frame_mappings(frame) && !busy(frame) && write_page(eviction, dirty, &entry))

@@ -54,12 +54,6 @@ static void visit_end(struct quire_space *space, struct vma *vma, uint64_t start
 	gather_end(&gather);
 }
 
-static void each_entry(struct migration *migration, rmap_visit *visit)
-{
-	rmap_walk(migration->machine, migration->owner.rmap, migration->owner.index,
-		  migration->owner.index + 1, visit, migration);
-}
-
 /* An anonymous page, which nothing leads to but its entries.  Whether `copy` has become it. */
 static bool copy_anonymous(struct migration *migration, struct frame *copy)
 {
@@ -93,7 +87,7 @@ static bool migrate(struct migration *migration, struct frame *copy)
 
 	if (object)
 		object_begin_migration(object, frame);
-	each_entry(migration, visit_begin);
+	rmap_walk_page(migration->machine, &migration->owner, visit_begin, migration);
 	/* A page that is nowhere has been unmapped, or UFFDIO_MOVE has given it another owner. */
 	if (!migration->met)
 		moved = false;
@@ -102,7 +96,7 @@ static bool migrate(struct migration *migration, struct frame *copy)
 	else
 		moved = copy_anonymous(migration, copy);
 	migration->target = moved ? copy : frame;
-	each_entry(migration, visit_end);
+	rmap_walk_page(migration->machine, &migration->owner, visit_end, migration);
 	if (moved) {
 		quire_assert(frame_mappings(frame) == 0);
 		carry_flags(frame, copy);

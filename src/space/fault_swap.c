@@ -32,9 +32,9 @@ static bool alone(const struct fault *fault, const struct frame *frame)
 }
 
 /*
- * Linux takes a page that is about to be one entry's own from swap, and makes it dirty then.  It does so
- * when it is written to; one that it reads for a single entry never is in the slot's cache.  Whether
- * the entry has it exclusively.
+ * Linux takes a page that is about to be one entry's own from swap, and makes it dirty then.  It does
+ * so when it is written to; one that it reads for a single entry never is in the slot's cache.
+ * Whether the entry has it exclusively.
  */
 static bool take_from_swap(const struct fault *fault, struct frame *frame)
 {

@@ -3,8 +3,8 @@
  * fork: a second address space with the same content.
  *
  * Everything that can fail comes first: the child's space, its VMAs, as many tables as the parent
- * has, which is more than the child can need, and frames for copies of what is pinned.  Then the entries are copied, and the parent's
- * CPUs forget their write permissions in one flush.
+ * has, which is more than the child can need, and frames for copies of what is pinned.  Then the
+ * entries are copied, and the parent's CPUs forget their write permissions in one flush.
  *
  * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds
  * no page of the process's own.

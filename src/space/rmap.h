@@ -51,6 +51,12 @@ typedef void rmap_visit(struct quire_space *space, struct vma *vma, uint64_t sta
 			void *context);
 void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
 	       rmap_visit *visit, void *context);
+/* The same for the page that the owner is of. */
+static inline void rmap_walk_page(struct quire_machine *machine, const struct rmap_owner *owner,
+				  rmap_visit *visit, void *context)
+{
+	rmap_walk(machine, owner->rmap, owner->index, owner->index + 1, visit, context);
+}
 
 /* An anonymous page that nobody else knows yet, or whose entry is locked, is now a page of `vma` at
  * `address`. */

@@ -2,8 +2,8 @@
 /*
  * MOVE: pages change their address without being copied.
  *
- * A page can be moved if it is this space's alone, that is exclusive, and not pinned; what it is protected by stays
- * behind.  Page by page, as COPY.
+ * A page can be moved if it is this space's alone, that is exclusive, and not pinned; what it is
+ * protected by stays behind.  Page by page, as COPY.
  */
 #include "space/rmap.h"
 #include "userfault/userfault.h"
