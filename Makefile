@@ -4,6 +4,7 @@
 #	make run        the tour, on the library and on this kernel; or ARGS="--on both --trace scenarios/x.lua"
 #	make test       everything that is checked; ends with "N passed, N failed"
 #	make bench      benchmarks, without assertions          ARGS=...
+#	make count      what operations cost in locks, flushes, atomics and instructions   ARGS=...
 #	make soak       random tests with new seeds, for long   SECONDS=3600
 #	make install    PREFIX=/usr/local DESTDIR=
 #	make format     clang-format over all C files
@@ -13,7 +14,7 @@ PREFIX  ?= /usr/local
 SECONDS ?= 3600
 ARGS    ?=
 
-.PHONY: all setup run test bench soak install format clean
+.PHONY: all setup run test bench count soak install format clean
 
 all: setup
 	@scripts/build.sh default
@@ -31,6 +32,10 @@ test:
 bench: setup
 	@scripts/build.sh release
 	build-release/quire_bench $(ARGS)
+
+count: setup
+	@scripts/build.sh release quire_count
+	build-release/quire_count $(ARGS)
 
 soak: setup
 	@scripts/build.sh default

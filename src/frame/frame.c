@@ -306,6 +306,8 @@ void frame_free_chain(struct quire_machine *machine, struct frame *chain)
 	struct frames *frames = &machine->frames;
 	struct returned returned = {.last = &returned.singles};
 
+	if (!chain)
+		return;
 	while (chain) {
 		struct frame *frame = chain;
 
