@@ -15,8 +15,9 @@
  *   _wake
  *   tier 2   swap                             + quire_port_swap_write, _swap_read, _swap_free
  *
- * At tier 0 (compile Quire and the host with -DQUIRE_PORT_TIER=0) the lock functions are empty and
- * inline here, and the host must not enter Quire again before it has returned.
+ * Library and host are compiled with the same -DQUIRE_PORT_TIER (pkg-config quire-tier0, quire-tier1 or
+ * quire says which).  At tier 0 the lock functions are empty and inline here, and the host must not
+ * enter Quire again before it has returned.
  *
  * A worked example of tier 0, for a kernel that runs on one x86 processor:
  *
