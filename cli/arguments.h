@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "profile.h"
+
 /* How many arguments there are besides the `self` (0 or 1) objects that the function is called on.
  */
 void argument_count(lua_State *L, int self, int least, int most);
@@ -32,12 +34,7 @@ int argument_protection(lua_State *L, int index, const char *what);
 /* MADV_*: a lower-case name, or an integer that is passed on as it is. */
 int argument_advice(lua_State *L, int index, const char *what);
 
-/* Sets of bits: the names that scripts have for them, one without a name at the end. */
-struct bit_name {
-	const char *name;
-	uint64_t bit;
-};
-/* An array of names, or an integer that is passed on as it is. */
+/* Sets of bits.  An array of names, or an integer that is passed on as it is. */
 uint64_t argument_bits(lua_State *L, int index, const char *what, const struct bit_name names[]);
 /* Pushes { name = true, ... }; an unknown bit is called by its number. */
 void push_bits(lua_State *L, uint64_t bits, const struct bit_name names[]);

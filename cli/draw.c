@@ -36,7 +36,7 @@ static void look_at_leaf(struct quire_space *space, uint64_t page,
 		whose = "the page of zeros";
 	else if (word & QUIRE_PAGEMAP_EXCLUSIVE)
 		whose = "own page";
-	snprintf(text, size, "%c%c%c %s%s", entry->user ? 'r' : '-', entry->writable ? 'w' : '-',
+	snprintf(text, size, "%c%c%c %s%s", entry->readable ? 'r' : '-', entry->writable ? 'w' : '-',
 		 entry->exec ? 'x' : '-', whose, entry->dirty ? ", written" : "");
 }
 

@@ -50,6 +50,7 @@ static const struct {
 	{"SwapPss", offsetof(struct quire_smaps, swap_pss)},
 	{"Locked", offsetof(struct quire_smaps, locked)},
 	{"THPeligible", offsetof(struct quire_smaps, thp_eligible)},
+	{"ProtectionKey", offsetof(struct quire_smaps, protection_key)}, /* the last one */
 };
 #define SMAPS_FIELDS (sizeof(smaps_fields) / sizeof(smaps_fields[0]))
 _Static_assert(SMAPS_FIELDS <= TARGET_SMAPS_MAX, "every field has a place");
@@ -66,8 +67,9 @@ int library_smaps(struct process *process, uint64_t address, struct target_smaps
 		return -error;
 	smaps->start = amounts.start;
 	smaps->end = amounts.end;
-	smaps->count = SMAPS_FIELDS;
-	for (unsigned i = 0; i < SMAPS_FIELDS; i++) {
+	/* A kernel shows keys on a processor that has them. */
+	smaps->count = SMAPS_FIELDS - !process->target->execute_only;
+	for (unsigned i = 0; i < smaps->count; i++) {
 		snprintf(smaps->field[i].name, sizeof(smaps->field[i].name), "%s",
 			 smaps_fields[i].name);
 		memcpy(&smaps->field[i].value, (const char *)&amounts + smaps_fields[i].offset,
@@ -156,6 +158,7 @@ int library_entry(struct process *process, uint64_t address, struct target_entry
 	*entry = (struct target_entry){
 		.level = report.level,
 		.kind = entry_kinds[report.kind],
+		.readable = report.readable,
 		.writable = report.writable,
 		.user = report.user,
 		.exec = report.exec,

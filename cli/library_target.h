@@ -38,6 +38,7 @@ struct target {
 	struct userfault *userfaults;	  /* open ones */
 	struct file *files;		  /* open ones */
 	unsigned threads;		  /* made so far: the next one's CPU */
+	bool execute_only;		  /* as in struct target_setup */
 	struct quire_space_config config; /* of spaces that are not forked */
 	uint64_t stats[LIBRARY_STATS_MAX];
 };

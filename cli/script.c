@@ -173,11 +173,26 @@ static bool library_option(lua_State *L, const char *name)
 	return set;
 }
 
+/* What a processor does cannot be chosen. */
+static void set_execute_only(lua_State *L)
+{
+	struct script *script = script_of(L);
+	bool wanted = field_boolean(L, 1, "execute_only");
+
+	if (!field_given(L, 1, "execute_only"))
+		return;
+	lua_pop(L, 1);
+	if (script->ops == &target_linux && wanted != script->setup.execute_only)
+		script_lacks_what(L, wanted ? "execute-only memory"
+					    : "memory that can be read because it can be executed");
+	script->setup.execute_only = wanted;
+}
+
 static int quire_setup(lua_State *L)
 {
-	static const char *const names[] = {"memory", "cpus",	   "swap", "hugetlb",
-					    "thp",    "shmem_thp", "report_swapped",
-					    "strict_written", NULL};
+	static const char *const names[] = {
+		"memory",    "cpus",	       "swap",		 "hugetlb",	 "thp",
+		"shmem_thp", "report_swapped", "strict_written", "execute_only", NULL};
 	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
@@ -196,6 +211,7 @@ static int quire_setup(lua_State *L)
 	script->setup.cpus = (unsigned)cpus;
 	script->setup.report_swapped = library_option(L, "report_swapped");
 	script->setup.strict_written = library_option(L, "strict_written");
+	set_execute_only(L);
 	if (field_given(L, 1, "swap")) {
 		script->setup.has_swap = true;
 		script->setup.swap = argument_size(L, -1, "swap");
@@ -351,6 +367,8 @@ static int quire_reached(lua_State *L)
 
 static const struct binding quire_bindings[] = {
 	{"setup", quire_setup},
+	{"has", script_has},
+	{"needs", script_needs},
 	{"skip", quire_skip},
 	{"sleep", quire_sleep},
 	{"stats", quire_stats},
@@ -493,6 +511,7 @@ void script_run(const struct script_options *options, struct transcript *transcr
 		.trace = trace_new(options->trace, transcript, options->other),
 		.verify = options->verify,
 		.fail_in = options->fail,
+		.setup = {.execute_only = profile_host()->has & HAS_EXECUTE_ONLY},
 	};
 	struct sigaction on_stop = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
 	lua_State *L = luaL_newstate();

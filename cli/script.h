@@ -227,6 +227,10 @@ struct script_file *to_file(lua_State *L, int index);
 /* The one that `what` at `index` is to be, which must be open. */
 struct script_file *argument_file(lua_State *L, int index, const char *what);
 
+/* script_profile.c */
+int script_has(lua_State *L);
+int script_needs(lua_State *L);
+
 /* script_pin.c */
 void script_open_pins(lua_State *L);
 int script_pin(lua_State *L);

@@ -241,6 +241,7 @@ static void push_entry(lua_State *L, const struct target_entry *entry)
 	set_string(L, "kind", entry->kind);
 	set_boolean(L, "writable", entry->writable);
 	set_boolean(L, "user", entry->user);
+	set_boolean(L, "readable", entry->readable);
 	set_boolean(L, "exec", entry->exec);
 	set_boolean(L, "dirty", entry->dirty);
 	set_boolean(L, "young", entry->young);

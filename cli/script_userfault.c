@@ -19,27 +19,6 @@
 
 #define USERFAULT_TYPE "userfaultfd"
 
-static const struct bit_name feature_names[] = {
-	{"pagefault_flag_wp", UFFD_FEATURE_PAGEFAULT_FLAG_WP},
-	{"event_fork", UFFD_FEATURE_EVENT_FORK},
-	{"event_remap", UFFD_FEATURE_EVENT_REMAP},
-	{"event_remove", UFFD_FEATURE_EVENT_REMOVE},
-	{"missing_hugetlbfs", UFFD_FEATURE_MISSING_HUGETLBFS},
-	{"missing_shmem", UFFD_FEATURE_MISSING_SHMEM},
-	{"event_unmap", UFFD_FEATURE_EVENT_UNMAP},
-	{"sigbus", UFFD_FEATURE_SIGBUS},
-	{"thread_id", UFFD_FEATURE_THREAD_ID},
-	{"minor_hugetlbfs", UFFD_FEATURE_MINOR_HUGETLBFS},
-	{"minor_shmem", UFFD_FEATURE_MINOR_SHMEM},
-	{"exact_address", UFFD_FEATURE_EXACT_ADDRESS},
-	{"wp_hugetlbfs_shmem", UFFD_FEATURE_WP_HUGETLBFS_SHMEM},
-	{"wp_unpopulated", UFFD_FEATURE_WP_UNPOPULATED},
-	{"poison", UFFD_FEATURE_POISON},
-	{"wp_async", UFFD_FEATURE_WP_ASYNC},
-	{"move", UFFD_FEATURE_MOVE},
-	{NULL, 0},
-};
-
 /* Of the userfaultfd itself, not of a range. */
 static const struct bit_name ioctl_names[] = {
 	{"register", (uint64_t)1 << _UFFDIO_REGISTER},
@@ -146,7 +125,7 @@ int script_userfaultfd(lua_State *L)
 	argument_count(L, 1, 1, 1);
 	argument_table(L, 2, "the argument");
 	fields_known(L, 2, names);
-	api.features = field_bits(L, 2, "features", feature_names);
+	api.features = field_bits(L, 2, "features", userfault_feature_names);
 	flags = open_flags(L, 2);
 	entry = record_begin(L, ENTRY_CALL, process->name, 2, process);
 	userfault = open_negotiated(script_of(L), process, flags, &api);
@@ -192,7 +171,7 @@ static void push_answer(lua_State *L, const struct uffdio_api *api)
 	lua_createtable(L, 0, 3);
 	lua_pushinteger(L, (lua_Integer)api->api);
 	lua_setfield(L, -2, "api");
-	push_bits(L, api->features, feature_names);
+	push_bits(L, api->features, userfault_feature_names);
 	lua_setfield(L, -2, "features");
 	push_bits(L, api->ioctls, ioctl_names);
 	lua_setfield(L, -2, "ioctls");
@@ -213,7 +192,7 @@ static int userfault_api(lua_State *L)
 		api.api = argument_address(L, -1, "api");
 		lua_pop(L, 1);
 	}
-	api.features = field_bits(L, 2, "features", feature_names);
+	api.features = field_bits(L, 2, "features", userfault_feature_names);
 	entry = record_begin(L, ENTRY_CALL, userfault->name, 2, NULL);
 	error = negotiate(script_of(L), userfault->userfault, &api);
 	if (error) {
@@ -235,7 +214,7 @@ static int answered(lua_State *L, bool features)
 		script_error(L, "%s has not been negotiated", userfault->name);
 	entry = record_begin(L, ENTRY_CALL, userfault->name, 2, NULL);
 	if (features)
-		push_bits(L, userfault->features, feature_names);
+		push_bits(L, userfault->features, userfault_feature_names);
 	else
 		push_bits(L, userfault->ioctls, ioctl_names);
 	return record_end(L, entry, 1, NULL);

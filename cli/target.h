@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "profile.h"
 #include "userfault_abi.h"
 
 /* The most that one read or write of a script may move, in bytes. */
@@ -34,8 +35,9 @@ struct target_setup {
 	unsigned cpus;
 	/* Options of the library's machine; a target that lacks one refuses. */
 	bool report_swapped, strict_written;
-	bool has_swap; /* as `swap` says; false: as the machine has it */
-	uint64_t swap; /* bytes of swap, used before any other; 0: nobody has any */
+	bool execute_only; /* execute permission alone is not permission to read (quire, twin) */
+	bool has_swap;	   /* as `swap` says; false: as the machine has it */
+	uint64_t swap;	   /* bytes of swap, used before any other; 0: nobody has any */
 };
 
 enum call_kind {
@@ -136,7 +138,7 @@ struct target_rss { /* bytes */
 struct target_entry {
 	int level;
 	const char *kind; /* absent leaf marker swap migration guard poison parked */
-	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special;
+	bool readable, writable, user, exec, dirty, young, uffd_wp, soft_dirty, special;
 	bool has_frame;
 	uint64_t frame;
 };
@@ -167,6 +169,9 @@ struct target_message {
  */
 struct target_ops {
 	const char *name; /* "quire", "linux", "twin" */
+
+	/* What it has, or would have when it is opened so. */
+	struct profile (*profile)(const struct target_setup *setup);
 
 	/* NULL and *why (static or malloc'ed text, one line) when the target can't be had as asked:
 	 * the script is skipped. */

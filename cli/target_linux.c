@@ -151,6 +151,15 @@ static struct target *linux_open(const struct target_setup *setup, const char **
 	return target;
 }
 
+static struct profile linux_profile(const struct target_setup *setup)
+{
+	struct profile profile = *profile_host();
+
+	if (setup->has_swap && setup->swap)
+		profile.has |= HAS_SWAP;
+	return profile;
+}
+
 static struct process *linux_process(struct target *target)
 {
 	struct process *process = target->spare;
@@ -172,6 +181,7 @@ static struct process *linux_process(struct target *target)
 
 const struct target_ops target_linux = {
 	.name = "linux",
+	.profile = linux_profile,
 	.open = linux_open,
 	.close = linux_close,
 	.process = linux_process,

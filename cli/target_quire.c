@@ -44,6 +44,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		config.cpus = setup->cpus;
 	config.report_swapped = setup->report_swapped;
 	config.strict_written = setup->strict_written;
+	config.execute_only = setup->execute_only;
 	if (setup->has_swap && setup->swap)
 		config.swap = soft_swap_compressed(setup->swap / QUIRE_PAGE_SIZE);
 	error = soft_machine_open(&config, &target->machine);
@@ -54,6 +55,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		free(target);
 		return NULL;
 	}
+	target->execute_only = setup->execute_only;
 	target->config.lowest = host_mmap_lowest();
 	target->config.highest = USER_END;
 	target->config.mmap_base = WINDOW_TOP;
@@ -181,6 +183,7 @@ static uint64_t target_fail_nth(struct target *target, uint64_t n, bool *fired)
 
 const struct target_ops target_quire = {
 	.name = "quire",
+	.profile = profile_model,
 	.open = target_open,
 	.close = target_close,
 	.process = target_process,

@@ -20,6 +20,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		.top = WINDOW_TOP,
 		.privileged = geteuid() == 0,
 		.swap = setup->has_swap && setup->swap,
+		.execute_only = setup->execute_only,
 	};
 	uint64_t memory;
 
@@ -104,6 +105,7 @@ static void file_close(struct file *file)
 
 const struct target_ops target_twin = {
 	.name = "twin",
+	.profile = profile_model,
 	.open = target_open,
 	.close = twin_close,
 	.process = twin_process,

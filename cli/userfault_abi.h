@@ -59,6 +59,11 @@ struct uffdio_move {
 };
 #endif
 
+/* Since Linux 6.1. */
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(UFFDIO, 0x00)
+#endif
+
 /* Since Linux 6.7. */
 #ifndef PAGEMAP_SCAN
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)

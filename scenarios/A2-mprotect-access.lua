@@ -1,5 +1,6 @@
 -- A2: a permission holds from the next access on, and the content stays.
-quire.setup { memory = "64M" }
+quire.setup { memory = "64M", execute_only = ({ with = true, without = false })[...] }
+local execute_only = quire.has("execute_only") -- A8
 local page = 4096
 local p = quire.process()
 local base = p:mmap { length = "8M", prot = "none" } + 0x100000
@@ -35,17 +36,17 @@ for _, case in ipairs {
 	{ "r", true, nil },
 	{ "rw", true, true },
 	{ "w", true, true },
-	{ "x", true, nil },
+	{ "x", not execute_only or nil, nil, execute_only and "PKUERR" },
 	{ "rx", true, nil },
 	{ "rw", true, true },
 } do
-	local prot, readable, writable = table.unpack(case, 1, 3)
+	local prot, readable, writable, code = table.unpack(case, 1, 4)
 	check(p:mprotect(at(0), 4 * page, prot))
 	check.eq((p:touch(at(1), "r")), readable, prot)
 	check.eq((p:touch(at(1), "w")), writable, prot)
 	check.eq((p:touch(at(3), "w")), writable, prot)
 	if not writable then
-		check.eq({ p:touch(at(2), "w") }, { nil, "SEGV", "ACCERR" }, prot)
+		check.eq({ p:touch(at(2), "w") }, { nil, "SEGV", code or "ACCERR" }, prot)
 	end
 end
 for i = 0, 3 do

@@ -37,8 +37,8 @@ struct world {
 	struct random random;
 };
 
-static const struct table_permissions read_write = {.access = true, .write = true};
-static const struct table_permissions read_only = {.access = true};
+static const struct table_permissions read_write = {.read = true, .write = true};
+static const struct table_permissions read_only = {.read = true};
 
 static void tables_open(struct world *world, struct page_tables *tables, uint64_t tag)
 {

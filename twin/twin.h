@@ -66,6 +66,9 @@ enum {
 	MERGEABLE = 1 << 16,
 	REPORTS_MINOR = 1 << 17,
 	SHARED = 1 << 18, /* whose letters are elsewhere */
+	/* Of memory that is execute-only, where the processor enforces that: it holds no data. */
+	NO_DATA = 1 << 19,
+	PROTECTION = MAY_ANYTHING | NO_DATA,
 	REPORTS = REPORTS_MISSING | REPORTS_WRITES | REPORTS_MINOR,
 };
 
@@ -180,7 +183,8 @@ struct limits {
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
 	bool privileged;
-	bool swap; /* there is some */
+	bool swap;	   /* there is some */
+	bool execute_only; /* execute permission alone is not permission to read */
 };
 
 struct target {
@@ -239,6 +243,8 @@ int twin_mmap(struct thread *thread, struct call *call);
 int twin_munmap(struct thread *thread, uint64_t address, uint64_t length);
 /* The same of a range that is one, telling whom it concerns. */
 int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end);
+/* A mapping's part of flags for PROT_*. */
+uint32_t twin_protection(const struct target *target, int prot);
 int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot);
 /* A free place of that length; `phase` is the address that it would like to be aligned with, when
  * it is as long as huge pages are.  0: there is none. */
@@ -257,6 +263,9 @@ int twin_populate(struct thread *thread, bool strict);
 void twin_populate_now(struct process *process, uint64_t start, uint64_t end);
 
 /* --- twin_fault.c --- */
+
+/* Whether the page's mapping lets the process load from it. */
+bool twin_readable(const struct page *page);
 
 enum answer {
 	THERE,

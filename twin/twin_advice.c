@@ -320,7 +320,7 @@ int twin_populate(struct thread *thread, bool strict)
 		if (index == process->count || page->number >= end)
 			break;
 		thread->populate = page->number * PAGE_BYTES;
-		answer = page->flags & MAY_ANYTHING
+		answer = twin_readable(page)
 				 ? populate_page(process, page, thread, by_writing(page))
 				 : GUARDED;
 		if (answer == SLEEPS)

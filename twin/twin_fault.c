@@ -134,8 +134,20 @@ static void fail(struct call *call, enum call_status status, int code)
 	call->code = code;
 }
 
-/* An x86 processor reads whatever it may access at all; it finds out that it may not execute when
- * the page is there. */
+/* An x86 processor reads whatever it may access at all, unless a protection key forbids it. */
+bool twin_readable(const struct page *page)
+{
+	return (page->flags & MAY_ANYTHING) && !(page->flags & NO_DATA);
+}
+
+static bool permitted(const struct page *page, bool write, bool execute)
+{
+	if (write)
+		return page->flags & MAY_WRITE;
+	return execute ? page->flags & MAY_ANYTHING : twin_readable(page);
+}
+
+/* The processor finds out that it may not execute when the page is there. */
 static struct page *reach(struct thread *thread, struct call *call, uint64_t address, bool write)
 {
 	struct page *page = twin_page_at(thread->process, address / PAGE_BYTES);
@@ -146,8 +158,9 @@ static struct page *reach(struct thread *thread, struct call *call, uint64_t add
 		fail(call, CALL_SEGV, SEGV_MAPERR);
 		return NULL;
 	}
-	if (!(page->flags & (write ? MAY_WRITE : MAY_ANYTHING))) {
-		fail(call, CALL_SEGV, SEGV_ACCERR);
+	if (!permitted(page, write, execute)) {
+		fail(call, CALL_SEGV,
+		     page->flags & NO_DATA && !execute ? SEGV_PKUERR : SEGV_ACCERR);
 		return NULL;
 	}
 	switch (twin_fault(thread->process, page, &access)) {

@@ -195,7 +195,7 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 		struct page *page = twin_page_at(reader->process, at / PAGE_BYTES);
 		enum answer answer;
 
-		if (!page || !(page->flags & MAY_ANYTHING))
+		if (!page || !twin_readable(page))
 			return EFAULT;
 		answer = twin_fault(reader->process, page, &access);
 		if (answer != THERE)

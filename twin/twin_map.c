@@ -125,7 +125,7 @@ int twin_mmap(struct thread *thread, struct call *call)
 {
 	struct process *process = thread->process;
 	uint64_t length = round_up(call->length), address;
-	struct page like = {.flags = (uint32_t)call->prot & MAY_ANYTHING};
+	struct page like = {.flags = twin_protection(process->target, call->prot)};
 	int error;
 
 	if (!call->length || call->offset % PAGE_BYTES)
@@ -214,6 +214,13 @@ int twin_munmap(struct thread *thread, uint64_t address, uint64_t length)
 
 /* --- mprotect --- */
 
+uint32_t twin_protection(const struct target *target, int prot)
+{
+	bool execute_only = target->limits.execute_only && prot == PROT_EXEC;
+
+	return ((uint32_t)prot & MAY_ANYTHING) | (execute_only ? NO_DATA : 0);
+}
+
 /* An entry follows its mapping's permission.  It gains write permission at once only if a write
  * would need no fault: its block is its own, and nobody waits to hear of the write. */
 static void protect_entry(struct page *page)
@@ -227,7 +234,7 @@ static void protect_entry(struct page *page)
 static int protect_piece(struct process *process, uint64_t start, uint64_t end, uint32_t prot)
 {
 	struct page *page = twin_page_at(process, start);
-	uint32_t before = page->flags, flags = (before & ~(uint32_t)MAY_ANYTHING) | prot;
+	uint32_t before = page->flags, flags = (before & ~(uint32_t)PROTECTION) | prot;
 	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE | SHARED;
 	int error;
 
@@ -306,5 +313,5 @@ int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int 
 			return error;
 	}
 	return protect_range(process, address / PAGE_BYTES, end / PAGE_BYTES,
-			     (uint32_t)prot & MAY_ANYTHING);
+			     twin_protection(process->target, prot));
 }

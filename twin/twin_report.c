@@ -192,6 +192,7 @@ static void put_sums(struct target_smaps *smaps, const struct sums *sums, uint32
 	put(smaps, "Swap", sums->swap);
 	put(smaps, "SwapPss", whole(sums->swap_share));
 	put(smaps, "Locked", flags & LOCKED ? whole(sums->share) : 0);
+	put(smaps, "ProtectionKey", flags & NO_DATA ? 1 : 0);
 }
 
 int twin_report_smaps(struct process *process, uint64_t address, struct target_smaps *smaps)

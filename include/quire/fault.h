@@ -30,6 +30,7 @@ enum quire_outcome {
 /* si_code of the signal, Linux's numbers. */
 #define QUIRE_SEGV_MAPERR 1
 #define QUIRE_SEGV_ACCERR 2
+#define QUIRE_SEGV_PKUERR 4 /* data of execute-only memory: <quire/machine.h>, execute_only */
 #define QUIRE_BUS_ADRERR  2
 
 struct quire_fault_result {

@@ -48,6 +48,14 @@ struct quire_machine_config {
 	 * walk of all mappings of the pages that are protected.  (BEHAVIOUR D4)
 	 */
 	bool strict_written;
+	/*
+	 * Memory with execute permission alone (prot is QUIRE_PROT_EXEC and nothing else) can be
+	 * executed only: an access to its data is a SIGSEGV with QUIRE_SEGV_PKUERR, and mlock, which
+	 * cannot read it, answers -ENOMEM.  As Linux on a CPU with protection keys; without it, as on
+	 * one without them, what may be executed can be read.  The host's MMU must know the
+	 * format's leaf for it (arch_entry.h); that of ports/soft does.  (BEHAVIOUR A2)
+	 */
+	bool execute_only;
 	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*

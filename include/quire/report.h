@@ -57,7 +57,8 @@ struct quire_smaps {
 	uint64_t anon_huge_pages, shmem_pmd_mapped, file_pmd_mapped;
 	uint64_t shared_hugetlb, private_hugetlb;
 	uint64_t swap, swap_pss, locked;
-	uint64_t thp_eligible; /* 0 or 1 */
+	uint64_t thp_eligible;	 /* 0 or 1 */
+	uint64_t protection_key; /* 1: execute-only memory, on a machine that has it; else 0 */
 };
 
 /* Of the VMA that holds `address`.  -ENOENT: none.  Cost: what the VMA has populated. */
@@ -87,7 +88,7 @@ struct quire_entry_report {
 	enum quire_entry_kind kind;
 	uint8_t level;	     /* 0: 4K */
 	uint64_t start, end; /* addresses: all that the entry speaks for, the address among them */
-	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
+	bool readable, writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool has_frame;
 	uint64_t frame; /* hardware number */
 };

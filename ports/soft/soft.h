@@ -49,7 +49,8 @@ struct soft_config {
 	unsigned cpus;	       /* 1 to SOFT_CPUS_MAX; 0: 1 */
 	uint64_t commit_limit; /* as in struct quire_machine_config */
 	uint32_t max_maps;     /* as in struct quire_machine_config */
-	bool no_fault_around, report_swapped, strict_written; /* as in struct quire_machine_config */
+	/* as in struct quire_machine_config */
+	bool no_fault_around, report_swapped, strict_written, execute_only;
 
 	/* As in struct quire_machine_config, but called with `context`. */
 	bool (*reclaim)(void *context);

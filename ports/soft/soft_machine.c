@@ -109,6 +109,7 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.no_fault_around = config->no_fault_around,
 		.report_swapped = config->report_swapped,
 		.strict_written = config->strict_written,
+		.execute_only = config->execute_only,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
 	};
 

@@ -119,6 +119,8 @@ static const char *tlb_excess(const struct soft_cpu *cpu, const struct soft_tlb_
 	if (soft_machine_frame(cpu->machine, leaf_frame(leaf, page)) !=
 	    (unsigned char *)(uintptr_t)(page + entry->offset))
 		return "holds another frame than the leaf";
+	if ((entry->key & SOFT_TLB_READ) && !leaf->readable)
+		return "grants loads from a page that is not readable";
 	if ((entry->key & SOFT_TLB_WRITE) && !leaf->writable)
 		return "grants stores to a page that is not writable";
 	if ((entry->key & SOFT_TLB_WRITE) && !leaf->dirty)

@@ -62,6 +62,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->no_fault_around = config->no_fault_around;
 	machine->report_swapped = config->report_swapped;
 	machine->strict_written = config->strict_written;
+	machine->execute_only = config->execute_only;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
 	machine->next_tag = 1;

@@ -23,7 +23,7 @@ struct quire_machine {
 	bool (*reclaim)(void *host);
 	uint64_t commit_limit; /* pages */
 	uint32_t max_maps;
-	bool no_fault_around, report_swapped, strict_written;
+	bool no_fault_around, report_swapped, strict_written, execute_only;
 	struct frame *zero_page;
 
 	struct frames frames;

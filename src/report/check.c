@@ -96,8 +96,7 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	struct table_permissions allow = vma_permissions(vma);
 	uint64_t address = run->start;
 
-	expect(check, run->accessible == allow.access, "a leaf differs from its VMA in access",
-	       address);
+	expect(check, run->readable == allow.read, "a leaf differs from its VMA in read", address);
 	expect(check, run->exec == allow.execute, "a leaf differs from its VMA in execute",
 	       address);
 	expect(check,

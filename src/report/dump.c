@@ -44,7 +44,7 @@ static const char *kind_name(enum quire_entry_kind kind)
 
 static void dump_leaf(const struct table_run *run, bool frames, const struct quire_text *text)
 {
-	text_string(text, run->accessible ? " r" : " -");
+	text_string(text, run->readable ? " r" : " -");
 	text_string(text, run->writable ? "w" : "-");
 	text_string(text, run->exec ? "x" : "-");
 	word_if(text, run->dirty, " dirty");

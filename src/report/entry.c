@@ -21,6 +21,7 @@ int quire_entry(struct quire_space *space, uint64_t address, struct quire_entry_
 		.end = (page & ~(table_span(run.level) - 1)) + table_span(run.level),
 		.writable = run.writable,
 		.user = run.user,
+		.readable = run.readable,
 		.exec = run.exec,
 		.dirty = run.dirty,
 		.young = run.young,

@@ -125,6 +125,7 @@ int quire_smaps(struct quire_space *space, uint64_t address, struct quire_smaps 
 	smaps->pss = whole_kib(sums.pss);
 	smaps->pss_dirty = whole_kib(sums.pss_dirty);
 	smaps->swap_pss = whole_kib(sums.swap_pss);
+	smaps->protection_key = (vma->flags & VMA_EXECUTE_ONLY) != 0;
 	if (vma->flags & VMA_LOCKED)
 		smaps->locked = smaps->pss;
 	space_read_unlock(space);

@@ -57,20 +57,24 @@ static enum table_use use_of(const struct reaching *reaching)
 }
 
 /*
- * Does what is wanted, if the page is there.  What unshares the page to read it needs it to be this
- * entry's alone, and permission to read; else any permission will do, as to the hardware.
+ * What unshares the page to read it needs permission to read; else the hardware decides.
  */
+static bool permits(const struct vma *vma, const struct reaching *reaching)
+{
+	if (reaching->access == QUIRE_WRITE)
+		return vma->flags & VMA_WRITE;
+	return reaching->how & FAULT_UNSHARE ? vma->flags & VMA_READ : vma_readable(vma);
+}
+
+/* Does what is wanted, if the page is there. */
 static enum reach try_page(const struct reaching *reaching)
 {
 	struct quire_space *space = reaching->space;
 	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
-	uint64_t wanted = reaching->access == QUIRE_WRITE ? VMA_WRITE
-			  : reaching->how & FAULT_UNSHARE ? VMA_READ
-							  : VMA_ACCESS;
 	struct frame *frame;
 
-	if (!vma_holds(vma, address) || !(vma->flags & wanted) ||
+	if (!vma_holds(vma, address) || !permits(vma, reaching) ||
 	    (reaching->pinned && !can_pin(vma)))
 		return REFUSED;
 	frame = table_hold_page(&space->tables, page_down(address), use_of(reaching),

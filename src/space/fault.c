@@ -42,7 +42,16 @@ static bool vma_allows(const struct fault *fault)
 		return flags & VMA_WRITE;
 	if (fault->access == QUIRE_EXECUTE && fault->seen.kind == TABLE_LEAF)
 		return flags & VMA_EXEC;
-	return flags & VMA_ACCESS;
+	return fault->access == QUIRE_EXECUTE ? flags & VMA_ACCESS : vma_readable(fault->vma);
+}
+
+/* What the signal says of an access that the VMA does not allow. */
+static int refusal(const struct fault *fault)
+{
+	bool data = fault->access != QUIRE_EXECUTE;
+
+	return data && (fault->vma->flags & VMA_EXECUTE_ONLY) ? QUIRE_SEGV_PKUERR
+							      : QUIRE_SEGV_ACCERR;
 }
 
 /* Whether the page, which can be read, is to become the process's own all the same. */
@@ -308,7 +317,7 @@ static bool refused(struct fault *fault)
 	unsigned marks = fault->seen.kind == TABLE_MARKER ? fault->seen.marks : 0;
 
 	if (!vma_allows(fault))
-		fault_signal(fault, QUIRE_SEGV, QUIRE_SEGV_ACCERR);
+		fault_signal(fault, QUIRE_SEGV, refusal(fault));
 	else if (marks & MARK_GUARD)
 		fault_signal(fault, QUIRE_SEGV, QUIRE_SEGV_MAPERR);
 	else if (marks & MARK_POISON)

@@ -31,16 +31,11 @@ static bool is_shared(int flags)
 	return type == QUIRE_MAP_SHARED || type == QUIRE_MAP_SHARED_VALIDATE;
 }
 
-static uint64_t flags_for(int prot, int flags, const struct quire_object *object)
+static uint64_t flags_for(const struct quire_space *space, int prot, int flags,
+			  const struct quire_object *object)
 {
-	uint64_t result = VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC;
+	uint64_t result = vma_protection(space, prot) | VMA_MAYREAD | VMA_MAYWRITE | VMA_MAYEXEC;
 
-	if (prot & QUIRE_PROT_READ)
-		result |= VMA_READ;
-	if (prot & QUIRE_PROT_WRITE)
-		result |= VMA_WRITE;
-	if (prot & QUIRE_PROT_EXEC)
-		result |= VMA_EXEC;
 	if (flags & QUIRE_MAP_NORESERVE)
 		result |= VMA_NORESERVE;
 	else if ((prot & QUIRE_PROT_WRITE) && !is_shared(flags))
@@ -248,7 +243,7 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 		.length = page_up(length),
 		.prot = prot,
 		.flags = flags,
-		.vma_flags = flags_for(prot, flags, NULL),
+		.vma_flags = flags_for(space, prot, flags, NULL),
 	};
 
 	if (length == 0)
@@ -270,7 +265,7 @@ int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t leng
 		.flags = flags & ~QUIRE_MAP_ANONYMOUS,
 		.object = object,
 		.index = offset >> PAGE_SHIFT,
-		.vma_flags = flags_for(prot, flags, object),
+		.vma_flags = flags_for(space, prot, flags, object),
 	};
 
 	if (!page_aligned(offset) || length == 0)

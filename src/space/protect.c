@@ -23,24 +23,11 @@ _Static_assert(VMA_READ << MAY_SHIFT == VMA_MAYREAD && VMA_WRITE << MAY_SHIFT ==
 
 struct protection {
 	uint64_t position, end; /* still to be done */
-	uint64_t access;	/* of VMA_ACCESS */
+	uint64_t access;	/* of VMA_PROTECTION */
 	uint64_t populate_start,
 		populate_end; /* to be written to before going on; empty: nothing */
 	unsigned tries;
 };
-
-static uint64_t access_for(int prot)
-{
-	uint64_t access = 0;
-
-	if (prot & QUIRE_PROT_READ)
-		access |= VMA_READ;
-	if (prot & QUIRE_PROT_WRITE)
-		access |= VMA_WRITE;
-	if (prot & QUIRE_PROT_EXEC)
-		access |= VMA_EXEC;
-	return access;
-}
 
 /* The flags that `pages` of `vma` get; -EACCES, -ENOMEM. */
 static int find_flags(const struct quire_space *space, const struct vma *vma, uint64_t pages,
@@ -48,9 +35,9 @@ static int find_flags(const struct quire_space *space, const struct vma *vma, ui
 {
 	const uint64_t settled = VMA_ACCOUNT | VMA_WRITE | VMA_SHARED | VMA_NORESERVE;
 
-	if (access & ~(vma->flags >> MAY_SHIFT))
+	if (access & VMA_ACCESS & ~(vma->flags >> MAY_SHIFT))
 		return -QUIRE_EACCES;
-	*flags = (vma->flags & ~VMA_ACCESS) | access;
+	*flags = (vma->flags & ~VMA_PROTECTION) | access;
 	if (access & VMA_WRITE) {
 		if (vma->flags & settled)
 			return 0;
@@ -74,7 +61,7 @@ static int protect_piece(struct quire_space *space, struct protection *protectio
 	uint64_t was = vma->flags;
 	int error;
 
-	if ((was & VMA_ACCESS) == protection->access)
+	if ((was & VMA_PROTECTION) == protection->access)
 		return 0;
 	error = find_flags(space, vma, (change.end - change.start) >> PAGE_SHIFT,
 			   protection->access, &change.flags);
@@ -143,7 +130,7 @@ int quire_mprotect(struct quire_space *space, uint64_t address, uint64_t length,
 	struct protection protection = {
 		.position = address,
 		.end = address + page_up(length),
-		.access = access_for(prot),
+		.access = vma_protection(space, prot),
 	};
 	int error;
 

@@ -43,6 +43,9 @@
 #define VMA_MERGEABLE	 ((uint64_t)1 << 31) /* mg */
 #define VMA_UFFD_MINOR	 ((uint64_t)1 << 41) /* ui */
 
+/* Not shown: no access to data, though VMA_EXEC is set (struct quire_machine_config, execute_only). */
+#define VMA_EXECUTE_ONLY ((uint64_t)1 << 59)
+
 /* What the userfaultfd context of a registered VMA has negotiated; not shown. */
 #define VMA_UFFD_UNPOPULATED ((uint64_t)1 << 60) /* protecting leaves markers where no page is */
 #define VMA_UFFD_ASYNC	     ((uint64_t)1 << 61) /* a write takes the protection away and goes on */
@@ -51,8 +54,9 @@
 /* What the context that a VMA is registered with has asked for. */
 #define VMA_UFFD_FEATURES (VMA_UFFD_UNPOPULATED | VMA_UFFD_ASYNC | VMA_UFFD_SIGBUS)
 
-#define VMA_UFFD (VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR | VMA_UFFD_FEATURES)
-#define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
+#define VMA_UFFD       (VMA_UFFD_MISSING | VMA_UFFD_WP | VMA_UFFD_MINOR | VMA_UFFD_FEATURES)
+#define VMA_ACCESS     (VMA_READ | VMA_WRITE | VMA_EXEC)
+#define VMA_PROTECTION (VMA_ACCESS | VMA_EXECUTE_ONLY)
 
 /* A VMA's place in an rmap. */
 struct rmap_link {
@@ -174,11 +178,34 @@ int vma_prepare_anon(struct quire_space *space, struct vma *vma);
  * of its own. */
 void vma_inherit_anon(struct quire_space *child, struct vma *vma, const struct vma *parent);
 
+/* VMA_PROTECTION that mmap and mprotect give for `prot`, in whose other bits they are not alike: with
+ * any of them it is not execute-only, as on Linux. */
+static inline uint64_t vma_protection(const struct quire_space *space, int prot)
+{
+	uint64_t flags = 0;
+
+	if (prot & QUIRE_PROT_READ)
+		flags |= VMA_READ;
+	if (prot & QUIRE_PROT_WRITE)
+		flags |= VMA_WRITE;
+	if (prot & QUIRE_PROT_EXEC)
+		flags |= VMA_EXEC;
+	if (prot == QUIRE_PROT_EXEC && space->machine->execute_only)
+		flags |= VMA_EXECUTE_ONLY;
+	return flags;
+}
+
+/* Whether loads are let through: any permission will do, as to the hardware, but one. */
+static inline bool vma_readable(const struct vma *vma)
+{
+	return (vma->flags & VMA_ACCESS) && !(vma->flags & VMA_EXECUTE_ONLY);
+}
+
 /* Of shared memory that is registered for write protection the first write to a page is a fault. */
 static inline struct table_permissions vma_permissions(const struct vma *vma)
 {
 	return (struct table_permissions){
-		.access = (vma->flags & VMA_ACCESS) != 0,
+		.read = vma_readable(vma),
 		.write = (vma->flags & VMA_WRITE) != 0,
 		.execute = (vma->flags & VMA_EXEC) != 0,
 		.shared = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&

@@ -51,7 +51,7 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 	struct frame *frame = leaf->frame ? leaf->frame : tables->machine->zero_page;
 	entry_t entry = entry_make_leaf(frame_number(tables->machine, frame), 0);
 
-	entry = entry_set_permissions(entry, leaf->allow.access, leaf->allow.write,
+	entry = entry_set_permissions(entry, leaf->allow.read, leaf->allow.write,
 				      leaf->allow.execute);
 	entry = entry_set_exclusive(entry, leaf->exclusive);
 	entry = entry_set_dirty(entry, leaf->dirty);

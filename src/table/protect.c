@@ -11,7 +11,7 @@
 
 static bool tightens(entry_t was, entry_t is)
 {
-	return (entry_accessible(was) && !entry_accessible(is)) ||
+	return (entry_readable(was) && !entry_readable(is)) ||
 	       (entry_writable(was) && !entry_writable(is)) ||
 	       (entry_executable(was) && !entry_executable(is));
 }
@@ -22,7 +22,7 @@ static entry_t permitted(entry_t leaf, struct table_permissions allow)
 
 	if (QUIRE_MISTAKE(MPROTECT_OPENS_PROTECTED))
 		write = allow.write && entry_exclusive(leaf);
-	return entry_set_permissions(leaf, allow.access, write, allow.execute);
+	return entry_set_permissions(leaf, allow.read, write, allow.execute);
 }
 
 void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,

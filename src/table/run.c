@@ -31,7 +31,8 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
 
 		run->kind = entry_migrating(entry) ? QUIRE_ENTRY_MIGRATION : QUIRE_ENTRY_LEAF;
-		run->accessible = run->user = entry_accessible(entry);
+		run->user = entry_accessible(entry);
+		run->readable = entry_readable(entry);
 		run->writable = entry_writable(entry);
 		run->exec = entry_executable(entry);
 		run->dirty = entry_dirty(entry);

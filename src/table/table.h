@@ -48,8 +48,8 @@ struct page_tables {
 
 /* What a VMA lets its leaves allow. */
 struct table_permissions {
-	bool access; /* any at all */
-	bool write;
+	bool read;
+	bool write; /* only with read */
 	bool execute;
 	bool shared; /* pages of objects may be written to where they stand, without a fault */
 };
@@ -331,7 +331,7 @@ struct table_run {
 	unsigned level;
 	enum quire_entry_kind kind; /* not PARKED */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
-	bool accessible, evicted;
+	bool readable, evicted;
 	struct frame
 		*frame; /* of the first page; NULL where the leaf is special, or there is none */
 	uint64_t

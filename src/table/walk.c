@@ -12,7 +12,7 @@ static bool allows(entry_t leaf, enum quire_access access)
 		return entry_writable(leaf);
 	if (access == QUIRE_EXECUTE)
 		return entry_executable(leaf);
-	return true;
+	return entry_readable(leaf);
 }
 
 /* As the hardware: accessed and dirty are set before the access, and only in an entry that still

@@ -62,7 +62,7 @@ static void release_leaf(struct cursor *cursor, entry_t was, struct table_permis
 		is = entry_set_uffd_wp(was, false);
 		if (allow.write &&
 		    (allow.shared || entry_exclusive(is) || QUIRE_MISTAKE(CLEAR_OPENS_SHARED)))
-			is = entry_set_permissions(is, allow.access, true, entry_executable(is));
+			is = entry_set_permissions(is, allow.read, true, entry_executable(is));
 	} while (!cursor_update(cursor, &was, is));
 }
 

@@ -157,6 +157,20 @@ report $? "--fail-count: a number and nothing else"
 expect "--fail 1" 0 "1 passed" run --fail 1 "$work/script.lua"
 expect "--fail-sweep 0" 0 "all held" run --fail-sweep 0 "$work/script.lua"
 
+# ---- what a target has
+bad "has: there is nothing that is called 'uffd-wp'" 'quire.has("uffd-wp")'
+bad "needs: there is nothing that is called 'hugetlb_4M'" 'quire.needs("userfaultfd", "hugetlb_4M")'
+bad "has: takes 1 argument, not 0" 'quire.has()'
+expect_script 77 "skipped on quire: the quire target has no thp" 'quire.needs("guard", "thp") error("on")'
+expect_script 0 "1 passed" 'quire.needs("userfaultfd", "uffd_wp", "move") check(quire.has("wp_async"))'
+scenarios=$(dirname "$0")/../../scenarios
+for scenario in A2-mprotect-access A4-mlock A8-execute-only B3-execute-only; do
+	for processor in with without; do
+		expect "$scenario on a processor $processor execute-only memory" 0 "1 passed" \
+			run --on quire,twin "$scenarios/$scenario.lua" -- $processor
+	done
+done
+
 # ---- time, interruption, death
 cat >"$work/spin.lua" <<-'END'
 	local stat = io.open("/proc/self/stat")

@@ -9,7 +9,7 @@
  * What the hardware walks (P = 1):
  *
  *	 63 62..59  58 57..55 54 53 52  51........12  11 10  9  8  7  6 5 4 3 2 1 0
- *	 XD   0     sd   0    0  0  ex  frame number  so uw sp  0  PS D A 0 0 U W P
+ *	 XD  key    sd   0    0  0  ex  frame number  so uw sp  0  PS D A 0 0 U W P
  *
  * with the software bits sd = saved dirty, ex = exclusive, so = soft-dirty, uw = userfaultfd write
  * protection, sp = special. A leaf that its VMA allows no access to keeps this layout with P = 0
@@ -19,6 +19,11 @@
  * What it does not (P = 0, bit 8 = 0): all zero is absent; otherwise bits 3..1 say what it is (1:
  * marker, 2: swap entry).  A marker's content stands in bits 15..12; a swap entry has the number of
  * its slot where a leaf has its frame's, and ex, so and uw as there.
+ *
+ * The format has no bit for reading: a leaf that may be executed and not read has protection key 1,
+ * others key 0.  The CPU's PKRU denies all data accesses by key 1 (AD1 = 1), and fetches ask for no
+ * key.  Where execute permission alone lets a load through (struct quire_machine_config,
+ * execute_only), no leaf has the key.
  *
  * The encoding W = 0, D = 1 belongs to shadow stacks; so a leaf that loses write permission parks
  * its dirty bit in sd, and gets it back with the permission.
@@ -65,6 +70,7 @@ static inline unsigned arch_table_order(unsigned level)
 #define X86_MIGRATING	((entry_t)1 << 53)
 #define X86_SAVED_P	((entry_t)1 << 54)
 #define X86_SAVED_DIRTY ((entry_t)1 << 58)
+#define X86_KEY_NO_DATA ((entry_t)1 << 59) /* protection key 1 */
 #define X86_NO_EXECUTE	((entry_t)1 << 63)
 #define X86_FRAME	((entry_t)0x000ffffffffff000)
 
@@ -145,6 +151,10 @@ static inline bool entry_accessible(entry_t leaf)
 {
 	return (leaf & X86_PRESENT) != 0;
 }
+static inline bool entry_readable(entry_t leaf)
+{
+	return (leaf & (X86_PRESENT | X86_KEY_NO_DATA)) == X86_PRESENT;
+}
 static inline bool entry_dirty(entry_t leaf)
 {
 	return (leaf & (X86_DIRTY | X86_SAVED_DIRTY)) != 0;
@@ -183,19 +193,20 @@ static inline entry_t entry_place_dirty(entry_t leaf, bool dirty)
 		leaf |= leaf & X86_WRITE ? X86_DIRTY : X86_SAVED_DIRTY;
 	return leaf;
 }
-/* On this architecture reading comes with every permission: `access` is any at all.  A migration
- * entry has it when it is none any more. */
-static inline entry_t entry_set_permissions(entry_t leaf, bool access, bool write, bool execute)
+/* Reading comes with writing.  A migration entry has the permissions when it is none any more. */
+static inline entry_t entry_set_permissions(entry_t leaf, bool read, bool write, bool execute)
 {
-	bool dirty = entry_dirty(leaf);
+	bool dirty = entry_dirty(leaf), access = read || execute;
 
-	leaf &= ~(X86_PRESENT | X86_NO_ACCESS | X86_SAVED_P | X86_WRITE | X86_NO_EXECUTE);
+	leaf &= ~(X86_PRESENT | X86_NO_ACCESS | X86_SAVED_P | X86_WRITE | X86_NO_EXECUTE |
+		  X86_KEY_NO_DATA);
 	if (entry_migrating(leaf))
 		leaf |= X86_NO_ACCESS | (access ? X86_SAVED_P : 0);
 	else
 		leaf |= access ? X86_PRESENT : X86_NO_ACCESS;
 	leaf |= write ? X86_WRITE : 0;
 	leaf |= execute ? 0 : X86_NO_EXECUTE;
+	leaf |= access && !read ? X86_KEY_NO_DATA : 0;
 	return entry_place_dirty(leaf, dirty);
 }
 static inline entry_t entry_forbid_write(entry_t leaf)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "profile.h"
+
+#include <string.h>
+
+#include "target.h"
+
+const struct bit_name profile_names[] = {
+	{"root", HAS_ROOT},
+	{"userfaultfd", HAS_USERFAULTFD},
+	{"uffd_wp", HAS_UFFD_WP},
+	{"user_mode_only", HAS_USER_MODE_ONLY},
+	{"execute_only", HAS_EXECUTE_ONLY},
+	{"soft_dirty", HAS_SOFT_DIRTY},
+	{"swap", HAS_SWAP},
+	{"thp", HAS_THP},
+	{"shmem_thp", HAS_SHMEM_THP},
+	{"hugetlb_2M", HAS_HUGETLB_2M},
+	{"hugetlb_1G", HAS_HUGETLB_1G},
+	{"device_dax", HAS_DEVICE_DAX},
+	{"device_fsdax", HAS_DEVICE_FSDAX},
+	{"device_pfn", HAS_DEVICE_PFN},
+	{"guard", HAS_GUARD},
+	{"pagemap_scan", HAS_PAGEMAP_SCAN},
+	{"memory_failure", HAS_MEMORY_FAILURE},
+	{"la57", HAS_LA57},
+	{NULL, 0},
+};
+
+const struct bit_name userfault_feature_names[] = {
+	{"pagefault_flag_wp", UFFD_FEATURE_PAGEFAULT_FLAG_WP},
+	{"event_fork", UFFD_FEATURE_EVENT_FORK},
+	{"event_remap", UFFD_FEATURE_EVENT_REMAP},
+	{"event_remove", UFFD_FEATURE_EVENT_REMOVE},
+	{"missing_hugetlbfs", UFFD_FEATURE_MISSING_HUGETLBFS},
+	{"missing_shmem", UFFD_FEATURE_MISSING_SHMEM},
+	{"event_unmap", UFFD_FEATURE_EVENT_UNMAP},
+	{"sigbus", UFFD_FEATURE_SIGBUS},
+	{"thread_id", UFFD_FEATURE_THREAD_ID},
+	{"minor_hugetlbfs", UFFD_FEATURE_MINOR_HUGETLBFS},
+	{"minor_shmem", UFFD_FEATURE_MINOR_SHMEM},
+	{"exact_address", UFFD_FEATURE_EXACT_ADDRESS},
+	{"wp_hugetlbfs_shmem", UFFD_FEATURE_WP_HUGETLBFS_SHMEM},
+	{"wp_unpopulated", UFFD_FEATURE_WP_UNPOPULATED},
+	{"poison", UFFD_FEATURE_POISON},
+	{"wp_async", UFFD_FEATURE_WP_ASYNC},
+	{"move", UFFD_FEATURE_MOVE},
+	{NULL, 0},
+};
+
+static uint64_t bit_of(const struct bit_name *names, const char *name)
+{
+	while (names->name && strcmp(names->name, name) != 0)
+		names++;
+	return names->bit;
+}
+
+bool profile_has(const struct profile *profile, const char *name, bool *known)
+{
+	uint64_t bit = bit_of(profile_names, name);
+	uint64_t feature = bit_of(userfault_feature_names, name);
+
+	*known = bit || feature;
+	return (profile->has & bit) || (profile->userfault_features & feature);
+}
+
+struct profile profile_model(const struct target_setup *setup)
+{
+	struct profile profile = {
+		.has = HAS_ROOT | HAS_USERFAULTFD | HAS_USER_MODE_ONLY | HAS_UFFD_WP | HAS_GUARD |
+		       HAS_PAGEMAP_SCAN,
+	};
+
+	if (setup->execute_only)
+		profile.has |= HAS_EXECUTE_ONLY;
+	if (setup->has_swap && setup->swap)
+		profile.has |= HAS_SWAP;
+	for (const struct bit_name *feature = userfault_feature_names; feature->name; feature++)
+		profile.userfault_features |= feature->bit;
+	return profile;
+}
