@@ -76,6 +76,9 @@ test_of() { # NAME
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	punch-drops-markers) echo 'protected_pages_stay_so*' ;;
+	report-without-looking) echo a_page_that_was_mapped_meanwhile_is_not_minor ;;
+	async-takes-permission) echo the_second_writer_finds_the_page_released ;;
+	copy-leaves-gap) echo 'a_page_that_is_being_copied*' ;;
 	esac
 }
 

@@ -98,10 +98,11 @@ static void cut(struct world *world, uint64_t address)
 {
 	struct table_reserve reserve = {0};
 
+	/* Nothing reaches over address 0. */
 	assert_int_equal(table_reserve(world->fixture.machine, &reserve,
-				       table_cut_cost(&world->tables, address)),
+				       table_edges_cost(&world->tables, 0, address, EDGES_CUT)),
 			 0);
-	table_cut(&world->tables, address, &reserve);
+	table_cut_edges(&world->tables, 0, address, &reserve);
 	assert_int_equal(reserve.count, 0);
 	table_unreserve(world->fixture.machine, &reserve);
 }
@@ -203,7 +204,7 @@ static void operate_write_protect(struct world *world, uint64_t from, uint64_t t
 
 	assert_int_equal(table_reserve(world->fixture.machine, &reserve,
 				       table_write_protect_cost(&world->tables, address_of(from),
-								address_of(to))),
+								address_of(to), true)),
 			 0);
 	gather_begin(&gather, &world->tables);
 	table_write_protect(&world->tables, address_of(from), address_of(to), true, &reserve,

@@ -66,7 +66,7 @@ static int check(const struct vma *vma, int advice)
 static int reserve_tables(struct quire_space *space, uint64_t start, uint64_t end, int advice,
 			  struct table_reserve *reserve)
 {
-	unsigned cost = table_cut_cost(&space->tables, start) + table_cut_cost(&space->tables, end);
+	unsigned cost = table_edges_cost(&space->tables, start, end, EDGES_CUT);
 
 	if (advice == QUIRE_MADV_GUARD_INSTALL)
 		cost += table_mark_cost(start, end);
@@ -136,8 +136,7 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 		table_unreserve(space->machine, &reserve);
 		return error;
 	}
-	table_cut(&space->tables, start, &reserve);
-	table_cut(&space->tables, end, &reserve);
+	table_cut_edges(&space->tables, start, end, &reserve);
 	apply(space, vma, start, end, advice, &reserve, gather);
 	table_unreserve(space->machine, &reserve);
 	return 0;

@@ -220,6 +220,15 @@ static bool reported(struct fault *fault, uint64_t *flags)
 	return fault_writes(fault) && fault->seen.uffd_wp && (registered & VMA_UFFD_WP);
 }
 
+/* Whether what the fault has seen does not stand there any more. */
+static bool overtaken(const struct fault *fault)
+{
+	struct table_snapshot now;
+
+	table_probe(&fault->space->tables, fault->page, &now);
+	return now.entry != fault->seen.entry || now.missing != fault->seen.missing;
+}
+
 /*
  * The thread waits from here on.  Whoever resolves faults may have come between the look at the
  * entry and that; so it is looked at again.
@@ -227,7 +236,6 @@ static bool reported(struct fault *fault, uint64_t *flags)
 int fault_report(struct fault *fault, uint64_t flags)
 {
 	const struct userfault_hooks *hooks = space_hooks(fault->space);
-	struct table_snapshot now;
 	enum quire_outcome outcome;
 	int error = 0;
 
@@ -239,6 +247,9 @@ int fault_report(struct fault *fault, uint64_t flags)
 		error = vma_prepare_anon(fault->space, fault->vma);
 	if (error)
 		return error;
+	/* It was served while the object was asked. */
+	if (overtaken(fault) && !QUIRE_MISTAKE(REPORT_WITHOUT_LOOKING))
+		return 0;
 	if (fault->how & FAULT_UNHEARD) {
 		fault_signal(fault, QUIRE_BUS, QUIRE_BUS_ADRERR);
 		return 0;
@@ -248,10 +259,7 @@ int fault_report(struct fault *fault, uint64_t flags)
 	fault_signal(fault, outcome, outcome == QUIRE_BUS ? QUIRE_BUS_ADRERR : 0);
 	if (outcome != QUIRE_BLOCKED)
 		return 0;
-	table_probe(&fault->space->tables, fault->page, &now);
-	if (QUIRE_MISTAKE(SLEEP_WITHOUT_LOOKING))
-		return 0;
-	if (now.entry != fault->seen.entry || now.missing != fault->seen.missing) {
+	if (overtaken(fault) && !QUIRE_MISTAKE(SLEEP_WITHOUT_LOOKING)) {
 		hooks->withdraw(fault->space->machine);
 		fault_signal(fault, QUIRE_DONE, 0);
 	}
@@ -268,33 +276,21 @@ static int forget_dormant(struct fault *fault)
 	struct quire_space *space = fault->space;
 	struct page_tables *tables = &space->tables;
 	uint64_t page = fault->page, end = page + PAGE_SIZE;
-	struct table_reserve reserve = {0};
 	const struct vma *vma;
 	int error;
 
 	space_write_lock(space);
 	vma = vma_find(space, page);
-	error = table_reserve(space->machine, &reserve,
-			      table_cut_cost(tables, page) + table_cut_cost(tables, end));
+	error = table_cut_range(tables, page, end);
 	if (!error && vma_holds(vma, page) && !(vma->flags & VMA_UFFD_WP)) {
 		struct gather gather;
 
-		table_cut(tables, page, &reserve);
-		table_cut(tables, end, &reserve);
 		gather_begin(&gather, tables);
 		table_write_release(tables, page, end, vma_permissions(vma), &gather);
 		gather_end(&gather);
 	}
-	table_unreserve(space->machine, &reserve);
 	space_write_unlock(space);
 	return error;
-}
-
-/* WP_ASYNC: the protection goes, and the write goes on. */
-static void release(struct fault *fault)
-{
-	table_write_release(&fault->space->tables, fault->page, fault->page + PAGE_SIZE,
-			    vma_permissions(fault->vma), NULL);
 }
 
 static int serve_registered(struct fault *fault, uint64_t flags)
@@ -304,8 +300,10 @@ static int serve_registered(struct fault *fault, uint64_t flags)
 		return 0;
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF)
 		return fault_report(fault, flags);
+	/* The protection goes, and the write goes on. */
 	machine_bump(&fault->space->machine->faults);
-	release(fault);
+	table_release_page(&fault->space->tables, fault->page, &fault->seen,
+			   vma_permissions(fault->vma));
 	return 0;
 }
 

@@ -204,8 +204,7 @@ static int reserve_splits(struct quire_space *space, struct vma_change *change, 
 
 int vma_change_prepare(struct quire_space *space, struct vma_change *change)
 {
-	unsigned cuts = table_cut_cost(&space->tables, change->start) +
-			table_cut_cost(&space->tables, change->end);
+	unsigned cuts = table_edges_cost(&space->tables, change->start, change->end, EDGES_CUT);
 	int error;
 
 	assert_written(space);
@@ -252,8 +251,7 @@ struct vma *vma_change_commit(struct quire_space *space, struct vma_change *chan
 {
 	struct vma *vma = change->vma;
 
-	table_cut(&space->tables, change->start, &change->tables);
-	table_cut(&space->tables, change->end, &change->tables);
+	table_cut_edges(&space->tables, change->start, change->end, &change->tables);
 	table_unreserve(space->machine, &change->tables);
 	if (change->previous && change->end < vma->end)
 		return give_to_previous(space, change);

@@ -28,16 +28,11 @@ static int release_piece(struct quire_space *space, const struct vma *vma, uint6
 			 uint64_t stop)
 {
 	struct page_tables *tables = &space->tables;
-	struct table_reserve reserve = {0};
 	struct gather gather;
-	int error = table_reserve(space->machine, &reserve,
-				  table_cut_cost(tables, start) + table_cut_cost(tables, stop));
+	int error = table_cut_range(tables, start, stop);
 
 	if (error)
 		return error;
-	table_cut(tables, start, &reserve);
-	table_cut(tables, stop, &reserve);
-	table_unreserve(space->machine, &reserve);
 	gather_begin(&gather, tables);
 	table_write_release(tables, start, stop, vma_permissions(vma), &gather);
 	gather_end(&gather);

@@ -16,8 +16,7 @@ static bool splits(const struct vma *vma, const struct removal *removal)
 int removal_prepare(struct quire_space *space, struct removal *removal)
 {
 	struct vma *first = vma_find(space, removal->start);
-	unsigned cuts = table_cut_cost(&space->tables, removal->start) +
-			table_cut_cost(&space->tables, removal->end);
+	unsigned cuts = table_edges_cost(&space->tables, removal->start, removal->end, EDGES_CUT);
 
 	assert_written(space);
 	if (splits(first, removal)) {
@@ -43,8 +42,7 @@ void removal_abandon(struct quire_space *space, struct removal *removal)
 
 void removal_cut(struct quire_space *space, struct removal *removal)
 {
-	table_cut(&space->tables, removal->start, &removal->tables);
-	table_cut(&space->tables, removal->end, &removal->tables);
+	table_cut_edges(&space->tables, removal->start, removal->end, &removal->tables);
 	table_unreserve(space->machine, &removal->tables);
 }
 

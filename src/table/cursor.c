@@ -170,6 +170,12 @@ void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
 	cursor_descend(cursor);
 }
 
+void cursor_fit(struct cursor *cursor, struct table_reserve *reserve)
+{
+	while (!cursor_whole(cursor))
+		cursor_push_down(cursor, reserve);
+}
+
 void cursor_pause(struct cursor *cursor)
 {
 	quire_assert(cursor->tables->written);

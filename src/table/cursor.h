@@ -31,6 +31,12 @@
 #include "arch_entry.h"
 #include "table/table.h"
 
+/*
+ * What stands there while one leaf gives way to another, with the table locked: it lets no access
+ * through, and is no state of the page.  Whoever looks without the lock waits for that.
+ */
+#define ENTRY_BUSY entry_make_marker(0)
+
 struct cursor {
 	struct page_tables *tables;
 	uint64_t end;			 /* of the range */
@@ -85,6 +91,8 @@ void cursor_descend(struct cursor *cursor);
  * repeat, and descends to the one for cursor->address.
  */
 void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve);
+/* The same until the entry lies in the range: one that is to be changed. */
+void cursor_fit(struct cursor *cursor, struct table_reserve *reserve);
 /* Ends the walk before its range is done. */
 void cursor_end(struct cursor *cursor);
 /* Lets go of the lock and takes it again; the entry may be touched by no one else meanwhile (the

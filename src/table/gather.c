@@ -24,6 +24,7 @@ void gather_begin(struct gather *gather, struct page_tables *tables)
 
 void gather_span(struct gather *gather, uint64_t start, uint64_t end)
 {
+	quire_assert(gather);
 	gather->start = min_u64(gather->start, start);
 	gather->end = max_u64(gather->end, end);
 }

@@ -8,16 +8,31 @@
  */
 #include "table/cursor.h"
 
+/* The entry, which is not in the middle of a change. */
+static entry_t settled(struct page_tables *tables, struct frame *table, _Atomic entry_t *slot)
+{
+	entry_t entry = slot_load(slot);
+
+	if (entry == ENTRY_BUSY) {
+		machine_lock(tables->machine, &table->lock);
+		entry = slot_load(slot);
+		machine_unlock(tables->machine, &table->lock);
+	}
+	return entry;
+}
+
 void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot)
 {
 	struct frame *table = tables->root;
 	unsigned level = ARCH_LEVELS - 1;
-	entry_t entry = slot_load(table_slot(tables->machine, table, level_index(page, level)));
+	entry_t entry = settled(tables, table,
+				table_slot(tables->machine, table, level_index(page, level)));
 
 	while (entry_is_table(entry, level)) {
 		table = leaf_frame(tables, entry);
 		level--;
-		entry = slot_load(table_slot(tables->machine, table, level_index(page, level)));
+		entry = settled(tables, table,
+				table_slot(tables->machine, table, level_index(page, level)));
 	}
 	*snapshot = (struct table_snapshot){
 		.entry = entry,
@@ -62,7 +77,8 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 /* A leaf goes: no CPU may read the old page when the first one can write to the new. */
 static void retire(struct cursor *cursor, struct gather *gather)
 {
-	entry_t entry = cursor_exchange(cursor, ENTRY_ABSENT);
+	entry_t entry =
+		cursor_exchange(cursor, QUIRE_MISTAKE(COPY_LEAVES_GAP) ? ENTRY_ABSENT : ENTRY_BUSY);
 	struct frame *frame;
 
 	if (entry_is_swap(entry)) {

@@ -18,8 +18,7 @@ void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, unsign
 	for (bool more = cursor_begin(&cursor, tables, start, end, NULL); more;
 	     more = cursor_next(&cursor)) {
 		quire_assert(entry_marks_nothing(cursor_bottom(&cursor)));
-		while (!cursor_whole(&cursor))
-			cursor_push_down(&cursor, reserve);
+		cursor_fit(&cursor, reserve);
 		cursor_exchange(&cursor, entry_make_marker(marks));
 	}
 }

@@ -6,7 +6,8 @@
  * kept.  Where old and new are aligned alike, whole tables change their place by one entry.
  *
  * Markers move as runs: a stretch of equal ones, at whatever levels they stand, is taken out first
- * and then put in again at the highest entries that fit its new place.
+ * and then put in again at the highest entries that fit its new place.  Poison is a page's, as a leaf
+ * is, and moves as one.
  */
 #include "table/cursor.h"
 
@@ -22,6 +23,13 @@ static void put_run(struct page_tables *tables, struct marker_run *run,
 	if (run->start < run->end)
 		table_mark(tables, run->start, run->end, run->marks, reserve);
 	run->start = run->end = 0;
+}
+
+/* Whether it is said of a span, rather than of this page. */
+static bool moves_in_run(entry_t entry)
+{
+	return entry_is_marker(entry) &&
+	       (!(entry_marks(entry) & MARK_POISON) || QUIRE_MISTAKE(MREMAP_JOINS_POISON));
 }
 
 static bool continues_run(const struct marker_run *run, uint64_t address, unsigned marks)
@@ -64,7 +72,7 @@ unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to,
 
 		met += descend(&cursor, to - from);
 		entry = cursor_entry(&cursor);
-		if (!entry_is_marker(entry))
+		if (!moves_in_run(entry))
 			continue;
 		if (!continues_run(&run, cursor.address, entry_marks(entry)))
 			runs++;
@@ -74,7 +82,7 @@ unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to,
 	return 2 * (met + runs * (ARCH_LEVELS - 1));
 }
 
-/* Puts `entry`, a leaf or a table, at `address`. */
+/* Puts `entry`, which speaks for itself, at `address`. */
 static void put(struct page_tables *tables, uint64_t address, unsigned level, entry_t entry,
 		struct table_reserve *reserve)
 {
@@ -105,18 +113,18 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 		quire_assert(cursor_whole(&cursor));
 		address = cursor.address + (to - from);
 		entry = cursor_exchange(&cursor, ENTRY_ABSENT);
-		if (entry_is_marker(entry) && continues_run(&run, address, entry_marks(entry))) {
+		if (moves_in_run(entry) && continues_run(&run, address, entry_marks(entry))) {
 			run.end += level_span(cursor.level);
 			continue;
 		}
 		/* Another table's lock may be needed at the destination. */
 		cursor_pause(&cursor);
 		put_run(tables, &run, reserve);
-		if (entry_is_marker(entry)) {
+		if (moves_in_run(entry)) {
 			run = (struct marker_run){address, address + level_span(cursor.level),
 						  entry_marks(entry)};
 		} else {
-			if (!QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
+			if (!entry_is_marker(entry) && !QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
 				gather_span(gather, cursor.address, cursor_reach(&cursor));
 			if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, cursor.level))
 				entry = entry_set_dirty(entry, false);

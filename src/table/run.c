@@ -118,6 +118,10 @@ static void check_table(struct page_tables *tables, struct frame *table, uint64_
 		if (!entry_is_absent(entry) && !entry_is_marker(entry) && !entry_is_swap(entry) &&
 		    !frame_exists(tables->machine, entry_frame(entry)))
 			violation(context, "entry names a frame outside the machine", here);
+		if (entry == ENTRY_BUSY)
+			violation(context, "entry is left in the middle of a change", here);
+		if (entry_is_marker(entry) && (entry_marks(entry) & MARK_POISON) && level > 0)
+			violation(context, "poison stands above level 0", here);
 	}
 	if (table->kind != FRAME_TABLE)
 		violation(context, "a linked table's frame is not a table", address);

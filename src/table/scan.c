@@ -54,22 +54,9 @@ static bool wants(const struct table_scan *scan, entry_t entry, unsigned *traits
 	return scan->wanted[*traits / TRAIT_FILE] >> *traits % TRAIT_FILE & 1;
 }
 
-/* Either edge may cut a marker or what is absent. */
-static unsigned edge_cost(struct page_tables *tables, uint64_t address)
-{
-	return table_cut_cost(tables, address) + table_fill_cost(tables, address);
-}
-
 unsigned table_scan_cost(struct page_tables *tables, uint64_t start, uint64_t end, bool anywhere)
 {
-	return edge_cost(tables, start) + edge_cost(tables, end) + (anywhere ? ARCH_LEVELS - 1 : 0);
-}
-
-/* Pushes the entry down to where it lies in the range. */
-static void fit(struct cursor *cursor, struct table_reserve *reserve)
-{
-	while (!cursor_whole(cursor))
-		cursor_push_down(cursor, reserve);
+	return table_edges_cost(tables, start, end, EDGES_FILL) + (anywhere ? ARCH_LEVELS - 1 : 0);
 }
 
 static void protect(struct cursor *cursor, entry_t entry, struct gather *gather)
@@ -91,7 +78,7 @@ static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t
 
 	for (bool more = cursor_begin(&cursor, scan->tables, start, end, scan->gather); more;
 	     more = cursor_next(&cursor)) {
-		fit(&cursor, scan->reserve);
+		cursor_fit(&cursor, scan->reserve);
 		protect(&cursor, cursor_entry(&cursor), scan->gather);
 	}
 }
@@ -121,7 +108,7 @@ uint64_t table_scan(const struct table_scan *scan)
 		if (QUIRE_MISTAKE(SCAN_SKIPS_HOLES) && cursor.level > 0 && !traits)
 			continue;
 		if (change)
-			fit(&cursor, scan->reserve);
+			cursor_fit(&cursor, scan->reserve);
 		reach = cursor_reach(&cursor);
 		taken = scan->take(scan->context, traits, start, reach);
 		if (taken < reach) {

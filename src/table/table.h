@@ -7,7 +7,7 @@
  * range operation works on the highest entries that lie wholly inside its range, so it must not
  * begin or end in the middle of a marker or leaf: cut there first.
  *
- * Prepare and commit: table_cut_cost() and its kin tell how many tables a unit of work needs;
+ * Prepare and commit: table_edges_cost() and its kin tell how many tables a unit of work needs;
  * table_reserve() takes them from the allocator and may fail; everything else here returns void.
  *
  * Locks, unless a function says otherwise: the space's lock is held for writing.  Each table has a
@@ -103,16 +103,25 @@ uint64_t table_address_end(void);
 /* Whether `count` root entries from index `first` on lie beyond address `highest`. */
 bool table_root_range_valid(unsigned first, unsigned count, uint64_t highest);
 
-/* Pushes down what straddles `address`, so that no marker or leaf contains it other than at its
- * start. */
-unsigned table_cut_cost(struct page_tables *tables, uint64_t address);
-void table_cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve);
-/* Tables on the way to `address`, where nothing stands that reaches over it. */
-unsigned table_fill_cost(struct page_tables *tables, uint64_t address);
+/*
+ * The edges of a range.  An operation on [start, end) changes whole entries: so a marker or leaf that
+ * reaches over an edge gives way to tables first, a *cut*; and where markers are to come to stand, so
+ * does an absent entry that reaches over it (EDGES_FILL; the operation itself sees to that).
+ * table_edges_cost(): how many tables either takes at most.
+ * table_cut_edges(): cuts, with tables that were reserved for it.
+ * table_cut_range(): both, where there is nothing else to prepare.  0 or -NO_FRAMES: nothing was changed.
+ */
+enum table_edges { EDGES_CUT, EDGES_FILL };
+unsigned table_edges_cost(struct page_tables *tables, uint64_t start, uint64_t end,
+			  enum table_edges edges);
+void table_cut_edges(struct page_tables *tables, uint64_t start, uint64_t end,
+		     struct table_reserve *reserve);
+int table_cut_range(struct page_tables *tables, uint64_t start, uint64_t end);
 
 /*
  * Makes entries absent, but for what is to be kept, and drops what they held.  Tables that become
- * empty go.
+ * empty go.  A marker that is kept as it is may reach over an edge: truncate and punch, which have no
+ * tables to cut with, keep all but poison, which stands at level 0.
  */
 enum table_zap {
 	ZAP_ALL = 0,
@@ -134,7 +143,7 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 /* What a marker says; a set of bits. */
 enum table_mark {
 	MARK_GUARD = 1,	  /* an access is a SEGV (MADV_GUARD_INSTALL) */
-	MARK_POISON = 2,  /* an access is a BUS (UFFDIO_POISON) */
+	MARK_POISON = 2,  /* an access is a BUS (UFFDIO_POISON); at level 0 only */
 	MARK_UFFD_WP = 4, /* a page that comes to stand here is write-protected */
 	/* A page of an object was evicted from here, and may still be in swap.  By itself as good as
 	 * nothing to all but reports (struct quire_machine_config, report_swapped). */
@@ -154,10 +163,10 @@ void table_unguard(struct page_tables *tables, uint64_t start, uint64_t end, str
 
 /*
  * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, and with
- * `unpopulated` leaves a marker on what is absent; the cost is for that.  Leaves must not reach
- * beyond the range.
+ * `unpopulated` leaves a marker on what is absent.
  */
-unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end);
+unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end,
+				  bool unpopulated);
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
 			 struct table_reserve *reserve, struct gather *gather);
 /*
@@ -298,6 +307,9 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write);
 void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
+/* Takes the protection from the leaf of `snapshot`, as table_write_release(), if it still stands. */
+void table_release_page(struct page_tables *tables, uint64_t page,
+			const struct table_snapshot *snapshot, struct table_permissions allow);
 
 /* What for a page is held. */
 enum table_use {

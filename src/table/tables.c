@@ -90,10 +90,10 @@ void table_root_free(struct quire_machine *machine, struct frame *root)
 }
 
 /*
- * What ends the path to `address` must become a table if the address cuts it in two, and so must
- * that table's entry, down to the level that the address is aligned to.
+ * Tables that it takes to split what ends the path to `address` down to the level that the address is
+ * aligned to: an entry that reaches over it, and for EDGES_FILL also one where nothing stands.
  */
-static unsigned path_cost(struct page_tables *tables, uint64_t address, bool absent)
+static unsigned edge_cost(struct page_tables *tables, uint64_t address, enum table_edges edges)
 {
 	struct cursor cursor;
 	unsigned cost = 0;
@@ -101,23 +101,19 @@ static unsigned path_cost(struct page_tables *tables, uint64_t address, bool abs
 	if (address >= table_address_end())
 		return 0;
 	cursor_begin(&cursor, tables, address, address + PAGE_SIZE, NULL);
-	if (entry_is_absent(cursor_entry(&cursor)) == absent)
+	if (edges == EDGES_FILL || !entry_is_absent(cursor_entry(&cursor)))
 		cost = levels_misaligned(address, cursor.level);
 	cursor_end(&cursor);
 	return cost;
 }
 
-unsigned table_cut_cost(struct page_tables *tables, uint64_t address)
+unsigned table_edges_cost(struct page_tables *tables, uint64_t start, uint64_t end,
+			  enum table_edges edges)
 {
-	return path_cost(tables, address, false);
+	return edge_cost(tables, start, edges) + edge_cost(tables, end, edges);
 }
 
-unsigned table_fill_cost(struct page_tables *tables, uint64_t address)
-{
-	return path_cost(tables, address, true);
-}
-
-void table_cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve)
+static void cut(struct page_tables *tables, uint64_t address, struct table_reserve *reserve)
 {
 	struct cursor cursor;
 
@@ -127,4 +123,24 @@ void table_cut(struct page_tables *tables, uint64_t address, struct table_reserv
 	while (!entry_is_absent(cursor_entry(&cursor)) && !level_aligned(address, cursor.level))
 		cursor_push_down(&cursor, reserve);
 	cursor_end(&cursor);
+}
+
+void table_cut_edges(struct page_tables *tables, uint64_t start, uint64_t end,
+		     struct table_reserve *reserve)
+{
+	cut(tables, start, reserve);
+	cut(tables, end, reserve);
+}
+
+int table_cut_range(struct page_tables *tables, uint64_t start, uint64_t end)
+{
+	struct table_reserve reserve = {0};
+	int error = table_reserve(tables->machine, &reserve,
+				  table_edges_cost(tables, start, end, EDGES_CUT));
+
+	if (error)
+		return error;
+	table_cut_edges(tables, start, end, &reserve);
+	table_unreserve(tables->machine, &reserve);
+	return 0;
 }

@@ -9,9 +9,10 @@
  */
 #include "table/cursor.h"
 
-unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end)
+unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end,
+				  bool unpopulated)
 {
-	return table_fill_cost(tables, start) + table_fill_cost(tables, end);
+	return unpopulated ? table_edges_cost(tables, start, end, EDGES_FILL) : 0;
 }
 
 void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
@@ -44,8 +45,8 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 		} else if (entry_is_swap(entry)) {
 			cursor_exchange(&cursor, entry_set_uffd_wp(entry, true));
 		} else if (entry_marks_nothing(entry) && unpopulated) {
-			while (!cursor_whole(&cursor))
-				cursor_push_down(&cursor, reserve);
+			if (!QUIRE_MISTAKE(PROTECT_COVERS_SPAN))
+				cursor_fit(&cursor, reserve);
 			cursor_exchange(&cursor,
 					entry_make_marker(entry_marks(entry) | MARK_UFFD_WP));
 		}
@@ -80,6 +81,21 @@ static void forbid_write(struct cursor *cursor, entry_t was, struct gather *gath
 	gather_span(gather, cursor->address, cursor_reach(cursor));
 }
 
+void table_release_page(struct page_tables *tables, uint64_t page,
+			const struct table_snapshot *snapshot, struct table_permissions allow)
+{
+	struct cursor cursor;
+	entry_t entry;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	entry = cursor_entry(&cursor);
+	if (entry_same(entry, snapshot->entry))
+		release_leaf(&cursor, entry, allow);
+	else if (QUIRE_MISTAKE(ASYNC_TAKES_PERMISSION) && needs_fault(entry, allow))
+		cursor_update(&cursor, &entry, entry_forbid_write(entry));
+	cursor_end(&cursor);
+}
+
 /* What a marker says without protection; nothing is absent. */
 static entry_t unprotected(entry_t marker)
 {
@@ -94,6 +110,7 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 {
 	struct cursor cursor;
 
+	quire_assert(gather);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);

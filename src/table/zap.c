@@ -42,13 +42,14 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
-		entry_t entry = cursor_bottom(&cursor);
+		entry_t entry = cursor_bottom(&cursor), rest = remains(entry, keep);
 		struct frame *frame;
 
-		if (entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
+		if ((entry == rest && !QUIRE_MISTAKE(TRUNCATE_TAKES_SPAN)) ||
+		    entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		entry = cursor_exchange(&cursor, remains(entry, keep));
+		entry = cursor_exchange(&cursor, rest);
 		if (entry_is_swap(entry)) {
 			if (!QUIRE_MISTAKE(ZAP_FORGETS_SLOT))
 				swap_drop(tables->machine, entry_slot(entry));

@@ -16,8 +16,8 @@ static int protect_piece(struct quire_space *space, const struct vma *vma, uint6
 	bool unpopulated = vma->object || (vma->flags & VMA_UFFD_UNPOPULATED);
 	struct table_reserve reserve = {0};
 	struct gather gather;
-	unsigned cost = unpopulated ? table_write_protect_cost(tables, start, end) : 0;
-	int error = table_reserve(space->machine, &reserve, cost);
+	int error = table_reserve(space->machine, &reserve,
+				  table_write_protect_cost(tables, start, end, unpopulated));
 
 	if (error)
 		return error;
@@ -32,16 +32,11 @@ static int release_piece(struct quire_space *space, const struct vma *vma, uint6
 			 uint64_t end)
 {
 	struct page_tables *tables = &space->tables;
-	struct table_reserve reserve = {0};
 	struct gather gather;
-	int error = table_reserve(space->machine, &reserve,
-				  table_cut_cost(tables, start) + table_cut_cost(tables, end));
+	int error = table_cut_range(tables, start, end);
 
 	if (error)
 		return error;
-	table_cut(tables, start, &reserve);
-	table_cut(tables, end, &reserve);
-	table_unreserve(space->machine, &reserve);
 	gather_begin(&gather, tables);
 	table_write_release(tables, start, end, vma_permissions(vma), &gather);
 	gather_end(&gather);
