@@ -103,6 +103,13 @@ struct quire_thread *quire_port_current(void *host)
 	return NULL;
 }
 
+unsigned port_stub_cpu;
+unsigned quire_port_cpu(void *host)
+{
+	(void)host;
+	return port_stub_cpu;
+}
+
 void quire_port_wait(void *host, _Atomic uint32_t *word)
 {
 	(void)host;

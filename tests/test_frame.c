@@ -484,9 +484,9 @@ static void damage_is_seen(void **state)
 	assert_false(frames_valid(machine));
 	frames->blocks[9].previous = &block->link;
 
-	frames->used[FRAME_TABLE] += frames->count; /* more in use than there are */
+	frames->caches[0].used[FRAME_TABLE] += frames->count; /* more in use than there are */
 	assert_false(frames_valid(machine));
-	frames->used[FRAME_TABLE] -= frames->count;
+	frames->caches[0].used[FRAME_TABLE] -= frames->count;
 
 	assert_memory_equal(block, &saved, sizeof(saved));
 	assert_true(frames_valid(machine));

@@ -11,8 +11,8 @@
  * The functions come in tiers; take the lowest that suits.
  *
  *   tier 0   one CPU, nothing sleeps          quire_port_panic, quire_port_flush
- *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _wait,
- *   _wake
+ *   tier 1   several CPUs or threads, sleep   + the lock functions, quire_port_current, _cpu,
+ *                                             _wait, _wake
  *   tier 2   swap                             + quire_port_swap_write, _swap_read, _swap_free
  *
  * Library and host are compiled with the same -DQUIRE_PORT_TIER (pkg-config quire-tier0, quire-tier1 or
@@ -111,6 +111,14 @@ struct quire_thread;
 struct quire_thread *quire_port_current(void *host);
 
 /*
+ * The number of the calling CPU, or of the calling thread; any number is right, and 0 always is.  Quire
+ * keeps free frames and counters by it (modulo a power of two, at most 64), so that callers with
+ * different numbers keep out of each other's way; nothing is wrong if the caller is moved to another
+ * CPU meanwhile.  No lock, must be fast.
+ */
+unsigned quire_port_cpu(void *host);
+
+/*
  * Sleeps while *word is 1; may return early, for a signal or for no reason.  Called with no lock
  * held.  quire_port_wake() wakes every sleeper on `word`, which was set to another value before and
  * may be gone by now: only its address counts.
@@ -153,6 +161,11 @@ static inline struct quire_thread *quire_port_current(void *host)
 {
 	(void)host;
 	return NULL;
+}
+static inline unsigned quire_port_cpu(void *host)
+{
+	(void)host;
+	return 0;
 }
 static inline void quire_port_wait(void *host, _Atomic uint32_t *word)
 {

@@ -185,6 +185,19 @@ unsigned char *soft_machine_frame(const struct soft_machine *machine, uint64_t f
 	return machine->memory + (frame - SOFT_FIRST_FRAME) * QUIRE_PAGE_SIZE;
 }
 
+/* One more than the number of the CPU that the thread entered last; 0: none yet. */
+static _Thread_local unsigned thread_cpu;
+
+unsigned quire_port_cpu(void *host)
+{
+	static _Atomic unsigned threads;
+
+	(void)host;
+	if (!thread_cpu)
+		thread_cpu = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
+	return thread_cpu - 1;
+}
+
 /* Makes the CPU the calling thread's. */
 static void cpu_take(struct soft_cpu *cpu)
 {
@@ -208,6 +221,7 @@ static void cpu_leave_space(struct soft_cpu *cpu)
 void soft_cpu_enter(struct soft_cpu *cpu, struct quire_space *space)
 {
 	cpu_take(cpu);
+	thread_cpu = cpu->number + 1;
 	if (cpu->space == space)
 		return;
 	if (cpu->space)

@@ -1,177 +1,152 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame allocator: a binary buddy system behind a stack of single frames.
+ * The frame allocator: a cache of free frames for each CPU, in front of the buddy system (buddy.c).
  *
- * Blocks.  A block of order k is 2^k frames and begins at a multiple of 2^k by hardware number; its
- * buddy is the block of the same order that differs from it in bit k alone.  Two free buddies are
- * joined into one of order k + 1, until a buddy is not free:
- *
- *	number   0   1   2   3   4   5   6   7		free: [0-3] order 2, [6-7] order 1
- *		[  order 2     ] used used [order 1]	5 comes back: 4 is used, 5 stays
- *						4 comes back: joins 5, then [6-7], then [0-3]
- *
- * Only the first descriptor of a block is read or written when it is split or joined.  So a fresh
- * machine of any size is a few blocks, and memory that has never been used costs nothing, not even
- * its descriptors.
- *
- * Singles.  Nearly all traffic is in single frames, and joining them only to split them again is
- * its main cost.  So a frame that comes back goes onto a stack, `singles`, which takes and gives in
- * a few instructions; a whole chain of frames, prepared outside the lock, goes onto it in one
- * step.  An empty stack is filled from the smallest block there is, 2^SINGLES_ORDER frames at most.
- * Frames on the stack are joined only when an allocation of a higher order finds no block.  Each
- * frame that comes back can be joined once at most before it is used again, so the work is paid for
- * by the traffic; it is done in batches that let go of the lock in between.
- *
- * `listed` tells a free block in a list from everything else, and changes under frames.lock alone:
- * joining must look at a buddy that belongs to someone else, who may be writing its other fields at
- * that moment.
+ * Each CPU keeps up to FRAME_CACHE_LIMIT free frames to itself.  They come and go in batches
+ * under frames.lock and the cache's lock together, so whoever has frames.lock finds every free frame
+ * either here or there.  Where the rest is empty, or too scattered for a block, the caches are emptied
+ * first: a free frame can be had, whatever CPU freed it.  Which CPU is ours is a hint of the port's.
  */
-#include "frame/machine.h"
+#include "frame/buddy.h"
 
-#define SINGLES_ORDER 5	  /* frames put on the stack at once: 2^SINGLES_ORDER */
-#define JOIN_BATCH    256 /* singles joined before the lock is let go */
+/* ---- caches ---- */
 
-static uint64_t frames_in(unsigned order)
+static struct frame_cache *own_cache(struct quire_machine *machine)
 {
-	return (uint64_t)1 << order;
+	return &machine->frames.caches[machine_cpu(machine)];
 }
 
-static void list_block(struct frames *frames, struct frame *block, unsigned order)
+static uint32_t cache_count(const struct frame_cache *cache)
 {
-	block->kind = FRAME_FREE;
-	block->order = (uint8_t)order;
-	block->listed = (uint8_t)(order + 1);
-	list_insert_after(&frames->blocks[order], &block->link);
+	return atomic_load_explicit(&cache->count, memory_order_relaxed);
 }
 
-static void unlist_block(struct frame *block)
+/* Cache's lock held. */
+static void set_count(struct frame_cache *cache, uint32_t count)
 {
-	block->listed = 0;
-	list_remove(&block->link);
+	atomic_store_explicit(&cache->count, count, memory_order_relaxed);
 }
 
-static void push_single(struct frames *frames, struct frame *frame)
+/* Cache's lock held. */
+static struct frame *cache_take(struct frame_cache *cache)
 {
-	frame->next = frames->singles;
-	frames->singles = frame;
-}
+	struct frame *frame = cache->singles;
 
-/*
- * The buddy of a block of `order` that begins at frame `index` of the machine, if it is free as a
- * whole; else NULL.
- */
-static struct frame *free_buddy(struct frames *frames, uint64_t index, unsigned order)
-{
-	uint64_t buddy = ((frames->first + index) ^ frames_in(order)) - frames->first;
-
-	if (buddy >= frames->count || frames->descriptors[buddy].listed != order + 1)
+	if (!frame)
 		return NULL;
-	return &frames->descriptors[buddy];
-}
-
-/* Lists a free block, joined with its buddies as far as that goes. */
-static void join_block(struct frames *frames, struct frame *block, unsigned order)
-{
-	for (; order < FRAME_ORDERS - 1; order++) {
-		uint64_t index = (uint64_t)(block - frames->descriptors);
-		struct frame *buddy = free_buddy(frames, index, order);
-
-		if (!buddy)
-			break;
-		unlist_block(buddy);
-		if (buddy < block) {
-			block->kind = FRAME_TAIL;
-			block = buddy;
-		} else {
-			buddy->kind = FRAME_TAIL;
-		}
-	}
-	list_block(frames, block, order);
-}
-
-/* Joins up to JOIN_BATCH singles; false when there are none. */
-static bool join_singles(struct frames *frames)
-{
-	unsigned joined = 0;
-
-	while (frames->singles && joined < JOIN_BATCH) {
-		struct frame *frame = frames->singles;
-
-		frames->singles = frame->next;
-		join_block(frames, frame, 0);
-		joined++;
-	}
-	return joined > 0;
-}
-
-/*
- * Takes the first part of the smallest listed block that holds 2^order frames; NULL when there is
- * none.
- */
-static struct frame *take_block(struct frames *frames, unsigned order)
-{
-	unsigned larger = order;
-	struct frame *block;
-
-	while (larger < FRAME_ORDERS && list_empty(&frames->blocks[larger]))
-		larger++;
-	if (larger == FRAME_ORDERS)
-		return NULL;
-	block = container_of(frames->blocks[larger].next, struct frame, link);
-	unlist_block(block);
-	while (larger > order) {
-		larger--;
-		list_block(frames, block + frames_in(larger), larger);
-	}
-	block->order = (uint8_t)order;
-	return block;
-}
-
-/* The order of the smallest listed block, or SINGLES_ORDER if that is less. */
-static unsigned smallest_order(const struct frames *frames)
-{
-	unsigned order = 0;
-
-	while (order < SINGLES_ORDER && list_empty(&frames->blocks[order]))
-		order++;
-	return order;
-}
-
-/* Fills the empty stack of singles, lowest frame on top; false when no frame is free. */
-static bool fill_singles(struct frames *frames)
-{
-	struct frame *block = take_block(frames, smallest_order(frames));
-
-	if (!block)
-		return false;
-	for (uint64_t i = frames_in(block->order); i-- > 0;) {
-		block[i].kind = FRAME_FREE;
-		block[i].order = 0;
-		push_single(frames, &block[i]);
-	}
-	return true;
-}
-
-static struct frame *take_single(struct frames *frames)
-{
-	struct frame *frame;
-
-	if (!frames->singles && !fill_singles(frames))
-		return NULL;
-	frame = frames->singles;
-	frames->singles = frame->next;
-	__builtin_prefetch(frames->singles, 1); /* the next caller will read its `next` */
+	cache->singles = frame->next;
+	set_count(cache, cache_count(cache) - 1);
+	__builtin_prefetch(cache->singles, 1); /* the next caller will read its `next` */
 	return frame;
 }
+
+/* Cache's lock held. */
+static void cache_give(struct frame_cache *cache, struct frame *first, struct frame *last,
+		       uint32_t count)
+{
+	last->next = cache->singles;
+	cache->singles = first;
+	set_count(cache, cache_count(cache) + count);
+}
+
+/* Gives up to `count` frames of the cache to all; frames.lock held. */
+static void drain_cache(struct quire_machine *machine, struct frame_cache *cache, uint32_t count)
+{
+	struct frame *first, *last;
+
+	machine_lock(machine, &cache->lock);
+	first = last = cache->singles;
+	count = cache_count(cache) < count ? cache_count(cache) : count;
+	for (uint32_t i = 1; i < count; i++)
+		last = last->next;
+	if (first) {
+		cache->singles = last->next;
+		set_count(cache, cache_count(cache) - count);
+		buddy_give_singles(&machine->frames, first, last, count);
+	}
+	machine_unlock(machine, &cache->lock);
+}
+
+/* Empties all caches; whether there was anything in them.  frames.lock held. */
+static bool drain_caches(struct quire_machine *machine)
+{
+	uint64_t before = machine->frames.free;
+
+	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
+		if (cache_count(&machine->frames.caches[cpu]))
+			drain_cache(machine, &machine->frames.caches[cpu], UINT32_MAX);
+	return machine->frames.free != before;
+}
+
+/* Puts the next frames there are, up to a batch, into the cache; frames.lock held. */
+static void fill_cache(struct quire_machine *machine, struct frame_cache *cache)
+{
+	struct frames *frames = &machine->frames;
+	struct frame *first = buddy_take_single(frames), *last = first;
+	uint32_t count = first != NULL;
+
+	if (!first)
+		return;
+	for (; count < FRAME_CACHE_BATCH && (last->next = buddy_take_single(frames)); count++)
+		last = last->next;
+	frames->free -= count;
+	machine_lock(machine, &cache->lock);
+	cache_give(cache, first, last, count);
+	machine_unlock(machine, &cache->lock);
+}
+
+/* A single frame when the cache has none: the first of a batch, the rest of which goes there. */
+static struct frame *take_and_fill(struct quire_machine *machine, struct frame_cache *cache)
+{
+	struct frames *frames = &machine->frames;
+	struct frame *frame;
+
+	machine_lock(machine, &frames->lock);
+	frame = buddy_take_single(frames);
+	if (!frame && drain_caches(machine))
+		frame = buddy_take_single(frames);
+	if (frame) {
+		frames->free--;
+		fill_cache(machine, cache);
+	}
+	machine_unlock(machine, &frames->lock);
+	return frame;
+}
+
+static void drain_full(struct quire_machine *machine, struct frame_cache *cache)
+{
+	machine_lock(machine, &machine->frames.lock);
+	drain_cache(machine, cache, FRAME_CACHE_BATCH);
+	machine_unlock(machine, &machine->frames.lock);
+}
+
+/* A chain of single frames, no more than a batch, back into the cache. */
+static void give_singles(struct quire_machine *machine, struct frame *first, struct frame *last,
+			 uint32_t count)
+{
+	struct frame_cache *cache = own_cache(machine);
+	bool full;
+
+	machine_lock(machine, &cache->lock);
+	cache_give(cache, first, last, count);
+	full = cache_count(cache) >= FRAME_CACHE_LIMIT;
+	machine_unlock(machine, &cache->lock);
+	if (full)
+		drain_full(machine, cache);
+}
+
+/* ---- allocation ---- */
 
 /* A block of order 1 or more.  Lets go of the lock and takes it again while it joins singles. */
 static struct frame *take_joined(struct quire_machine *machine, unsigned order)
 {
 	struct frames *frames = &machine->frames;
-	struct frame *block = take_block(frames, order);
+	struct frame *block = buddy_take(frames, order);
 
-	while (!block && join_singles(frames)) {
-		block = take_block(frames, order);
+	if (!block)
+		drain_caches(machine);
+	while (!block && buddy_join_singles(frames)) {
+		block = buddy_take(frames, order);
 		if (!block) {
 			machine_unlock(machine, &frames->lock);
 			machine_lock(machine, &frames->lock);
@@ -180,44 +155,73 @@ static struct frame *take_joined(struct quire_machine *machine, unsigned order)
 	return block;
 }
 
-static bool must_fail(struct frames *frames)
+/* Counts an attempt, and tells whether it must fail; cache's lock held. */
+static bool attempt_fails(struct frames *frames, struct frame_cache *cache)
 {
-	frames->allocations++;
-	if (frames->allocations != frames->fail_at)
+	uint64_t before = atomic_load_explicit(&cache->allocations, memory_order_relaxed);
+
+	atomic_store_explicit(&cache->allocations, before + 1, memory_order_relaxed);
+	if (atomic_load_explicit(&frames->fail_in, memory_order_relaxed) <= 0 ||
+	    atomic_fetch_sub_explicit(&frames->fail_in, 1, memory_order_relaxed) != 1)
 		return false;
 	atomic_store_explicit(&frames->failed, true, memory_order_relaxed);
 	return true;
 }
 
-bool frames_must_fail(struct frames *frames)
+bool frames_port_fails(struct quire_machine *machine)
 {
-	if (!must_fail(frames))
-		return false;
+	struct frame_cache *cache = own_cache(machine);
+	bool fails;
+
+	machine_lock(machine, &cache->lock);
+	fails = attempt_fails(&machine->frames, cache);
+	machine_unlock(machine, &cache->lock);
+	return fails;
+}
+
+static bool told_to_fail(struct frames *frames)
+{
 	atomic_store_explicit(&frames->wanted, true, memory_order_relaxed);
 	return true;
 }
 
-bool frames_port_fails(struct quire_machine *machine)
+bool frames_must_fail(struct quire_machine *machine)
 {
+	return frames_port_fails(machine) && told_to_fail(&machine->frames);
+}
+
+static struct frame *alloc_single(struct quire_machine *machine, bool counted)
+{
+	struct frame_cache *cache = own_cache(machine);
+	struct frame *frame = NULL;
 	bool fails;
 
-	machine_lock(machine, &machine->frames.lock);
-	fails = must_fail(&machine->frames);
-	machine_unlock(machine, &machine->frames.lock);
-	return fails;
+	machine_lock(machine, &cache->lock);
+	fails = counted && attempt_fails(&machine->frames, cache) && told_to_fail(&machine->frames);
+	if (!fails)
+		frame = cache_take(cache);
+	machine_unlock(machine, &cache->lock);
+	return frame || fails ? frame : take_and_fill(machine, cache);
+}
+
+static struct frame *alloc_block(struct quire_machine *machine, unsigned order)
+{
+	struct frames *frames = &machine->frames;
+	struct frame *block;
+
+	if (frames_must_fail(machine))
+		return NULL;
+	machine_lock(machine, &frames->lock);
+	block = take_joined(machine, order);
+	if (block)
+		frames->free -= frames_in(order);
+	machine_unlock(machine, &frames->lock);
+	return block;
 }
 
 static struct frame *alloc(struct quire_machine *machine, unsigned order, bool counted)
 {
-	struct frames *frames = &machine->frames;
-	struct frame *frame = NULL;
-
-	machine_lock(machine, &frames->lock);
-	if (!counted || !frames_must_fail(frames))
-		frame = order ? take_joined(machine, order) : take_single(frames);
-	if (frame)
-		frames->free -= frames_in(order);
-	machine_unlock(machine, &frames->lock);
+	struct frame *frame = order ? alloc_block(machine, order) : alloc_single(machine, counted);
 
 	if (frame) {
 		quire_assert(frame->kind == FRAME_FREE && frame->order == order);
@@ -248,10 +252,11 @@ struct frame *frame_alloc_zeroed(struct quire_machine *machine)
 	return frame;
 }
 
-static void count_kind(struct frames *frames, unsigned kind, uint64_t count)
+static void count_kind(struct quire_machine *machine, unsigned kind, uint64_t count)
 {
 	if (kind != FRAME_HELD && count)
-		atomic_fetch_add_explicit(&frames->used[kind], count, memory_order_relaxed);
+		atomic_fetch_add_explicit(&own_cache(machine)->used[kind], count,
+					  memory_order_relaxed);
 }
 
 static void assert_may_be_freed(const struct frame *frame)
@@ -266,23 +271,23 @@ void frame_free(struct quire_machine *machine, struct frame *frame)
 	unsigned order = frame->order;
 
 	assert_may_be_freed(frame);
-	count_kind(frames, frame->kind, -frames_in(order));
+	count_kind(machine, frame->kind, -frames_in(order));
 	frame->kind = FRAME_FREE;
-
+	if (!order) {
+		give_singles(machine, frame, frame, 1);
+		return;
+	}
 	machine_lock(machine, &frames->lock);
-	if (order)
-		join_block(frames, frame, order);
-	else
-		push_single(frames, frame);
+	buddy_give(frames, frame, order);
 	frames->free += frames_in(order);
 	machine_unlock(machine, &frames->lock);
 }
 
 /* What a chain comes to, sorted outside the lock. */
 struct returned {
-	struct frame *singles, **last; /* chained by `next`; where the last one points on */
-	struct frame *blocks;	       /* the larger ones, chained */
-	uint64_t frames;
+	struct frame *singles, *last; /* chained by `next` */
+	struct frame *blocks;	      /* the larger ones, chained */
+	uint64_t single_count, block_frames;
 	uint64_t used[FRAME_KINDS];
 };
 
@@ -290,21 +295,25 @@ static void sort_block(struct returned *returned, struct frame *frame)
 {
 	assert_may_be_freed(frame);
 	returned->used[frame->kind] += frames_in(frame->order);
-	returned->frames += frames_in(frame->order);
 	frame->kind = FRAME_FREE;
 	if (frame->order == 0) {
-		*returned->last = frame;
-		returned->last = &frame->next;
+		if (returned->last)
+			returned->last->next = frame;
+		else
+			returned->singles = frame;
+		returned->last = frame;
+		returned->single_count++;
 	} else {
 		frame->next = returned->blocks;
 		returned->blocks = frame;
+		returned->block_frames += frames_in(frame->order);
 	}
 }
 
 void frame_free_chain(struct quire_machine *machine, struct frame *chain)
 {
 	struct frames *frames = &machine->frames;
-	struct returned returned = {.last = &returned.singles};
+	struct returned returned = {0};
 
 	if (!chain)
 		return;
@@ -315,153 +324,102 @@ void frame_free_chain(struct quire_machine *machine, struct frame *chain)
 		sort_block(&returned, frame);
 	}
 	for (unsigned kind = FRAME_HELD; kind < FRAME_KINDS; kind++)
-		count_kind(frames, kind, -returned.used[kind]);
-
+		count_kind(machine, kind, -returned.used[kind]);
+	if (!returned.blocks && returned.single_count <= FRAME_CACHE_BATCH) {
+		give_singles(machine, returned.singles, returned.last,
+			     (uint32_t)returned.single_count);
+		return;
+	}
 	machine_lock(machine, &frames->lock);
-	*returned.last = frames->singles;
-	frames->singles = returned.singles;
+	if (returned.singles)
+		buddy_give_singles(frames, returned.singles, returned.last, returned.single_count);
 	while (returned.blocks) {
 		struct frame *block = returned.blocks;
 
 		returned.blocks = block->next;
-		join_block(frames, block, block->order);
+		buddy_give(frames, block, block->order);
 	}
-	frames->free += returned.frames;
+	frames->free += returned.block_frames;
 	machine_unlock(machine, &frames->lock);
 }
 
 void frame_set_kind(struct quire_machine *machine, struct frame *frame, enum frame_kind kind)
 {
 	quire_assert(frame->kind >= FRAME_HELD && kind >= FRAME_HELD && kind < FRAME_KINDS);
-	count_kind(&machine->frames, frame->kind, -frames_in(frame->order));
-	count_kind(&machine->frames, kind, frames_in(frame->order));
+	count_kind(machine, frame->kind, -frames_in(frame->order));
+	count_kind(machine, kind, frames_in(frame->order));
 	frame->kind = (uint8_t)kind;
 }
 
 /*
- * The highest order of a block that begins at hardware number `number` and does not go beyond
- * `end`.
- */
-static unsigned largest_order(uint64_t number, uint64_t end)
-{
-	unsigned order = 0;
-
-	while (order < FRAME_ORDERS - 1 && (number & frames_in(order)) == 0 &&
-	       end - number >= frames_in(order + 1))
-		order++;
-	return order;
-}
-
-void frames_init(struct quire_machine *machine, struct frame *descriptors, void *memory,
-		 uint64_t first, uint64_t count, uint64_t reserved)
-{
-	struct frames *frames = &machine->frames;
-	uint64_t number = first + reserved, end = first + count;
-
-	frames->descriptors = descriptors;
-	frames->memory = memory;
-	frames->first = first;
-	frames->count = count;
-	frames->free = count - reserved;
-	frames->used[FRAME_RESERVED] = reserved;
-	for (unsigned order = 0; order < FRAME_ORDERS; order++)
-		list_init(&frames->blocks[order]);
-	while (number < end) {
-		unsigned order = largest_order(number, end);
-
-		list_block(frames, &descriptors[number - first], order);
-		number += frames_in(order);
-	}
-}
-
-/*
- * ---- consistency -------------------------------------------------------------------------------
+ * ---- sums --------------------------------------------------------------------------------------
  */
 
-/*
- * Whether a listed block of more than `order` contains the frame at `index`: it would begin at one
- * of these places.
- */
-static bool inside_listed(const struct frames *frames, uint64_t index, unsigned order)
+uint64_t frames_free(struct quire_machine *machine)
 {
-	while (++order < FRAME_ORDERS) {
-		uint64_t begin = frames->first + index;
+	uint64_t sum;
 
-		begin = (begin & ~(frames_in(order) - 1)) - frames->first;
-		if (begin < frames->count && frames->descriptors[begin].listed > order)
-			return true;
-	}
-	return false;
+	machine_lock(machine, &machine->frames.lock);
+	sum = machine->frames.free;
+	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
+		sum += cache_count(&machine->frames.caches[cpu]);
+	machine_unlock(machine, &machine->frames.lock);
+	return sum;
 }
 
-static bool block_valid(struct frames *frames, struct frame *block, unsigned order)
+uint64_t frames_used(const struct quire_machine *machine, enum frame_kind kind)
 {
-	uint64_t index = (uint64_t)(block - frames->descriptors);
+	uint64_t sum = 0;
 
-	return block->link.next->previous == &block->link && block->kind == FRAME_FREE &&
-	       block->order == order && block->listed == order + 1 && index < frames->count &&
-	       frames->count - index >= frames_in(order) &&
-	       ((frames->first + index) & (frames_in(order) - 1)) == 0 &&
-	       !inside_listed(frames, index, order) &&
-	       (order == FRAME_ORDERS - 1 || !free_buddy(frames, index, order));
+	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
+		sum += atomic_load_explicit(&machine->frames.caches[cpu].used[kind],
+					    memory_order_relaxed);
+	return sum;
 }
 
-static bool single_valid(const struct frames *frames, const struct frame *frame)
+uint64_t frames_allocations(const struct quire_machine *machine)
 {
-	uint64_t index = (uint64_t)(frame - frames->descriptors);
+	uint64_t sum = 0;
 
-	return index < frames->count && frame->kind == FRAME_FREE && frame->order == 0 &&
-	       frame->listed == 0 && !inside_listed(frames, index, 0);
+	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
+		sum += atomic_load_explicit(&machine->frames.caches[cpu].allocations,
+					    memory_order_relaxed);
+	return sum;
 }
 
-/*
- * Adds the frames of one list to *found.  Stops when they are more than there can be, as in a list
- * that bites its tail.
- */
-static bool list_valid(struct frames *frames, unsigned order, uint64_t *found)
+static bool cache_valid(struct quire_machine *machine, struct frame_cache *cache, uint64_t *found)
 {
-	struct list_link *head = &frames->blocks[order];
+	uint64_t before = *found;
+	bool valid;
 
-	for (struct list_link *link = head->next; link != head; link = link->next) {
-		if (!block_valid(frames, container_of(link, struct frame, link), order))
-			return false;
-		*found += frames_in(order);
-		if (*found > frames->free)
-			return false;
-	}
-	return head->next->previous == head;
-}
-
-static bool singles_valid(const struct frames *frames, uint64_t *found)
-{
-	for (const struct frame *frame = frames->singles; frame; frame = frame->next)
-		if (!single_valid(frames, frame) || ++*found > frames->free)
-			return false;
-	return true;
+	machine_lock(machine, &cache->lock);
+	valid = buddy_singles_valid(&machine->frames, cache->singles, cache_count(cache), found) &&
+		*found - before == cache_count(cache);
+	machine_unlock(machine, &cache->lock);
+	return valid;
 }
 
 /* Frames that have a use that is counted; the rest are free or held. */
-static uint64_t frames_in_use(struct frames *frames)
+static uint64_t frames_in_use(struct quire_machine *machine)
 {
 	uint64_t sum = 0;
 
 	for (unsigned kind = FRAME_HELD + 1; kind < FRAME_KINDS; kind++)
-		sum += atomic_load_explicit(&frames->used[kind], memory_order_relaxed);
+		sum += frames_used(machine, kind);
 	return sum;
 }
 
 bool frames_valid(struct quire_machine *machine)
 {
 	struct frames *frames = &machine->frames;
-	uint64_t found = 0;
+	uint64_t cached = 0;
 	bool valid;
 
 	machine_lock(machine, &frames->lock);
-	valid = singles_valid(frames, &found);
-	for (unsigned order = 0; valid && order < FRAME_ORDERS; order++)
-		valid = list_valid(frames, order, &found);
-	valid = valid && found == frames->free &&
-		frames_in_use(frames) <= frames->count - frames->free;
+	valid = buddy_valid(frames);
+	for (unsigned cpu = 0; valid && cpu < machine->cpus; cpu++)
+		valid = cache_valid(machine, &frames->caches[cpu], &cached);
+	valid = valid && frames_in_use(machine) <= frames->count - frames->free - cached;
 	machine_unlock(machine, &frames->lock);
 	return valid;
 }

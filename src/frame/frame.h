@@ -99,40 +99,58 @@ _Static_assert(sizeof(struct frame) == 64, "a frame descriptor is one cache line
 #define FRAME_ORDERS	    27	    /* 2^26 frames: 256G */
 
 /*
+ * What the allocator keeps for one CPU: a few free frames, so that most allocations take a lock that
+ * nobody else wants, and its share of what is counted.
+ */
+struct frame_cache {
+	_Alignas(64) struct quire_lock lock; /* inside frames.lock */
+	_Atomic uint32_t count;		     /* written under lock: frames in it */
+	struct frame *singles;		     /* lock: the frames, chained */
+	/* written under lock: asked for on this CPU so far, slab objects included */
+	_Atomic uint64_t allocations;
+	_Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD, TAIL.  Only sums
+					       over the CPUs mean anything. */
+};
+
+#define FRAME_CACHE_BATCH 16u /* frames that go between a cache and the rest at once */
+#define FRAME_CACHE_LIMIT (2 * FRAME_CACHE_BATCH)
+
+/*
  * The allocator's part of the machine.  How it works stands in frame.c.  What every fault reads,
- * what changes under the lock, and what changes without it keep to cache lines of their own.
+ * and what changes under the lock, keep to cache lines of their own.
  */
 struct frames {
-	struct frame *descriptors; /* [count]; constant */
-	char *memory;		   /* the direct map, of frame 0 of this machine; constant */
-	uint64_t first;		   /* hardware number of frame 0; constant */
-	uint64_t count;		   /* constant */
+	struct frame *descriptors;  /* [count]; constant */
+	char *memory;		    /* the direct map, of frame 0 of this machine; constant */
+	uint64_t first;		    /* hardware number of frame 0; constant */
+	uint64_t count;		    /* constant */
+	struct frame_cache *caches; /* [machine->cpus]; constant */
+	/* fail_nth: how many allocations from now the one is that must fail; 0 or less: none.  Read by
+	 * all, but seldom written. */
+	_Atomic int64_t fail_in;
+	_Atomic bool failed; /* the failure asked for has happened */
+	_Atomic bool wanted; /* ... and nobody has been told that it was no lack of frames */
 
 	_Alignas(64) struct quire_lock lock;
-	uint64_t free;	       /* lock: frames free */
-	struct frame *singles; /* lock: free frames that are in no list of blocks */
-	uint64_t allocations;  /* lock: asked for so far, slab objects included */
-	uint64_t reported;     /* lock: value of `allocations` when fail_nth last told it */
-	uint64_t fail_at;      /* lock: value of `allocations` at which to fail; 0: never */
-	_Atomic bool failed;   /* written under lock: the failure asked for has happened */
-	_Atomic bool wanted;   /* ... and nobody has been told that it was no lack of frames */
+	uint64_t free; /* lock: frames free, those in caches aside */
+	struct frame
+		*singles;  /* lock: free frames that are in no list of blocks, and in no cache */
+	uint64_t reported; /* lock: how many allocations fail_nth has told of */
 	struct list_link blocks[FRAME_ORDERS]; /* lock: the other free blocks, by order */
-
-	_Alignas(64) _Atomic uint64_t used[FRAME_KINDS]; /* atomic: by kind; not FREE, HELD, TAIL */
 };
 
 struct quire_machine;
 
 /*
  * Sets up the allocator over the `count` frames at `memory`, of which the first `reserved` are
- * taken already; `descriptors` are zero.  Takes time by the number of orders, not of frames.
+ * taken already; `descriptors` and frames.caches are zero.  Takes time by the number of orders, not of frames.
  */
 void frames_init(struct quire_machine *machine, struct frame *descriptors, void *memory,
 		 uint64_t first, uint64_t count, uint64_t reserved);
 
 /*
  * One block of 2^order frames, aligned to its size by hardware number; NULL when none is free (or a
- * failure was asked for).  Never reclaims.  Takes machine->frames.lock.
+ * failure was asked for).  Never reclaims.  Takes the lock of a cache, and may take frames.lock.
  * => kind FRAME_HELD, order, holders 0, flags 0, next NULL; the rest of the descriptor and the
  *    frames' contents undefined
  */
@@ -146,13 +164,19 @@ struct frame *frame_alloc_zeroed(struct quire_machine *machine);
 struct frame *frame_alloc_uncounted(struct quire_machine *machine);
 /* Gives a block back, of whatever kind.  holders must be 0. */
 void frame_free(struct quire_machine *machine, struct frame *frame);
-/* Gives back a chain of blocks linked by `next`, under one lock. */
+/* Gives back a chain of blocks linked by `next`, under one lock; NULL is fine. */
 void frame_free_chain(struct quire_machine *machine, struct frame *chain);
 
-/* Counts the attempt and tells whether it must fail.  For the allocators; frames.lock held. */
-bool frames_must_fail(struct frames *frames);
-/* The same for calls of the port, which more frames would not help.  No lock held. */
+/* Counts an attempt to allocate something else, and tells whether it must fail. */
+bool frames_must_fail(struct quire_machine *machine);
+/* The same for calls of the port, which more frames would not help. */
 bool frames_port_fails(struct quire_machine *machine);
+
+/* Sums over the CPUs, exact while no other operation runs: frames that are free; frames used for
+ * `kind`; allocations asked for so far. */
+uint64_t frames_free(struct quire_machine *machine);
+uint64_t frames_used(const struct quire_machine *machine, enum frame_kind kind);
+uint64_t frames_allocations(const struct quire_machine *machine);
 
 /*
  * Says what a block that the caller alone has is used for: from FRAME_HELD to a use, or back.  No
@@ -162,7 +186,7 @@ void frame_set_kind(struct quire_machine *machine, struct frame *frame, enum fra
 
 /*
  * Whether the free blocks are in order, apart, in the right lists, joined where they can be, and as
- * many as frames.free says.  For tests and the checker.  Visits every free block, takes the lock.
+ * many as are counted.  For tests and the checker.  Visits every free block, takes the lock.
  */
 bool frames_valid(struct quire_machine *machine);
 

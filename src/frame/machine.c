@@ -4,8 +4,8 @@
  *
  * The machine's own needs come from the start of its memory:
  *
- *	frame 0                                        reserved - 1   reserved
- *	| struct quire_machine | descriptors ............ | zero page | free frames ...
+ *	frame 0                                            reserved - 1   reserved
+ *	| struct quire_machine | CPUs | descriptors ......... | zero page | free frames ...
  *
  * Where the memory reads as zero already, only the first of these pages and the zero page are
  * touched, and a descriptor for each free block.
@@ -28,18 +28,37 @@ static bool config_valid(const struct quire_machine_config *config)
 	       config->bytes <= MAX_BYTES && config->first_frame <= MAX_FRAMES - frames;
 }
 
-/* Where the descriptors begin: behind the machine, each in a cache line of its own. */
-static uint64_t descriptors_offset(void)
+/* How many CPUs have a cache of free frames: those of all hold an eighth of the frames at most. */
+static uint32_t count_cpus(uint64_t frames)
 {
-	uint64_t line = sizeof(struct frame);
+	uint32_t cpus = MACHINE_CPUS_MAX;
 
-	return (sizeof(struct quire_machine) + line - 1) & ~(line - 1);
+	while (cpus > 1 && cpus * FRAME_CACHE_LIMIT > frames / 8)
+		cpus /= 2;
+	return cpus;
 }
 
-/* Bytes of the machine and of its descriptors, in whole pages. */
+/*
+ * Where what follows the machine begins: the caches, the counts, the descriptors.  All of them are
+ * whole cache lines.
+ */
+static uint64_t caches_offset(void)
+{
+	return sizeof(struct quire_machine);
+}
+static uint64_t counts_offset(uint64_t frames)
+{
+	return caches_offset() + count_cpus(frames) * sizeof(struct frame_cache);
+}
+static uint64_t descriptors_offset(uint64_t frames)
+{
+	return counts_offset(frames) + count_cpus(frames) * sizeof(struct machine_counts);
+}
+
+/* Bytes of the machine, its CPUs and its descriptors, in whole pages. */
 static uint64_t overhead(uint64_t frames)
 {
-	return page_up(descriptors_offset() + frames * sizeof(struct frame));
+	return page_up(descriptors_offset(frames) + frames * sizeof(struct frame));
 }
 
 static void reserve(struct frame *frame)
@@ -52,9 +71,12 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	uint64_t frames = config->bytes >> PAGE_SHIFT;
 	uint64_t reserved = (overhead(frames) >> PAGE_SHIFT) + 1;
 	char *memory = config->memory;
-	struct frame *descriptors = (struct frame *)(void *)(memory + descriptors_offset());
+	struct frame *descriptors = (void *)(memory + descriptors_offset(frames));
 
 	machine->host = config->host;
+	machine->cpus = count_cpus(frames);
+	machine->frames.caches = (void *)(memory + caches_offset());
+	machine->faults = (void *)(memory + counts_offset(frames));
 	machine->reclaim = config->reclaim;
 	machine->commit_limit =
 		(config->commit_limit ? config->commit_limit : config->bytes) >> PAGE_SHIFT;
@@ -91,9 +113,7 @@ int quire_machine_create(const struct quire_machine_config *config, struct quire
 /* Whether every frame but the machine's own has come back. */
 static bool all_free(struct quire_machine *machine)
 {
-	struct frames *frames = &machine->frames;
-
-	return frames->free == frames->count - frames->used[FRAME_RESERVED];
+	return frames_free(machine) == machine->frames.count - frames_used(machine, FRAME_RESERVED);
 }
 
 int quire_machine_destroy(struct quire_machine *machine)
@@ -109,17 +129,6 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
-/* Whether a frame could be had now. */
-static bool any_free(struct quire_machine *machine)
-{
-	bool any;
-
-	machine_lock(machine, &machine->frames.lock);
-	any = machine->frames.free != 0;
-	machine_unlock(machine, &machine->frames.lock);
-	return any;
-}
-
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 {
 	bool wanted;
@@ -133,39 +142,39 @@ bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 	if (machine->reclaim && machine->reclaim(machine->host))
 		return true;
 	/* Another thread may have given some back; or there are some, but too few for the unit. */
-	return !wanted && any_free(machine);
+	return !wanted && frames_free(machine) != 0;
 }
 
-static uint64_t relaxed(_Atomic uint64_t *counter)
+static uint64_t sum_of(const struct quire_machine *machine, enum machine_count count)
 {
-	return atomic_load_explicit(counter, memory_order_relaxed);
+	uint64_t sum = 0;
+
+	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
+		sum += atomic_load_explicit(&machine->faults[cpu].of[count], memory_order_relaxed);
+	return sum;
 }
 
 void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters)
 {
-	struct frames *frames = &machine->frames;
-
 	*counters = (struct quire_machine_counters){
-		.frames = frames->count - relaxed(&frames->used[FRAME_RESERVED]),
-		.frames_table = relaxed(&frames->used[FRAME_TABLE]),
-		.frames_slab = relaxed(&frames->used[FRAME_SLAB]),
-		.frames_anon = relaxed(&frames->used[FRAME_ANON]),
-		.frames_shmem = relaxed(&frames->used[FRAME_SHMEM]),
-		.frames_file = relaxed(&frames->used[FRAME_FILE]),
-		.frames_node = relaxed(&frames->used[FRAME_NODE]),
-		.frames_swap = relaxed(&frames->used[FRAME_SWAP]),
-		.swap_ins = relaxed(&machine->swap_ins),
-		.swap_outs = relaxed(&machine->swap_outs),
-		.faults = relaxed(&machine->faults),
-		.faults_zero = relaxed(&machine->faults_zero),
-		.faults_copy = relaxed(&machine->faults_copy),
-		.faults_reuse = relaxed(&machine->faults_reuse),
-		.flushes = relaxed(&machine->flushes),
+		.frames = machine->frames.count - frames_used(machine, FRAME_RESERVED),
+		.frames_free = frames_free(machine),
+		.frames_table = frames_used(machine, FRAME_TABLE),
+		.frames_slab = frames_used(machine, FRAME_SLAB),
+		.frames_anon = frames_used(machine, FRAME_ANON),
+		.frames_shmem = frames_used(machine, FRAME_SHMEM),
+		.frames_file = frames_used(machine, FRAME_FILE),
+		.frames_node = frames_used(machine, FRAME_NODE),
+		.frames_swap = frames_used(machine, FRAME_SWAP),
+		.swap_ins = sum_of(machine, COUNT_SWAP_INS),
+		.swap_outs = sum_of(machine, COUNT_SWAP_OUTS),
+		.faults = sum_of(machine, COUNT_FAULTS),
+		.faults_zero = sum_of(machine, COUNT_FAULTS_ZERO),
+		.faults_copy = sum_of(machine, COUNT_FAULTS_COPY),
+		.faults_reuse = sum_of(machine, COUNT_FAULTS_REUSE),
+		.flushes = sum_of(machine, COUNT_FLUSHES),
+		.allocations = frames_allocations(machine),
 	};
-	machine_lock(machine, &frames->lock);
-	counters->frames_free = frames->free;
-	counters->allocations = frames->allocations;
-	machine_unlock(machine, &frames->lock);
 	machine_lock(machine, &machine->swap.lock);
 	counters->swap_slots = machine->swap.slots;
 	counters->swap_used = machine->swap.used;
@@ -178,12 +187,14 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 uint64_t quire_machine_fail_nth(struct quire_machine *machine, uint64_t n)
 {
 	struct frames *frames = &machine->frames;
-	uint64_t counted;
+	uint64_t counted, now;
 
 	machine_lock(machine, &frames->lock);
-	counted = frames->allocations - frames->reported;
-	frames->reported = frames->allocations;
-	frames->fail_at = n ? frames->allocations + n : 0;
+	now = frames_allocations(machine);
+	counted = now - frames->reported;
+	frames->reported = now;
+	atomic_store_explicit(&frames->fail_in, (int64_t)min_u64(n, INT64_MAX),
+			      memory_order_relaxed);
 	atomic_store_explicit(&frames->failed, false, memory_order_relaxed);
 	atomic_store_explicit(&frames->wanted, false, memory_order_relaxed);
 	machine_unlock(machine, &frames->lock);

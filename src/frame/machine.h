@@ -18,26 +18,51 @@ struct rmap {
 	struct list_link vmas; /* lock */
 };
 
+/* What is counted of what happens, as in struct quire_machine_counters. */
+enum machine_count {
+	COUNT_FAULTS,
+	COUNT_FAULTS_ZERO,
+	COUNT_FAULTS_COPY,
+	COUNT_FAULTS_REUSE,
+	COUNT_FLUSHES,
+	COUNT_SWAP_INS,
+	COUNT_SWAP_OUTS,
+	MACHINE_COUNTS
+};
+
+/* One CPU's share; the sum over all is the count. */
+struct machine_counts {
+	_Alignas(64) _Atomic uint64_t of[MACHINE_COUNTS]; /* atomic */
+};
+
+#define MACHINE_CPUS_MAX 64
+
+/*
+ * What every fault reads keeps to cache lines that nothing is written to; what every fault writes is
+ * each CPU's own (frames.caches, faults).
+ */
 struct quire_machine {
 	void *host; /* constant, as are the next ones */
 	bool (*reclaim)(void *host);
-	uint64_t commit_limit; /* pages */
-	uint32_t max_maps;
-	bool no_fault_around, report_swapped, strict_written, execute_only;
+	uint64_t commit_limit;	       /* pages */
+	struct machine_counts *faults; /* [cpus]: faults, and what else is counted */
 	struct frame *zero_page;
+	/* constant once set: the first context sets it */
+	_Atomic(const struct userfault_hooks *) userfault;
+	uint32_t max_maps;
+	uint32_t cpus; /* a power of two: how many have counts and free frames of their own */
+	bool no_fault_around, report_swapped, strict_written, execute_only;
 
 	struct frames frames;
-	struct slabs slabs;
-	struct swap swap;
+	_Alignas(64) struct slabs slabs;
+	_Alignas(64) struct swap swap;
 
 	/* for writing: a page is on its way to another frame; taken before any other lock */
-	struct quire_rwlock migration;
+	_Alignas(64) struct quire_rwlock migration;
 	_Atomic uint64_t pins; /* atomic: the sum over all frames */
 
 	struct quire_lock rmap_lock; /* whose a frame is stays while it is held: src/space/rmap.c */
 	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
-	/* constant once set: the first context sets it */
-	_Atomic(const struct userfault_hooks *) userfault;
 
 	struct quire_lock objects_lock;
 	struct list_link objects; /* objects_lock: every object */
@@ -47,11 +72,13 @@ struct quire_machine {
 	uint64_t space_count;	 /* spaces_lock */
 	uint64_t next_tag;	 /* spaces_lock */
 
-	/* atomic, relaxed: as in struct quire_machine_counters */
-	_Atomic uint64_t faults, faults_zero, faults_copy, faults_reuse, flushes;
-	_Atomic uint64_t swap_ins, swap_outs;
 	_Atomic uint64_t hand; /* atomic: where reclaim looks for its next frame */
 };
+_Static_assert(offsetof(struct quire_machine, frames) == 64,
+	       "what is constant has a cache line of its own");
+_Static_assert(offsetof(struct quire_machine, frames.lock) == 128,
+	       "what every fault reads of the allocator shares no cache line with its lock");
+_Static_assert(sizeof(struct machine_counts) == 64, "a CPU counts in one cache line");
 
 static inline void machine_lock(struct quire_machine *machine, struct quire_lock *lock)
 {
@@ -60,6 +87,18 @@ static inline void machine_lock(struct quire_machine *machine, struct quire_lock
 static inline void machine_unlock(struct quire_machine *machine, struct quire_lock *lock)
 {
 	quire_port_unlock(machine->host, lock);
+}
+
+/* The number of the calling CPU among those that keep things of their own; a hint, good for no more
+ * than to stay out of each other's way. */
+static inline unsigned machine_cpu(const struct quire_machine *machine)
+{
+	return quire_port_cpu(machine->host) & (machine->cpus - 1);
+}
+static inline void machine_bump(struct quire_machine *machine, enum machine_count count)
+{
+	atomic_fetch_add_explicit(&machine->faults[machine_cpu(machine)].of[count], 1,
+				  memory_order_relaxed);
 }
 
 /* Between a frame's descriptor, the hardware's number for it, and where its bytes are reached. */
@@ -120,10 +159,5 @@ uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames);
 /* Takes one page out of memory, which the caller holds one reference to; whether it went, and the
  * reference with it. */
 bool reclaim_page(struct quire_machine *machine, struct frame *frame);
-
-static inline void machine_bump(_Atomic uint64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 #endif

@@ -77,16 +77,6 @@ static void *take_object(struct quire_machine *machine, struct frame *frame)
 	return object;
 }
 
-static bool must_fail(struct quire_machine *machine)
-{
-	bool fail;
-
-	machine_lock(machine, &machine->frames.lock);
-	fail = frames_must_fail(&machine->frames);
-	machine_unlock(machine, &machine->frames.lock);
-	return fail;
-}
-
 void *slab_alloc(struct quire_machine *machine, size_t size)
 {
 	unsigned size_class = class_of(size);
@@ -95,7 +85,7 @@ void *slab_alloc(struct quire_machine *machine, size_t size)
 	void *object = NULL;
 
 	quire_assert(size > 0 && size_class < SLAB_CLASSES);
-	if (must_fail(machine))
+	if (frames_must_fail(machine))
 		return NULL;
 
 	machine_lock(machine, &machine->slabs.lock);

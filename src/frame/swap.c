@@ -178,7 +178,7 @@ int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *me
 	int error = quire_port_swap_write(machine->host, slot, memory);
 
 	if (!error)
-		machine_bump(&machine->swap_outs);
+		machine_bump(machine, COUNT_SWAP_OUTS);
 	return error;
 }
 
@@ -188,7 +188,7 @@ int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory)
 					       : quire_port_swap_read(machine->host, slot, memory);
 
 	if (!error)
-		machine_bump(&machine->swap_ins);
+		machine_bump(machine, COUNT_SWAP_INS);
 	return error;
 }
 

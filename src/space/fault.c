@@ -142,7 +142,7 @@ static int map_zero_page(struct fault *fault)
 
 	leaf.allow.write = false;
 	leaf.uffd_wp = fault_stays_protected(fault);
-	machine_bump(&fault->space->machine->faults_zero);
+	machine_bump(fault->space->machine, COUNT_FAULTS_ZERO);
 	return fault_install(fault, &leaf);
 }
 
@@ -161,7 +161,7 @@ int fault_map_own_page(struct fault *fault, const struct frame *source)
 		return -NO_FRAMES;
 	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
 	if (source)
-		machine_bump(&machine->faults_copy);
+		machine_bump(machine, COUNT_FAULTS_COPY);
 	return fault_install(fault, &leaf);
 }
 
@@ -177,7 +177,7 @@ static int own_page(struct fault *fault)
 	case TABLE_REUSED:
 		if (frame_has(source, FRAME_REVIVED))
 			frame_mark(source, FRAME_DIRTY);
-		machine_bump(&machine->faults_reuse);
+		machine_bump(machine, COUNT_FAULTS_REUSE);
 		break;
 	case TABLE_MUST_COPY:
 		error = fault_map_own_page(fault, source);
@@ -191,7 +191,7 @@ static int own_page(struct fault *fault)
 
 static int serve(struct fault *fault)
 {
-	machine_bump(&fault->space->machine->faults);
+	machine_bump(fault->space->machine, COUNT_FAULTS);
 	if (fault->vma->object && fault->seen.kind != TABLE_LEAF)
 		return fault_on_object(fault);
 	if (fault->vma->flags & VMA_SHARED)
@@ -301,7 +301,7 @@ static int serve_registered(struct fault *fault, uint64_t flags)
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF)
 		return fault_report(fault, flags);
 	/* The protection goes, and the write goes on. */
-	machine_bump(&fault->space->machine->faults);
+	machine_bump(fault->space->machine, COUNT_FAULTS);
 	table_release_page(&fault->space->tables, fault->page, &fault->seen,
 			   vma_permissions(fault->vma));
 	return 0;

@@ -27,7 +27,7 @@ static int pin_page(struct quire_space *space, struct quire_pin *pin)
 
 	if (error)
 		return error;
-	machine_bump(&machine->pins);
+	atomic_fetch_add_explicit(&machine->pins, 1, memory_order_relaxed);
 	pin->frames[pin->count++] = frame_number(machine, frame);
 	return frame_pins(frame) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
 }

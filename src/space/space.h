@@ -83,14 +83,15 @@ struct vma {
 	struct rmap_link kinship;	   /* family->rmap.lock */
 };
 
+/* What every fault reads comes first, in a cache line that no fault writes to. */
 struct quire_space {
-	struct quire_machine *machine;	     /* constant */
-	struct list_link link;		     /* machine->spaces_lock */
-	_Atomic uint64_t users;		     /* atomic: the host, and walkers of an rmap */
-	uint64_t lowest, highest, mmap_base; /* constant: addresses */
+	_Alignas(64) struct quire_machine *machine; /* constant */
+	uint64_t lowest, highest, mmap_base;	    /* constant: addresses */
+	struct tree vmas;			    /* lock */
 
-	struct quire_rwlock lock;
-	struct tree vmas;	     /* lock */
+	_Alignas(64) struct quire_rwlock lock;
+	struct list_link link;	     /* machine->spaces_lock */
+	_Atomic uint64_t users;	     /* atomic: the host, and walkers of an rmap */
 	uint64_t vma_count;	     /* lock */
 	uint64_t mapped, locked;     /* lock: pages */
 	struct quire_lock anon_lock; /* a VMA gets its identity */
@@ -99,6 +100,10 @@ struct quire_space {
 	struct quire_userfault *userfaults; /* machine->userfault_lock: its contexts */
 	struct page_tables tables;	    /* lock, and the locks that table.h names */
 };
+_Static_assert(offsetof(struct quire_space, lock) == 64 &&
+		       offsetof(struct quire_space, tables.root) % 64 < 64 - 24 &&
+		       offsetof(struct quire_space, tables.resident) % 64 == 0,
+	       "what faults read and what they write are in different cache lines");
 
 static inline void space_write_lock(struct quire_space *space)
 {

@@ -36,21 +36,21 @@ void gather_flush(struct gather *gather)
 		.tag = tables->tag,
 		.start = gather->start,
 		.end = gather->end,
-		/*
-		 * Adding 0 orders it behind the entries' changes: a CPU that enters now either is
-		 * seen here, or sees those.
-		 */
-		.cpus = atomic_fetch_add_explicit(&tables->cpus, 0, memory_order_acq_rel),
 		.tables = gather->unlinked != NULL,
 	};
 
 	if (gather->start >= gather->end)
 		return;
+	/*
+	 * Adding 0 orders it behind the entries' changes: a CPU that enters now either is seen here,
+	 * or sees those.
+	 */
+	flush.cpus = atomic_fetch_add_explicit(&tables->cpus, 0, memory_order_acq_rel);
 	gather->start = UINT64_MAX;
 	gather->end = 0;
 	if (flush.cpus == 0)
 		return;
-	machine_bump(&tables->machine->flushes);
+	machine_bump(tables->machine, COUNT_FLUSHES);
 	quire_port_flush(tables->machine->host, &flush);
 }
 

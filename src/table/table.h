@@ -35,15 +35,17 @@ enum table_resident {
 	RESIDENT_KINDS
 };
 
+/* Every walk reads the first line; faults write to the second. */
 struct page_tables {
-	struct quire_machine *machine; /* constant, as are the next two */
+	_Alignas(64) struct quire_machine *machine; /* constant, as are the next two */
 	struct frame *root;
 	uint64_t tag;
 	_Atomic uint64_t cpus; /* atomic: bit n: CPU n has entered */
-	_Atomic uint64_t
-		resident[RESIDENT_KINDS]; /* atomic: pages mapped by leaves, the zero page aside */
-	_Atomic uint64_t frames;	  /* atomic: frames of page tables, the root included */
-	bool written; /* the space's lock is held for writing (for assertions) */
+
+	/* atomic: pages mapped by leaves, the zero page aside */
+	_Alignas(64) _Atomic uint64_t resident[RESIDENT_KINDS];
+	_Atomic uint64_t frames; /* atomic: frames of page tables, the root included */
+	bool written;		 /* the space's lock is held for writing (for assertions) */
 };
 
 /* What a VMA lets its leaves allow. */

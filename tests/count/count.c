@@ -33,22 +33,22 @@
 #error "the instructions that count.c knows are those of x86_64"
 #endif
 
-enum count {
-	COUNT_FRAMES,
-	COUNT_SLABS,
-	COUNT_SWAP,
-	COUNT_MACHINE, /* the machine's other short locks */
-	COUNT_SHORT,   /* all other short locks: of tables, objects, contexts, lists of VMAs */
-	COUNT_READ,
-	COUNT_WRITE,
-	COUNT_FLUSHES,
-	COUNT_SYSCALLS,
-	COUNT_ATOMICS,
-	COUNT_INSTRUCTIONS,
-	COUNTS
+enum cost {
+	COST_FRAMES,
+	COST_SLABS,
+	COST_SWAP,
+	COST_MACHINE, /* the machine's other short locks */
+	COST_SHORT,   /* all other short locks: of tables, objects, contexts, lists of VMAs */
+	COST_READ,
+	COST_WRITE,
+	COST_FLUSHES,
+	COST_SYSCALLS,
+	COST_ATOMICS,
+	COST_INSTRUCTIONS,
+	COSTS
 };
 
-static const char *const heading[COUNTS] = {
+static const char *const heading[COSTS] = {
 	"frames", "slabs", "swap",   "machine", "short",  "read",
 	"write",  "flush", "system", "atomic",	"instr.",
 };
@@ -64,37 +64,37 @@ void count_require(int held, const char *what)
 	exit(1);
 }
 
-static enum count kind_of_lock(uint64_t lock)
+static enum cost kind_of_lock(uint64_t lock)
 {
 	struct quire_machine *machine = shared->machine;
 
 	if (lock == (uintptr_t)&machine->frames.lock)
-		return COUNT_FRAMES;
+		return COST_FRAMES;
 	if (lock == (uintptr_t)&machine->slabs.lock)
-		return COUNT_SLABS;
+		return COST_SLABS;
 	if (lock == (uintptr_t)&machine->swap.lock)
-		return COUNT_SWAP;
+		return COST_SWAP;
 	if (lock - (uintptr_t)machine < sizeof(*machine))
-		return COUNT_MACHINE;
-	return COUNT_SHORT;
+		return COST_MACHINE;
+	return COST_SHORT;
 }
 
-static void count_call(const struct user_regs_struct *registers, uint64_t counts[COUNTS])
+static void count_call(const struct user_regs_struct *registers, uint64_t counts[COSTS])
 {
 	uint64_t at = registers->rip;
 
 	if (at == (uintptr_t)quire_port_lock)
 		counts[kind_of_lock(registers->rsi)]++;
 	else if (at == (uintptr_t)quire_port_read_lock)
-		counts[COUNT_READ]++;
+		counts[COST_READ]++;
 	else if (at == (uintptr_t)quire_port_write_lock)
-		counts[COUNT_WRITE]++;
+		counts[COST_WRITE]++;
 	else if (at == (uintptr_t)quire_port_flush)
-		counts[COUNT_FLUSHES]++;
+		counts[COST_FLUSHES]++;
 }
 
 /* What an instruction is, past its prefixes. */
-static void count_instruction(const unsigned char *code, uint64_t counts[COUNTS])
+static void count_instruction(const unsigned char *code, uint64_t counts[COSTS])
 {
 	bool locked = false;
 
@@ -107,8 +107,8 @@ static void count_instruction(const unsigned char *code, uint64_t counts[COUNTS]
 	/* xchg of a register and memory locks by itself */
 	if ((*code == 0x86 || *code == 0x87) && (code[1] & 0xc0) != 0xc0)
 		locked = true;
-	counts[COUNT_ATOMICS] += locked;
-	counts[COUNT_SYSCALLS] += code[0] == 0x0f && code[1] == 0x05;
+	counts[COST_ATOMICS] += locked;
+	counts[COST_SYSCALLS] += code[0] == 0x0f && code[1] == 0x05;
 }
 
 #define STOP 0xcc /* int3: before and after what is counted */
@@ -123,7 +123,7 @@ static void wait_for_trap(pid_t child)
 }
 
 /* The child stands behind the first STOP. */
-static void step_through(pid_t child, uint64_t counts[COUNTS])
+static void step_through(pid_t child, uint64_t counts[COSTS])
 {
 	uint64_t last = 0;
 
@@ -139,7 +139,7 @@ static void step_through(pid_t child, uint64_t counts[COUNTS])
 			return;
 		/* A repeated instruction is stepped through turn by turn, and is one. */
 		if (registers.rip != last) {
-			counts[COUNT_INSTRUCTIONS]++;
+			counts[COST_INSTRUCTIONS]++;
 			count_call(&registers, counts);
 			count_instruction(code, counts);
 		}
@@ -161,7 +161,7 @@ static void run_child(const struct count_operation *operation)
 
 static void measure(const struct count_operation *operation)
 {
-	uint64_t counts[COUNTS] = {0};
+	uint64_t counts[COSTS] = {0};
 	pid_t child;
 
 	fflush(stdout);
@@ -175,7 +175,7 @@ static void measure(const struct count_operation *operation)
 	waitpid(child, NULL, 0);
 
 	printf("%-36s %-4s", operation->name, operation->unit);
-	for (unsigned i = 0; i < COUNTS; i++) {
+	for (unsigned i = 0; i < COSTS; i++) {
 		double each = (double)counts[i] / operation->units;
 
 		if (!counts[i])
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 	       "library "
 	       "and port;\ninstructions of both.\n\n%-36s %-4s",
 	       __VERSION__, "operation", "unit");
-	for (unsigned i = 0; i < COUNTS; i++)
+	for (unsigned i = 0; i < COSTS; i++)
 		printf(" %7s", heading[i]);
 	printf("\n");
 	for (unsigned i = 0; i < count_operation_count; i++)
