@@ -166,6 +166,9 @@ const char *process_start(struct process *process)
 	char number[2][16];
 	char *arguments[] = {AGENT_NAME, number[0], number[1], NULL};
 
+	/* An agent that went on to main() would start agents of its own, and they more. */
+	if (!strcmp(program_invocation_name, AGENT_NAME))
+		return "its program does not begin with linux_agent_main_if_asked()";
 	snprintf(number[0], sizeof(number[0]), "%td", process->server.slot - target->slots);
 	snprintf(number[1], sizeof(number[1]), "%td", first - target->slots);
 	process->pid = vfork();
