@@ -29,12 +29,13 @@ const char *port_call_name(enum port_call call)
 		[PORT_SWAP_WRITE] = "swap_write",
 		[PORT_SWAP_READ] = "swap_read",
 		[PORT_SWAP_FREE] = "swap_free",
+		[PORT_HOST] = "host",
 	};
 
 	return names[call];
 }
 
-static void probe(enum port_call call, const void *what)
+void port_probe_call(enum port_call call, const void *what)
 {
 	if (current_probe)
 		current_probe(current_context, call, what);
@@ -47,7 +48,7 @@ static void probe(enum port_call call, const void *what)
 	result __wrap_quire_port_##name parameters;                                                \
 	result __wrap_quire_port_##name parameters                                                 \
 	{                                                                                          \
-		probe(call, what);                                                                 \
+		port_probe_call(call, what);                                                       \
 		return __real_quire_port_##name arguments;                                         \
 	}
 

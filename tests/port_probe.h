@@ -19,6 +19,7 @@ enum port_call {
 	PORT_SWAP_WRITE,
 	PORT_SWAP_READ,
 	PORT_SWAP_FREE,
+	PORT_HOST, /* what a program calls by itself: port_probe_call() */
 	PORT_CALLS
 };
 
@@ -27,6 +28,9 @@ typedef void port_probe(void *context, enum port_call call, const void *what);
 
 /* The calling thread's probe; NULL: none. */
 void port_probe_set(port_probe *probe, void *context);
+
+/* Tells the probe of a call that the wrappers do not see. */
+void port_probe_call(enum port_call call, const void *what);
 
 const char *port_call_name(enum port_call call);
 

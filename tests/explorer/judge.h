@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be seen of a run, and whether a pair may show it.
+ *
+ * A run's *outcome* is a list of items: what each operation returned, each report received, and then of
+ * every process its VMAs, what pagemap says, what a load finds and a store meets, and what is found after
+ * all the stores; and the file.  A pair may show what one of its two serial orders shows, as a whole;
+ * or, by a named exception, may mix them in items of some kinds, or show anything there.
+ */
+#ifndef EXPLORER_JUDGE_H
+#define EXPLORER_JUDGE_H
+
+#include "operations.h"
+#include "schedule.h"
+
+enum item_kind {
+	ITEM_RESULT,	 /* what an operation returned */
+	ITEM_VALUE,	 /* and what else it gave */
+	ITEM_SLEEP,	 /* whether it was asleep in the end, and over what */
+	ITEM_MESSAGE,	 /* received by the judge */
+	ITEM_VMA,	 /* of a process */
+	ITEM_PROTECTION, /* pagemap: write-protected, guard */
+	ITEM_RESIDENCY,	 /* pagemap: present, swapped, file, exclusive */
+	ITEM_LOAD,	 /* a word, or the signal or report */
+	ITEM_STORE,	 /* nothing, or the signal or report */
+	ITEM_AFTER,	 /* a load after all stores */
+	ITEM_FILE,	 /* the object's size, and words */
+	ITEM_KINDS
+};
+
+struct item {
+	uint8_t kind, who, place; /* who: actor or process */
+	uint64_t value;
+};
+
+#define ITEMS_MAX 320
+
+struct outcome {
+	struct item item[ITEMS_MAX];
+	unsigned count;
+	char fault[400]; /* an invariant that does not hold, something left over; or empty */
+};
+
+/* Receives and answers what is outstanding, so that both actors end, and looks at everything. */
+void judge_look(struct world *world, struct schedule *schedule, struct outcome *outcome);
+/* Ends the world, and sees that everything is given back. */
+void judge_close(struct world *world, struct outcome *outcome);
+
+/* An allowance for pairs that Linux orders more loosely. */
+struct exception {
+	const char *name;
+	const char *reason;
+	bool (*applies)(const struct world *world, unsigned a,
+			unsigned b); /* flags of the operations */
+	unsigned mixed; /* kinds of items that may be of either order, each by itself */
+	unsigned free;	/* ... that are not compared */
+};
+extern const struct exception exceptions[];
+extern const unsigned exception_count;
+
+enum { NOT_ALLOWED = -2, AS_SERIAL = -1 };
+/* AS_SERIAL, the number of the exception that was needed, or NOT_ALLOWED. */
+int judge_allows(const struct world *world, const struct outcome *seen,
+		 const struct outcome serial[2]);
+/* Prints in what `seen` differs from both, and those from each other there. */
+void judge_explain(const struct outcome *seen, const struct outcome serial[2]);
+
+#endif

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The explorer: two operations on the same memory, one stopped before its k-th call of the port until
+ * the other is done, for every k, over all pairs of operations, registrations and kinds of memory; or,
+ * at depth 2, the second stopped before its j-th call too, until the first is done.
+ *
+ *	explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]]
+ *		[--sample N] [--seed S] [--depth 2] [--jobs N] [--limit N] [--list] [-v]
+ *
+ * Cases are run by worker processes: one that crashes is a failure of its case, and the next takes
+ * over.  Nothing depends on time or chance; the seed chooses what is in a sample.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "judge.h"
+
+#define JOBS_MAX       16
+#define EXCEPTIONS_MAX 32
+#define PATIENCE       60 /* seconds without a run: the worker hangs */
+
+struct options {
+	const struct operation *a, *b;
+	const struct registration *registration;
+	const struct memory *memory;
+	unsigned at[2];
+	uint64_t sample, seed;
+	unsigned depth, jobs;
+	uint64_t limit;
+	bool verbose;
+};
+static struct options options = {.depth = 1, .jobs = 2, .limit = 20, .seed = 1};
+
+/* A pair in its world, and where they stop. */
+struct place {
+	uint64_t number; /* of all combinations */
+	const struct operation *operation[ACTORS];
+	const struct registration *registration;
+	const struct memory *memory;
+	unsigned stop[ACTORS];
+};
+
+struct worker {
+	pid_t process;
+	_Atomic uint64_t runs;
+	struct place current;
+	char last_words[200];
+};
+
+/* Shared by all processes. */
+static struct shared {
+	_Atomic uint64_t next;
+	_Atomic uint64_t pairs, points, runs, failures, crashes;
+	_Atomic uint64_t excepted[EXCEPTIONS_MAX];
+	bool possible[64][64]; /* registration, memory */
+	struct worker worker[JOBS_MAX];
+} * shared;
+static struct worker *self;
+
+/* --- failures --- */
+
+_Noreturn void fatal(const char *what, const char *file, int line)
+{
+	snprintf(self->last_words, sizeof(self->last_words), "%s (%s:%d)", what, file, line);
+	_exit(3);
+}
+
+static void cannot_go_on(const char *what)
+{
+	snprintf(self->last_words, sizeof(self->last_words), "%s", what);
+	_exit(3);
+}
+
+/* Whether there is still room in the output. */
+static bool count_failure(void)
+{
+	return atomic_fetch_add(&shared->failures, 1) < options.limit;
+}
+
+static void print_command(const struct place *place)
+{
+	printf("FAILED explore --pair %s,%s --registration %s --memory %s",
+	       place->operation[0]->name, place->operation[1]->name, place->registration->name,
+	       place->memory->name);
+	if (place->stop[0])
+		printf(" --at %u", place->stop[0]);
+	if (place->stop[1])
+		printf(",%u", place->stop[1]);
+	printf("\n");
+}
+
+/* --- one run --- */
+
+static void run_operation(void *context)
+{
+	struct actor *actor = context;
+
+	actor->operation->run(actor);
+}
+
+static void enter(struct world *world, struct actor *actor)
+{
+	if (actor->operation->flags & IN_PARENT)
+		world_enter(world, actor->cpu, world->space[0]);
+	if (actor->operation->flags & IN_CHILD)
+		world_enter(world, actor->cpu, world->space[1]);
+}
+
+/* Whether the first stopped where it should. */
+static bool run(const struct place *place, unsigned first, struct outcome *outcome, int *allowed,
+		const struct outcome *serial)
+{
+	static struct world world;
+	struct schedule schedule = {.fault = cannot_go_on};
+
+	atomic_fetch_add(&self->runs, 1);
+	atomic_fetch_add(&shared->runs, 1);
+	self->current = *place;
+	must(world_open(&world, place->memory, place->registration));
+	for (unsigned i = 0; i < ACTORS; i++) {
+		struct actor *actor = &world.actor[i];
+
+		actor->operation = place->operation[i];
+		enter(&world, actor);
+		schedule.task[i] = (struct task){.run = run_operation,
+						 .context = actor,
+						 .thread = &actor->thread,
+						 .stop = place->stop[i]};
+	}
+	schedule_run(&schedule, first);
+	judge_look(&world, &schedule, outcome);
+	judge_close(&world, outcome);
+	if (serial)
+		*allowed = judge_allows(&world, outcome, serial);
+	return schedule.task[first].stopped && (!place->stop[1] || schedule.task[1].stopped);
+}
+
+/* Runs a point; whether there is one. */
+static bool explore_point(struct place *place, const struct outcome serial[2], bool *failed)
+{
+	static struct outcome outcome;
+	int allowed = AS_SERIAL;
+
+	if (!run(place, 0, &outcome, &allowed, serial))
+		return false;
+	atomic_fetch_add(&shared->points, 1);
+	if (allowed >= 0)
+		atomic_fetch_add(&shared->excepted[allowed], 1);
+	if (options.verbose && allowed >= 0) {
+		print_command(place);
+		printf("   allowed: %s\n", exceptions[allowed].name);
+		judge_explain(&outcome, serial);
+	}
+	if (!outcome.fault[0] && allowed != NOT_ALLOWED)
+		return true;
+	*failed = true;
+	if (count_failure()) {
+		print_command(place);
+		if (outcome.fault[0])
+			printf("   %s\n", outcome.fault);
+		if (allowed == NOT_ALLOWED)
+			judge_explain(&outcome, serial);
+		fflush(stdout);
+	}
+	return true;
+}
+
+static bool explore_serial(struct place *place, struct outcome serial[2])
+{
+	place->stop[0] = place->stop[1] = 0;
+	for (unsigned first = 0; first < 2; first++) {
+		run(place, first, &serial[first], NULL, NULL);
+		if (!serial[first].fault[0])
+			continue;
+		if (count_failure()) {
+			print_command(place);
+			printf("   %s, one after the other: %s\n", first ? "b then a" : "a then b",
+			       serial[first].fault);
+			fflush(stdout);
+		}
+		return false;
+	}
+	return true;
+}
+
+static void explore_pair(struct place *place)
+{
+	static struct outcome serial[2];
+	bool failed = false;
+
+	if (!explore_serial(place, serial))
+		return;
+	if (options.at[0]) {
+		memcpy(place->stop, options.at, sizeof(place->stop));
+		if (!explore_point(place, serial, &failed))
+			printf("they do not come to that point\n");
+		return;
+	}
+	for (place->stop[0] = 1; !failed; place->stop[0]++) {
+		place->stop[1] = 0;
+		if (!explore_point(place, serial, &failed))
+			break;
+		if (options.depth < 2)
+			continue;
+		for (place->stop[1] = 2; !failed; place->stop[1]++)
+			if (!explore_point(place, serial, &failed))
+				break;
+	}
+	atomic_fetch_add(&shared->pairs, 1);
+}
+
+/* --- all of them --- */
+
+static uint64_t combinations(void)
+{
+	return (uint64_t)registration_count * memory_count * operation_count() * operation_count();
+}
+
+/* Samples jump about; a step that has no factor in common with the total meets all. */
+static uint64_t permute(uint64_t number, uint64_t total)
+{
+	uint64_t step = 1000003 + 2 * (options.seed % 1000000);
+	uint64_t a, b;
+
+	for (;; step++) {
+		for (a = total, b = step % total; b;) {
+			uint64_t rest = a % b;
+
+			a = b;
+			b = rest;
+		}
+		if (a == 1)
+			break;
+	}
+	return (number * (step % total) + options.seed) % total;
+}
+
+/* Whether it is one that says something, and was asked for. */
+static bool choose(uint64_t number, struct place *place)
+{
+	unsigned operations = operation_count();
+	unsigned memory, registration;
+
+	*place = (struct place){.number = number};
+	place->operation[1] = operation_at((unsigned)(number % operations));
+	number /= operations;
+	place->operation[0] = operation_at((unsigned)(number % operations));
+	number /= operations;
+	memory = (unsigned)(number % memory_count);
+	registration = (unsigned)(number / memory_count);
+	place->memory = &memories[memory];
+	place->registration = &registrations[registration];
+	if (!shared->possible[registration][memory] ||
+	    (options.a && place->operation[0] != options.a) ||
+	    (options.b && place->operation[1] != options.b) ||
+	    (options.memory && place->memory != options.memory) ||
+	    (options.registration && place->registration != options.registration))
+		return false;
+	for (unsigned i = 0; i < ACTORS; i++)
+		if (!operation_fits(place->operation[i], place->memory, place->registration))
+			return false;
+	return operations_can_meet(place->operation[0], place->operation[1]);
+}
+
+static void work(void)
+{
+	uint64_t total = combinations(), number;
+	struct place place;
+
+	while ((number = atomic_fetch_add(&shared->next, 1)) < total) {
+		if (options.sample && shared->pairs >= options.sample)
+			break;
+		if (options.sample)
+			number = permute(number, total);
+		if (choose(number, &place))
+			explore_pair(&place);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
+static void find_possible(void)
+{
+	static struct world world;
+
+	for (unsigned r = 0; r < registration_count; r++)
+		for (unsigned m = 0; m < memory_count; m++) {
+			self->current.memory = &memories[m];
+			self->current.registration = &registrations[r];
+			shared->possible[r][m] =
+				world_open(&world, &memories[m], &registrations[r]);
+			if (shared->possible[r][m])
+				must(!world_close(&world));
+		}
+	_exit(0);
+}
+
+/* --- workers --- */
+
+static void start(struct worker *worker, void (*job)(void))
+{
+	pid_t process;
+
+	worker->last_words[0] = 0;
+	fflush(stdout);
+	process = fork();
+	if (process < 0) {
+		perror("explore: fork");
+		exit(2);
+	}
+	if (process == 0) {
+		self = worker;
+		job();
+	}
+	worker->process = process;
+}
+
+static const char *end_of(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+	return text;
+}
+
+/* Says what became of a worker's case; whether there is more to do. */
+static bool report_end(struct worker *worker, int status)
+{
+	char text[100];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return false;
+	atomic_fetch_add(&shared->crashes, 1);
+	if (count_failure()) {
+		print_command(&worker->current);
+		printf("   %s\n", worker->last_words[0] ? worker->last_words
+							: end_of(status, text, sizeof(text)));
+		fflush(stdout);
+	}
+	return true;
+}
+
+static void watch(void)
+{
+	uint64_t seen[JOBS_MAX] = {0};
+	time_t since[JOBS_MAX] = {0};
+	unsigned left = options.jobs;
+
+	while (left) {
+		for (unsigned i = 0; i < options.jobs; i++) {
+			struct worker *worker = &shared->worker[i];
+			int status;
+
+			if (!worker->process)
+				continue;
+			if (waitpid(worker->process, &status, WNOHANG) == worker->process) {
+				worker->process = 0;
+				if (report_end(worker, status))
+					start(worker, work);
+				else
+					left--;
+			} else if (seen[i] != worker->runs || !since[i]) {
+				seen[i] = worker->runs;
+				since[i] = time(NULL);
+			} else if (time(NULL) - since[i] > PATIENCE) {
+				snprintf(worker->last_words, sizeof(worker->last_words), "hangs");
+				kill(worker->process, SIGKILL);
+			}
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	}
+}
+
+/* --- the command --- */
+
+static void usage(void)
+{
+	fprintf(stderr,
+		"explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]] [--sample N]\n"
+		"        [--seed S] [--depth 2] [--jobs N] [--limit N] [--list] [-v]\n");
+	exit(2);
+}
+
+static void list(void)
+{
+	printf("operations:");
+	for (unsigned i = 0; i < operation_count(); i++)
+		printf(" %s", operation_at(i)->name);
+	printf("\nregistrations:");
+	for (unsigned i = 0; i < registration_count; i++)
+		printf(" %s", registrations[i].name);
+	printf("\nmemory:");
+	for (unsigned i = 0; i < memory_count; i++)
+		printf(" %s", memories[i].name);
+	printf("\nexceptions:\n");
+	for (unsigned i = 0; i < exception_count; i++)
+		printf("   %s: %s\n", exceptions[i].name, exceptions[i].reason);
+	exit(0);
+}
+
+static const struct operation *operation_named(const char *name, size_t length)
+{
+	for (unsigned i = 0; i < operation_count(); i++)
+		if (strlen(operation_at(i)->name) == length &&
+		    !strncmp(operation_at(i)->name, name, length))
+			return operation_at(i);
+	if (length == 1 && *name == '*')
+		return NULL;
+	fprintf(stderr, "explore: no operation %.*s\n", (int)length, name);
+	exit(2);
+}
+
+static void choose_pair(const char *pair)
+{
+	const char *comma = strchr(pair, ',');
+
+	if (!comma)
+		usage();
+	options.a = operation_named(pair, (size_t)(comma - pair));
+	options.b = operation_named(comma + 1, strlen(comma + 1));
+}
+
+static void choose_memory(const char *name)
+{
+	for (unsigned i = 0; i < memory_count; i++)
+		if (!strcmp(memories[i].name, name))
+			options.memory = &memories[i];
+	if (!options.memory)
+		usage();
+}
+
+static void choose_registration(const char *name)
+{
+	for (unsigned i = 0; i < registration_count; i++)
+		if (!strcmp(registrations[i].name, name))
+			options.registration = &registrations[i];
+	if (!options.registration)
+		usage();
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option names[] = {
+		{"pair", 1, 0, 'p'},
+		{"registration", 1, 0, 'r'},
+		{"memory", 1, 0, 'm'},
+		{"at", 1, 0, 'a'},
+		{"sample", 1, 0, 'n'},
+		{"seed", 1, 0, 's'},
+		{"depth", 1, 0, 'd'},
+		{"jobs", 1, 0, 'j'},
+		{"limit", 1, 0, 'l'},
+		{"list", 0, 0, 'L'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "v", names, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			choose_pair(optarg);
+			break;
+		case 'r':
+			choose_registration(optarg);
+			break;
+		case 'm':
+			choose_memory(optarg);
+			break;
+		case 'a':
+			if (sscanf(optarg, "%u,%u", &options.at[0], &options.at[1]) < 1)
+				usage();
+			break;
+		case 'n':
+			options.sample = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			options.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'd':
+			options.depth = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'j':
+			options.jobs = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'l':
+			options.limit = strtoull(optarg, NULL, 0);
+			break;
+		case 'L':
+			list();
+			break;
+		case 'v':
+			options.verbose = true;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind < argc || !options.jobs || options.jobs > JOBS_MAX)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	parse(argc, argv);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
+		return 2;
+	start(&shared->worker[0], find_possible);
+	waitpid(shared->worker[0].process, &status, 0);
+	if (status) {
+		printf("not ok - explorer: %s with %s: %s\n",
+		       shared->worker[0].current.memory->name,
+		       shared->worker[0].current.registration->name, shared->worker[0].last_words);
+		return 1;
+	}
+	for (unsigned i = 0; i < options.jobs; i++)
+		start(&shared->worker[i], work);
+	watch();
+	for (unsigned i = 0; i < exception_count; i++)
+		if (shared->excepted[i])
+			printf("note: allowed by %s: %" PRIu64 "\n", exceptions[i].name,
+			       shared->excepted[i]);
+	printf("note: %" PRIu64 " pairs, %" PRIu64 " points, %" PRIu64 " runs, %" PRIu64
+	       " crashes\n",
+	       shared->pairs, shared->points, shared->runs, shared->crashes);
+	printf("%s - explorer: %" PRIu64 " failures\n", shared->failures ? "not ok" : "ok",
+	       shared->failures);
+	return shared->failures != 0;
+}

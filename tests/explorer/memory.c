@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations of processes: accesses, system calls on memory, files, reclaim, reports. */
+#include "operations.h"
+
+#include <string.h>
+
+#include "store.h"
+
+#define REGION(a) BASE, (a)->world->length
+#define ONE(a)	  target(a), PAGE
+
+/* Signals as results: they stand apart from errors. */
+static int64_t outcome(struct soft_result result)
+{
+	return result.outcome == QUIRE_DONE ? 0 : 1000 * (int64_t)result.outcome + result.code;
+}
+
+/* --- accesses --- */
+
+static void load(struct actor *a)
+{
+	a->result = outcome(soft_load64(a->cpu, target(a), &a->value));
+}
+
+static void store(struct actor *a)
+{
+	a->result = outcome(soft_store64(a->cpu, target(a), mark(a)));
+}
+
+static void load_next(struct actor *a)
+{
+	a->result = outcome(soft_load64(a->cpu, a->world->page[TARGET + 1], &a->value));
+}
+
+static void store_next(struct actor *a)
+{
+	a->result = outcome(soft_store64(a->cpu, a->world->page[TARGET + 1], mark(a)));
+}
+
+static void fetch(struct actor *a)
+{
+	a->result = outcome(soft_touch(a->cpu, target(a), QUIRE_EXECUTE));
+}
+
+static void kernel_read(struct actor *a)
+{
+	size_t done;
+
+	a->result = quire_access_read(parent(a), target(a), &a->value, sizeof(a->value), &done);
+}
+
+static void kernel_write(struct actor *a)
+{
+	uint64_t value = mark(a);
+	size_t done;
+
+	a->result = quire_access_write(parent(a), target(a), &value, sizeof(value), &done);
+}
+
+/* Over the edge of two pages. */
+static void kernel_write_two(struct actor *a)
+{
+	unsigned char bytes[64];
+	size_t done;
+
+	memset(bytes, 0x70 + (int)a->number, sizeof(bytes));
+	a->result = quire_access_write(parent(a), target(a) + PAGE - 32, bytes, 64, &done);
+	a->value = done;
+}
+
+static void child_kernel_read(struct actor *a)
+{
+	size_t done;
+
+	a->result = quire_access_read(child(a), target(a), &a->value, sizeof(a->value), &done);
+}
+
+static void source_store(struct actor *a)
+{
+	a->result = outcome(soft_store64(a->cpu, SOURCE, mark(a)));
+}
+
+static void source_load(struct actor *a)
+{
+	a->result = outcome(soft_load64(a->cpu, SOURCE, &a->value));
+}
+
+/* --- mappings --- */
+
+static void map_over(struct actor *a)
+{
+	uint64_t result;
+
+	a->result = quire_mmap(parent(a), ONE(a), RWX, PRIVATE, &result);
+}
+
+static void map_populate(struct actor *a)
+{
+	uint64_t result;
+
+	a->result = quire_mmap(parent(a), ONE(a), RWX, PRIVATE | QUIRE_MAP_POPULATE, &result);
+}
+
+static void map_shared_over(struct actor *a)
+{
+	uint64_t result;
+	int flags = QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED;
+
+	a->result = quire_mmap(parent(a), ONE(a), RWX, flags, &result);
+}
+
+static void map_object_again(struct actor *a)
+{
+	uint64_t result;
+
+	a->result =
+		quire_mmap_object(parent(a), ELSEWHERE, a->world->length, RWX,
+				  QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, a->world->object, 0, &result);
+}
+
+static void unmap(struct actor *a)
+{
+	a->result = quire_munmap(parent(a), ONE(a));
+}
+
+static void unmap_all(struct actor *a)
+{
+	a->result = quire_munmap(parent(a), REGION(a));
+}
+
+static void child_unmap(struct actor *a)
+{
+	a->result = quire_munmap(child(a), REGION(a));
+}
+
+static void protect_none(struct actor *a)
+{
+	a->result = quire_mprotect(parent(a), ONE(a), QUIRE_PROT_NONE);
+}
+
+static void protect_read(struct actor *a)
+{
+	a->result = quire_mprotect(parent(a), ONE(a), QUIRE_PROT_READ);
+}
+
+static void protect_write(struct actor *a)
+{
+	a->result = quire_mprotect(parent(a), ONE(a), RWX);
+}
+
+static void protect_read_and_back(struct actor *a)
+{
+	a->result = quire_mprotect(parent(a), REGION(a), QUIRE_PROT_READ);
+	a->value = (uint64_t)quire_mprotect(parent(a), REGION(a), RWX);
+}
+
+static void protect_read_all(struct actor *a)
+{
+	a->result = quire_mprotect(parent(a), REGION(a), QUIRE_PROT_READ);
+}
+
+static void child_protect_read(struct actor *a)
+{
+	a->result = quire_mprotect(child(a), ONE(a), QUIRE_PROT_READ);
+}
+
+static void remap(struct actor *a, uint64_t from, uint64_t length, uint64_t new_length, int flags)
+{
+	uint64_t result;
+
+	a->result = quire_mremap(parent(a), from, length, new_length, flags, ELSEWHERE, &result);
+}
+
+#define MOVES (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED)
+
+static void move(struct actor *a)
+{
+	remap(a, target(a), PAGE, PAGE, MOVES);
+}
+
+static void move_all(struct actor *a)
+{
+	remap(a, BASE, a->world->length, a->world->length, MOVES);
+}
+
+static void move_leaving(struct actor *a)
+{
+	remap(a, BASE, a->world->length, a->world->length, MOVES | QUIRE_MREMAP_DONTUNMAP);
+}
+
+static void grow(struct actor *a)
+{
+	remap(a, BASE, a->world->length, a->world->length + PAGE, 0);
+}
+
+static void shrink(struct actor *a)
+{
+	remap(a, BASE, a->world->length, PAGE, 0);
+}
+
+static void lock(struct actor *a)
+{
+	a->result = quire_mlock(parent(a), ONE(a));
+}
+
+static void unlock(struct actor *a)
+{
+	a->result = quire_munlock(parent(a), REGION(a));
+}
+
+/* --- advice --- */
+
+#define ADVICE(function, space, range, advice)                                                     \
+	static void function(struct actor *a)                                                      \
+	{                                                                                          \
+		a->result = quire_madvise(space(a), range(a), QUIRE_MADV_##advice);                \
+	}
+
+ADVICE(dontneed, parent, ONE, DONTNEED)
+ADVICE(dontneed_all, parent, REGION, DONTNEED)
+ADVICE(give_up, parent, ONE, FREE)
+ADVICE(give_up_all, parent, REGION, FREE)
+ADVICE(cold, parent, REGION, COLD)
+ADVICE(page_out, parent, ONE, PAGEOUT)
+ADVICE(page_out_all, parent, REGION, PAGEOUT)
+ADVICE(will_need, parent, REGION, WILLNEED)
+ADVICE(advise_remove, parent, ONE, REMOVE)
+ADVICE(guard_install, parent, ONE, GUARD_INSTALL)
+ADVICE(guard_remove, parent, ONE, GUARD_REMOVE)
+ADVICE(guard_remove_all, parent, REGION, GUARD_REMOVE)
+ADVICE(populate_read, parent, ONE, POPULATE_READ)
+ADVICE(populate_write, parent, ONE, POPULATE_WRITE)
+ADVICE(dont_fork, parent, ONE, DONTFORK)
+ADVICE(wipe_on_fork, parent, ONE, WIPEONFORK)
+ADVICE(child_dontneed, child, REGION, DONTNEED)
+ADVICE(child_give_up, child, REGION, FREE)
+ADVICE(child_page_out, child, REGION, PAGEOUT)
+ADVICE(child_populate_write, child, ONE, POPULATE_WRITE)
+
+/* --- processes --- */
+
+static void fork_parent(struct actor *a)
+{
+	a->result = quire_fork(parent(a), &a->made);
+}
+
+static void fork_child(struct actor *a)
+{
+	a->result = quire_fork(child(a), &a->made);
+}
+
+static void end_child(struct actor *a)
+{
+	quire_space_destroy(child(a));
+	a->world->space[1] = NULL;
+}
+
+static void end_parent(struct actor *a)
+{
+	quire_space_destroy(parent(a));
+	a->world->space[0] = NULL;
+}
+
+/* --- memory as a whole --- */
+
+static void reclaim(struct actor *a)
+{
+	quire_reclaim(a->world->machine, 16);
+}
+
+/* The clock goes round until everything that can go has gone. */
+static void reclaim_hard(struct actor *a)
+{
+	for (unsigned i = 0; i < 3; i++)
+		quire_reclaim(a->world->machine, 64);
+}
+
+static void swap_off(struct actor *a)
+{
+	a->result = quire_swapoff(a->world->machine);
+}
+
+static void swap_off_and_on(struct actor *a)
+{
+	a->result = quire_swapoff(a->world->machine);
+	if (!a->result)
+		a->result = quire_swapon(a->world->machine, STORE_SLOTS);
+}
+
+static void migrate(struct actor *a)
+{
+	uint64_t moved;
+
+	a->result = quire_migrate(parent(a), REGION(a), &moved);
+}
+
+static void child_migrate(struct actor *a)
+{
+	uint64_t moved;
+
+	a->result = quire_migrate(child(a), REGION(a), &moved);
+}
+
+static void pin(struct actor *a)
+{
+	a->pin = (struct quire_pin){.address = target(a), .length = PAGE, .frames = a->frames};
+	a->result = quire_pin(parent(a), &a->pin);
+}
+
+/* A device writes to the page. */
+static void pin_and_write(struct actor *a)
+{
+	uint64_t value = mark(a);
+
+	pin(a);
+	if (a->result)
+		return;
+	memcpy(soft_machine_frame(a->world->soft, a->frames[0]), &value, sizeof(value));
+	quire_unpin(a->world->machine, &a->pin, true);
+}
+
+static void unpin(struct actor *a)
+{
+	quire_unpin(a->world->machine, &a->world->pin, true);
+}
+
+/* --- the object --- */
+
+static void truncate_pages(struct actor *a)
+{
+	a->result = quire_object_truncate(a->world->object, target(a) - BASE);
+}
+
+static void truncate_within(struct actor *a)
+{
+	a->result = quire_object_truncate(a->world->object, target(a) - BASE + 4);
+}
+
+static void truncate_longer(struct actor *a)
+{
+	a->result = quire_object_truncate(a->world->object, a->world->length + PAGE);
+}
+
+static void punch(struct actor *a)
+{
+	a->result = quire_object_punch(a->world->object, target(a) - BASE, PAGE);
+}
+
+static void punch_within(struct actor *a)
+{
+	a->result = quire_object_punch(a->world->object, target(a) - BASE, 4);
+}
+
+static void allocate(struct actor *a)
+{
+	a->result = quire_object_allocate(a->world->object, target(a) - BASE, PAGE);
+}
+
+static void object_read(struct actor *a)
+{
+	size_t done;
+
+	a->result = quire_object_read(a->world->object, target(a) - BASE, &a->value,
+				      sizeof(a->value), &done);
+	if (!done)
+		a->value = 1;
+}
+
+static void object_write(struct actor *a)
+{
+	uint64_t value = mark(a);
+	size_t done;
+
+	a->result = quire_object_write(a->world->object, target(a) - BASE, &value, sizeof(value),
+				       &done);
+	a->value = done;
+}
+
+/* --- reports --- */
+
+static void pagemap(struct actor *a)
+{
+	a->result = quire_pagemap(parent(a), target(a), 1, &a->value);
+}
+
+static void smaps(struct actor *a)
+{
+	struct quire_smaps report;
+
+	a->result = quire_smaps(parent(a), target(a), &report);
+}
+
+static void mincore(struct actor *a)
+{
+	unsigned char bytes[PAGES];
+
+	a->result = quire_mincore(parent(a), target(a), 2 * PAGE, bytes);
+}
+
+static void ignore(void *context, const char *bytes, size_t length)
+{
+	(void)context;
+	(void)bytes;
+	(void)length;
+}
+
+static void dump(struct actor *a)
+{
+	quire_machine_dump(a->world->machine, true, &(struct quire_text){.emit = ignore});
+}
+
+static void check_range(struct actor *a)
+{
+	a->result = quire_check_range(parent(a), BASE, BASE + a->world->length,
+				      &(struct quire_text){.emit = ignore});
+}
+
+static void child_smaps(struct actor *a)
+{
+	struct quire_smaps report;
+
+	a->result = quire_smaps(child(a), target(a), &report);
+}
+
+static void scan_with(struct actor *a, uint64_t flags)
+{
+	struct quire_scan_region regions[2 * PAGES] = {0};
+	struct quire_scan scan = {
+		.size = sizeof(scan),
+		.flags = flags,
+		.start = target(a),
+		.end = target(a) + PAGE,
+		.vec = (uintptr_t)regions,
+		.vec_len = 2 * PAGES,
+		.category_mask = QUIRE_PAGE_IS_WRITTEN,
+		.return_mask = QUIRE_PAGE_IS_WRITTEN,
+	};
+
+	a->result = quire_pagemap_scan(parent(a), &scan);
+	a->value = regions[0].categories;
+}
+
+static void scan(struct actor *a)
+{
+	scan_with(a, 0);
+}
+
+static void scan_protecting(struct actor *a)
+{
+	scan_with(a, QUIRE_SCAN_WP_MATCHING);
+}
+
+/* All of the region is protected again, and nothing told. */
+static void protect_written(struct actor *a)
+{
+	struct quire_scan scan = {
+		.size = sizeof(scan),
+		.flags = QUIRE_SCAN_WP_MATCHING,
+		.start = BASE,
+		.end = BASE + a->world->length,
+		.category_mask = QUIRE_PAGE_IS_WRITTEN,
+	};
+
+	a->result = quire_pagemap_scan(parent(a), &scan);
+}
+
+const struct operation memory_operations[] = {
+	{"load", IN_PARENT | ACCESSES, load},
+	{"store", IN_PARENT | ACCESSES, store},
+	{"load-next", IN_PARENT | ACCESSES, load_next},
+	{"store-next", IN_PARENT | ACCESSES, store_next},
+	{"fetch", IN_PARENT | ACCESSES, fetch},
+	{"kernel-read", IN_PARENT | ACCESSES, kernel_read},
+	{"kernel-write", IN_PARENT | ACCESSES, kernel_write},
+	{"kernel-write-two", IN_PARENT | ACCESSES | BY_PAGES, kernel_write_two},
+	{"child-load", IN_CHILD | ACCESSES, load},
+	{"child-store", IN_CHILD | ACCESSES, store},
+	{"child-kernel-read", IN_CHILD | ACCESSES, child_kernel_read},
+	{"source-store", IN_PARENT | ACCESSES | ON_SOURCE, source_store},
+	{"source-load", IN_PARENT | ACCESSES | ON_SOURCE, source_load},
+	{"mmap", IN_PARENT, map_over},
+	{"mmap-populate", IN_PARENT | BY_PAGES, map_populate},
+	{"mmap-shared", IN_PARENT, map_shared_over},
+	{"mmap-object", IN_PARENT | WITH_OBJECT, map_object_again},
+	{"munmap", IN_PARENT, unmap},
+	{"munmap-all", IN_PARENT, unmap_all},
+	{"child-munmap", IN_CHILD, child_unmap},
+	{"mprotect-none", IN_PARENT, protect_none},
+	{"mprotect-read", IN_PARENT, protect_read},
+	{"mprotect-read-all", IN_PARENT, protect_read_all},
+	{"mprotect-write", IN_PARENT, protect_write},
+	{"mprotect-read-write", IN_PARENT | BY_PAGES, protect_read_and_back},
+	{"child-mprotect-read", IN_CHILD, child_protect_read},
+	{"mremap", IN_PARENT, move},
+	{"mremap-all", IN_PARENT, move_all},
+	{"mremap-dontunmap", IN_PARENT, move_leaving},
+	{"mremap-grow", IN_PARENT, grow},
+	{"mremap-shrink", IN_PARENT, shrink},
+	{"mlock", IN_PARENT | BY_PAGES, lock},
+	{"munlock", IN_PARENT, unlock},
+	{"dontneed", IN_PARENT, dontneed},
+	{"dontneed-all", IN_PARENT | BY_PAGES, dontneed_all},
+	{"free", IN_PARENT, give_up},
+	{"free-all", IN_PARENT | BY_PAGES, give_up_all},
+	{"cold", IN_PARENT | RECLAIMS, cold},
+	{"pageout", IN_PARENT | RECLAIMS, page_out},
+	{"pageout-all", IN_PARENT | RECLAIMS, page_out_all},
+	{"willneed", IN_PARENT | RECLAIMS, will_need},
+	{"remove", IN_PARENT | WITH_OBJECT, advise_remove},
+	{"guard-install", IN_PARENT, guard_install},
+	{"guard-remove", IN_PARENT, guard_remove},
+	{"guard-remove-all", IN_PARENT | BY_PAGES, guard_remove_all},
+	{"populate-read", IN_PARENT | ACCESSES, populate_read},
+	{"populate-write", IN_PARENT | ACCESSES, populate_write},
+	{"dontfork", IN_PARENT, dont_fork},
+	{"wipeonfork", IN_PARENT | WITH_ANONYMOUS, wipe_on_fork},
+	{"child-dontneed", IN_CHILD | BY_PAGES, child_dontneed},
+	{"child-free", IN_CHILD | BY_PAGES, child_give_up},
+	{"child-pageout", IN_CHILD | RECLAIMS, child_page_out},
+	{"child-populate-write", IN_CHILD | ACCESSES, child_populate_write},
+	{"fork", IN_PARENT, fork_parent},
+	{"child-fork", IN_CHILD, fork_child},
+	{"child-exit", ENDS_CHILD, end_child},
+	{"exit", ENDS_PARENT, end_parent},
+	{"reclaim", RECLAIMS, reclaim},
+	{"reclaim-all", RECLAIMS, reclaim_hard},
+	{"swapoff", RECLAIMS, swap_off},
+	{"swapoff-swapon", RECLAIMS, swap_off_and_on},
+	{"migrate", IN_PARENT | RECLAIMS, migrate},
+	{"child-migrate", IN_CHILD | RECLAIMS, child_migrate},
+	{"pin", IN_PARENT | ACCESSES, pin},
+	{"pin-write", IN_PARENT | ACCESSES | BY_PAGES, pin_and_write},
+	{"unpin", WITH_PIN, unpin},
+	{"truncate", WITH_OBJECT, truncate_pages},
+	{"truncate-within", WITH_OBJECT, truncate_within},
+	{"truncate-longer", WITH_OBJECT, truncate_longer},
+	{"punch", WITH_OBJECT, punch},
+	{"punch-within", WITH_OBJECT, punch_within},
+	{"allocate", WITH_OBJECT, allocate},
+	{"object-read", WITH_OBJECT | ACCESSES, object_read},
+	{"object-write", WITH_OBJECT | ACCESSES, object_write},
+	{"pagemap", IN_PARENT | LOOKS, pagemap},
+	{"smaps", IN_PARENT | LOOKS, smaps},
+	{"child-smaps", IN_CHILD | LOOKS, child_smaps},
+	{"mincore", IN_PARENT | LOOKS, mincore},
+	{"dump", LOOKS, dump},
+	{"check-range", IN_PARENT | LOOKS, check_range},
+	{"scan", IN_PARENT | LOOKS, scan},
+	{"scan-wp", IN_PARENT, scan_protecting},
+	{"scan-wp-all", IN_PARENT, protect_written},
+};
+const unsigned memory_operation_count = sizeof(memory_operations) / sizeof(memory_operations[0]);

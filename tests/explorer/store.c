@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "store.h"
+
+#include <string.h>
+
+#include "schedule.h"
+
+/* --- swap --- */
+
+static struct {
+	bool refuse;
+	const char *misused;
+	bool written[STORE_SLOTS + 1];
+	unsigned char page[STORE_SLOTS + 1][QUIRE_PAGE_SIZE];
+} store;
+
+static bool known(uint64_t slot)
+{
+	if (slot >= 1 && slot <= STORE_SLOTS)
+		return true;
+	store.misused = "a slot that does not exist";
+	return false;
+}
+
+static int store_write(struct soft_swap *swap, uint64_t slot, const void *memory)
+{
+	(void)swap;
+	if (!known(slot) || store.refuse)
+		return -QUIRE_ENOSPC;
+	memcpy(store.page[slot], memory, QUIRE_PAGE_SIZE);
+	store.written[slot] = true;
+	return 0;
+}
+
+static int store_read(struct soft_swap *swap, uint64_t slot, void *memory)
+{
+	(void)swap;
+	if (!known(slot))
+		return -QUIRE_EIO;
+	if (!store.written[slot]) {
+		store.misused = "a slot is read that was not written";
+		return -QUIRE_EIO;
+	}
+	memcpy(memory, store.page[slot], QUIRE_PAGE_SIZE);
+	return 0;
+}
+
+static void store_free(struct soft_swap *swap, uint64_t slot)
+{
+	(void)swap;
+	if (known(slot))
+		store.written[slot] = false;
+}
+
+static void store_close(struct soft_swap *swap)
+{
+	(void)swap;
+}
+
+struct soft_swap *store_open(void)
+{
+	static struct soft_swap swap = {store_write, store_read, store_free, store_close,
+					STORE_SLOTS};
+
+	store.refuse = false;
+	store.misused = NULL;
+	memset(store.written, 0, sizeof(store.written));
+	return &swap;
+}
+
+void store_refuse(bool refuse)
+{
+	store.refuse = refuse;
+}
+
+const char *store_misused(void)
+{
+	return store.misused;
+}
+
+/* --- a file --- */
+
+static uint64_t file[FILE_PAGES][QUIRE_PAGE_SIZE / sizeof(uint64_t)];
+
+static int file_read(void *context, uint64_t index, void *memory)
+{
+	(void)context;
+	schedule_host_call();
+	if (index < FILE_PAGES)
+		memcpy(memory, file[index], QUIRE_PAGE_SIZE);
+	else
+		memset(memory, 0, QUIRE_PAGE_SIZE);
+	schedule_host_call();
+	return 0;
+}
+
+static int file_write(void *context, uint64_t index, const void *memory)
+{
+	(void)context;
+	schedule_host_call();
+	if (index >= FILE_PAGES)
+		return -QUIRE_ENOSPC;
+	memcpy(file[index], memory, QUIRE_PAGE_SIZE);
+	schedule_host_call();
+	return 0;
+}
+
+static int file_make_writable(void *context, uint64_t index)
+{
+	(void)context;
+	(void)index;
+	schedule_host_call();
+	return 0;
+}
+
+const struct quire_object_operations file_operations = {
+	.read_page = file_read,
+	.write_page = file_write,
+	.make_writable = file_make_writable,
+};
+
+void file_reset(uint64_t first)
+{
+	memset(file, 0, sizeof(file));
+	for (unsigned i = 0; i < FILE_PAGES; i++)
+		file[i][0] = first + i;
+}
