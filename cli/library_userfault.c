@@ -126,6 +126,19 @@ static int copy_piece(struct thread *thread, struct call *call)
 	return error;
 }
 
+/* What is left is taken for a copy that has slept. */
+static void go_on_with_copy(struct thread *thread, const struct call *call)
+{
+	const struct uffdio_copy *copy = &call->copy;
+
+	thread->guest.part_done = true;
+	thread->guest.reached = copy->dst + call->done;
+	thread->guest.blocked = (struct quire_call){
+		QUIRE_CALL_COPY,
+		call->userfault->context,
+		{copy->dst + call->done, copy->src + call->done, copy->len - call->done}};
+}
+
 /*
  * The allocation that a test wants to fail ends a piece, not the copy, which goes on as if it had
  * slept; only the end of the last one wakes who waits for all of it.
@@ -139,7 +152,7 @@ static int copy_pieces(struct thread *thread, struct call *call)
 	int error = copy_piece(thread, call);
 
 	if (error && error != -QUIRE_EINPROGRESS && !failed_before && quire_machine_failed(core)) {
-		thread->guest.reached = call->copy.dst + call->done;
+		go_on_with_copy(thread, call);
 		error = copy_piece(thread, call);
 	}
 	if (error == -QUIRE_EINPROGRESS)

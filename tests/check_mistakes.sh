@@ -75,6 +75,11 @@ test_of() { # NAME
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
+	request-borrows-space) echo a_request_keeps_its_space ;;
+	walk-borrows-space) echo a_dump_keeps_the_space_it_is_at ;;
+	mmap-creates-first) echo mmap_made_again_allocates_nothing ;;
+	resume-any-call) echo another_call_is_not_the_one_that_was_blocked ;;
+	announced-at-zero) echo what_goes_at_address_zero_is_told ;;
 	punch-drops-markers) echo 'protected_pages_stay_so*' ;;
 	report-without-looking) echo a_page_that_was_mapped_meanwhile_is_not_minor ;;
 	async-takes-permission) echo the_second_writer_finds_the_page_released ;;

@@ -49,6 +49,7 @@ static void probe_a(void *context, enum port_call call, const void *what)
 	if (++run->calls == run->k) {
 		run->stall->stopped = true;
 		run->stall->call = call;
+		run->stall->what = what;
 		sem_post(&run->stopped);
 		sem_wait(&run->go_on);
 	}

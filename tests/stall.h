@@ -23,7 +23,8 @@ struct stall {
 
 	/* of the last run */
 	bool stopped;	     /* `a` made as many calls */
-	enum port_call call; /* before which it stopped */
+	enum port_call call; /* before which it stopped, */
+	const void *what;    /* and what that is about (port_probe.h) */
 	bool blocked;	     /* `b` had to wait for it */
 };
 

@@ -237,6 +237,15 @@ static int copy_page(struct page *page, bool protect, uint64_t source, struct th
 	return 0;
 }
 
+/* A reader's memory ends where that of all processes does. */
+static bool source_in_range(const struct userfault *context, const struct uffdio_copy *copy,
+			    const struct thread *reader)
+{
+	uint64_t highest = reader ? context->target->limits.highest : UINT64_MAX;
+
+	return copy->len <= highest && copy->src <= highest - copy->len;
+}
+
 /* Goes on behind what was copied before it slept (reader->progress, in bytes): the source first, then
  * the destination is looked up anew, all of it. */
 int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct thread *reader)
@@ -257,7 +266,7 @@ int twin_fill_copy(struct userfault *context, struct uffdio_copy *copy, struct t
 			      UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE, output);
 		if (error)
 			return error;
-		if (copy->src + copy->len <= copy->src)
+		if (!source_in_range(context, copy, reader))
 			return EINVAL;
 	}
 	if (!error && !context->process)

@@ -7,8 +7,11 @@
  * does so in quire_port_wait().  One with `nowait` never does: the call returns QUIRE_BLOCKED (a
  * fault) or -QUIRE_EINPROGRESS (everything else), the thread counts as asleep, and when
  * quire_thread_asleep() says that it is not any more, the host makes the same call with the same
- * arguments (and what they point to) again, before any other.  The call goes on where it stopped.
- * So an event loop, or an emulator with one host thread, can serve its own faults.
+ * arguments (and what they point to) again, before any other that may block.  The call goes on where
+ * it stopped.  So an event loop, or an emulator with one host thread, can serve its own faults.
+ *
+ * If another call that may block comes first, the blocked one ends there: what it did is done, and
+ * what nobody has read yet is told to nobody.
  */
 #ifndef QUIRE_THREAD_H
 #define QUIRE_THREAD_H
@@ -48,6 +51,28 @@ struct quire_uffd_msg {
 	} arg;
 };
 
+/* The calls that a thread may be blocked in, faults apart. */
+enum quire_call_operation {
+	QUIRE_CALL_NONE,
+	QUIRE_CALL_MMAP,
+	QUIRE_CALL_MMAP_OBJECT,
+	QUIRE_CALL_MUNMAP,
+	QUIRE_CALL_MREMAP,
+	QUIRE_CALL_FORK,
+	QUIRE_CALL_MADVISE,
+	QUIRE_CALL_MLOCK,
+	QUIRE_CALL_ACCESS_READ,
+	QUIRE_CALL_ACCESS_WRITE,
+	QUIRE_CALL_COPY,
+};
+
+/* Which call it is: one that is made again has the same arguments. */
+struct quire_call {
+	enum quire_call_operation operation;
+	const void *on; /* the space; COPY: the context */
+	uint64_t arguments[3];
+};
+
 /*
  * One thread of the guest; the host keeps it, all zero but for what it sets, as long as the thread
  * may call Quire.
@@ -67,20 +92,22 @@ struct quire_thread {
 	struct quire_thread **queue;	      /* lock: that queue */
 	struct quire_uffd_msg message;	      /* lock */
 	struct quire_userfault *child;	      /* lock: a fork event's */
-	struct quire_userfault_event
-		*events;	/* owner: still to be told, the call that caused them is done */
-	bool resuming;		/* owner: the next call finishes an earlier one */
-	int error;		/* owner: what that one returns */
-	uint64_t value;		/* owner: and its result */
-	void *made;		/* owner: the child of a fork that is still being told */
-	uint64_t announced;	/* owner: madvise: what has been told last begins here, or 0 */
-	uint64_t announced_end; /* owner: and ends here */
-	uint64_t reached;	/* owner: where a call goes on that was blocked half-way, or 0 */
-	bool hole;		/* owner: madvise: it has passed over one */
+	bool dying; /* lock: a fatal signal came; it waits for nothing any more */
+
+	struct quire_call blocked; /* owner: the call that is to be made again, or NONE */
+	bool resuming;		   /* owner: it has work to finish, even if the thread dies */
+	bool part_done;		   /* owner: it goes on at `reached` */
+	uint64_t reached;	   /* owner: an address */
+	struct quire_userfault_event *events;	 /* owner: still to be told: it is done */
+	int error;				 /* owner: what it returns then */
+	uint64_t value;				 /* owner: and its result */
+	void *made;				 /* owner: the child of a fork */
+	bool announced;				 /* owner: madvise: a piece has been told of */
+	uint64_t announced_start, announced_end; /* owner: the last one */
+	bool hole;				 /* owner: madvise: it has passed over one */
 	struct quire_object *removing; /* owner: MADV_REMOVE: what has been told of, or NULL */
 	uint64_t removing_start;       /* owner: from this offset */
 	uint64_t removing_length;      /* owner: so many bytes */
-	bool dying; /* lock: a fatal signal came; it waits for nothing any more */
 };
 
 /*

@@ -66,25 +66,6 @@ static int empty_object(struct quire_object *object)
 	return error;
 }
 
-/* The space behind `space` in the machine's list (NULL: the first), which the caller is a user of
- * then; it is one of `space` no more. */
-static struct quire_space *next_space(struct quire_machine *machine, struct quire_space *space)
-{
-	struct list_link *link = space ? space->link.next : NULL;
-	struct quire_space *next = NULL;
-
-	machine_lock(machine, &machine->spaces_lock);
-	link = space ? space->link.next : machine->spaces.next;
-	if (link != &machine->spaces && !(space && link == &space->link)) {
-		next = container_of(link, struct quire_space, link);
-		space_get(next);
-	}
-	machine_unlock(machine, &machine->spaces_lock);
-	if (space)
-		space_put(space);
-	return next;
-}
-
 static struct quire_object *next_object(struct quire_machine *machine, struct quire_object *object)
 {
 	struct list_link *link;
@@ -108,7 +89,7 @@ static int empty_all(struct quire_machine *machine)
 	struct quire_space *space = NULL;
 	int error = 0;
 
-	while (!error && (space = next_space(machine, space)))
+	while (!error && (space = space_next(machine, space)))
 		error = empty_space(space);
 	if (error && space)
 		space_put(space);

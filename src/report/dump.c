@@ -121,7 +121,7 @@ void quire_space_dump(struct quire_space *space, bool frames, const struct quire
 void quire_machine_dump(struct quire_machine *machine, bool frames, const struct quire_text *text)
 {
 	struct quire_machine_counters counters;
-	struct list_link *link;
+	struct quire_space *space = NULL;
 
 	quire_machine_count(machine, &counters);
 	number(text, "frames ", counters.frames, "");
@@ -132,6 +132,6 @@ void quire_machine_dump(struct quire_machine *machine, bool frames, const struct
 	number(text, ", shmem ", counters.frames_shmem, "");
 	number(text, ", file ", counters.frames_file, "");
 	number(text, ", node ", counters.frames_node, "\n");
-	for (link = machine->spaces.next; link != &machine->spaces; link = link->next)
-		quire_space_dump(container_of(link, struct quire_space, link), frames, text);
+	while ((space = space_next(machine, space)))
+		quire_space_dump(space, frames, text);
 }

@@ -146,13 +146,17 @@ static int transfer(struct quire_space *space, uint64_t address, unsigned char *
 static int transfer_resumed(struct quire_space *space, uint64_t address, unsigned char *buffer,
 			    size_t length, enum quire_access access, size_t *done)
 {
+	const struct quire_call call = {access == QUIRE_READ ? QUIRE_CALL_ACCESS_READ
+							     : QUIRE_CALL_ACCESS_WRITE,
+					space,
+					{address, length}};
 	int error;
 
-	*done = (size_t)(call_reached(space, address) - address);
+	*done = call_resumes(space, &call) ? (size_t)(call_reached(space, address) - address) : 0;
 	error = transfer(space, address, buffer, length, access,
 			 access == QUIRE_READ ? FAULT_UNSHARE : 0, done);
 	if (error == -QUIRE_EINPROGRESS)
-		space_caller(space)->reached = address + *done;
+		call_block(space, &call, address + *done);
 	return error;
 }
 

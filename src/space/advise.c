@@ -177,13 +177,13 @@ static int note_slots(struct quire_space *space, struct advising *advising, cons
 
 	advising->noted = start;
 	if (!vma->object) {
-		advising->slot_count = hold_slots(&space->tables, &start, end, advising->slots,
-						  PAGES_AT_ONCE);
+		advising->slot_count =
+			hold_slots(&space->tables, &start, end, advising->slots, PAGES_AT_ONCE);
 		advising->position = start;
 	} else {
-		advising->slot_count =
-			object_hold_slots(vma->object, &index, first + ((end - start) >> PAGE_SHIFT),
-					  advising->slots, PAGES_AT_ONCE);
+		advising->slot_count = object_hold_slots(vma->object, &index,
+							 first + ((end - start) >> PAGE_SHIFT),
+							 advising->slots, PAGES_AT_ONCE);
 		advising->position = start + ((index - first) << PAGE_SHIFT);
 	}
 	return advising->slot_count ? -ERRAND : 0;
@@ -285,7 +285,7 @@ static bool has_told(const struct quire_space *space, const struct advising *adv
 {
 	const struct quire_thread *thread = space_caller(space);
 
-	return thread && thread->announced && thread->announced == advising->position;
+	return thread && thread->announced && thread->announced_start == advising->position;
 }
 
 /* Lock held for writing.  Not inlined: while an errand runs, its frame is not on the stack. */
@@ -344,20 +344,23 @@ static void take_up_hole(struct quire_thread *thread, struct advising *advising)
 	thread->resuming = false;
 }
 
-static int advise(struct quire_space *space, uint64_t start, uint64_t end, int advice)
+static int advise(struct quire_space *space, const struct quire_call *call, uint64_t start,
+		  uint64_t end, int advice)
 {
 	struct quire_thread *thread = space_caller(space);
 	struct advising advising = {
-		.position = call_reached(space, start),
+		.position = start,
 		.end = end,
-		.hole = thread && thread->hole,
 		.advice = advice,
 		.flags = find_flag_advice(advice),
 	};
 	int error;
 
-	if (thread && thread->removing)
+	if (call_resumes(space, call)) {
+		advising.position = call_reached(space, start);
+		advising.hole = thread->hole;
 		take_up_hole(thread, &advising);
+	}
 	do {
 		error = advising.object ? -ERRAND : 0;
 		if (!error) {
@@ -369,14 +372,14 @@ static int advise(struct quire_space *space, uint64_t start, uint64_t end, int a
 			error = run_errand(space, &advising);
 	} while (try_again(space, &advising, error));
 	if (error == -QUIRE_EINPROGRESS) {
-		thread->reached = advising.position;
+		call_block(space, call, advising.position);
 		keep_hole(thread, &advising);
 		thread->hole = advising.hole;
 		return error;
 	}
 	if (thread) {
 		thread->hole = false;
-		thread->announced = 0;
+		thread->announced = false;
 	}
 	if (!error && advising.hole)
 		return -QUIRE_ENOMEM;
@@ -417,22 +420,24 @@ static int populate_awake(struct quire_space *space, uint64_t *position, uint64_
 	return error;
 }
 
-static int populate(struct quire_space *space, uint64_t start, uint64_t end,
-		    enum quire_access access)
+static int populate(struct quire_space *space, const struct quire_call *call, uint64_t start,
+		    uint64_t end, enum quire_access access)
 {
-	uint64_t position = call_reached(space, start);
+	uint64_t position = call_resumes(space, call) ? call_reached(space, start) : start;
 	int error;
 
 	do
 		error = populate_awake(space, &position, end, access);
 	while (error == -QUIRE_EINPROGRESS && space_hooks(space)->sleep(space->machine));
 	if (error == -QUIRE_EINPROGRESS)
-		space_caller(space)->reached = position;
+		call_block(space, call, position);
 	return error;
 }
 
 int quire_madvise(struct quire_space *space, uint64_t address, uint64_t length, int advice)
 {
+	const struct quire_call call = {
+		QUIRE_CALL_MADVISE, space, {address, length, (uint64_t)advice}};
 	uint64_t pages = page_up(length), end = address + pages;
 
 	if (!known(advice) || !page_aligned(address) || pages < length || end < address)
@@ -440,8 +445,8 @@ int quire_madvise(struct quire_space *space, uint64_t address, uint64_t length, 
 	if (pages == 0)
 		return 0;
 	if (advice == QUIRE_MADV_POPULATE_READ)
-		return populate(space, address, end, QUIRE_READ);
+		return populate(space, &call, address, end, QUIRE_READ);
 	if (advice == QUIRE_MADV_POPULATE_WRITE)
-		return populate(space, address, end, QUIRE_WRITE);
-	return advise(space, address, end, advice);
+		return populate(space, &call, address, end, QUIRE_WRITE);
+	return advise(space, &call, address, end, advice);
 }

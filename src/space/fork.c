@@ -171,13 +171,15 @@ static int fork_unit(struct forking *forking)
 
 int quire_fork(struct quire_space *parent, struct quire_space **child)
 {
+	const struct quire_call call = {QUIRE_CALL_FORK, parent, {0}};
 	struct forking forking = {.parent = parent};
 	unsigned tries = 0;
 	uint64_t none;
 	void *made;
 	int error;
 
-	if (events_resume(parent, &error, &none, &made)) {
+	if (call_resumes(parent, &call)) {
+		error = events_resume(parent, &call, &none, &made);
 		*child = made;
 		return error;
 	}
@@ -189,5 +191,5 @@ int quire_fork(struct quire_space *parent, struct quire_space **child)
 	*child = error ? NULL : forking.child;
 	if (error)
 		return -QUIRE_ENOMEM;
-	return events_tell(parent, &forking.events, 0, 0, forking.child);
+	return events_tell(parent, &call, &forking.events, 0, 0, forking.child);
 }

@@ -54,18 +54,21 @@ struct userfault_hooks {
 	/* Frees a chain that will not be told. */
 	void (*abandon)(struct quire_machine *machine, struct event_chain *chain);
 	/*
-	 * The call is done, with this result: tells the chain.  No lock held.  Returns `error`, or
-	 * -QUIRE_EINPROGRESS; then the thread's next call
-	 * resumes.  resume(): whether this call is such a one; *error, *value and *made as above.
+	 * `call` is done, with this result: tells the chain.  No lock held.  Returns `error`, or
+	 * -QUIRE_EINPROGRESS; then the call is made again.
+	 * resume(): for the call that is made again; what it returns, *value and *made are as above.
 	 */
-	int (*tell)(struct quire_machine *machine, struct event_chain *chain, int error,
-		    uint64_t value, void *made);
-	bool (*resume)(struct quire_machine *machine, int *error, uint64_t *value, void **made);
+	int (*tell)(struct quire_machine *machine, const struct quire_call *call,
+		    struct event_chain *chain, int error, uint64_t value, void *made);
+	int (*resume)(struct quire_machine *machine, const struct quire_call *call, uint64_t *value,
+		      void **made);
+	/* Ends the call that the calling thread is blocked in, which is not made again. */
+	void (*forget)(struct quire_machine *machine);
 
 	/*
 	 * Pages of the piece [start, end) of `vma` are about to go (madvise): whether the caller waits
-	 * until that has been read, and then asks again.  It is in thread->announced until the caller,
-	 * at the end of its call, clears that.  Lock for writing.
+	 * until that has been read, and then asks again.  thread->announced says so until the caller
+	 * clears it at the end of its call.  Lock for writing.
 	 */
 	bool (*remove)(struct quire_machine *machine, const struct vma *vma, uint64_t start,
 		       uint64_t end);
@@ -103,19 +106,18 @@ static inline void events_join(struct event_chain *chain, struct event_chain *mo
 		chain->first = more->first;
 	chain->last = more->last;
 }
-static inline int events_tell(struct quire_space *space, struct event_chain *chain, int error,
-			      uint64_t value, void *made)
+static inline int events_tell(struct quire_space *space, const struct quire_call *call,
+			      struct event_chain *chain, int error, uint64_t value, void *made)
 {
 	if (!chain->first)
 		return error;
-	return space_hooks(space)->tell(space->machine, chain, error, value, made);
+	return space_hooks(space)->tell(space->machine, call, chain, error, value, made);
 }
-static inline bool events_resume(struct quire_space *space, int *error, uint64_t *value,
-				 void **made)
+/* Only if call_resumes() has said so. */
+static inline int events_resume(struct quire_space *space, const struct quire_call *call,
+				uint64_t *value, void **made)
 {
-	const struct userfault_hooks *hooks = space_hooks(space);
-
-	return hooks && hooks->resume(space->machine, error, value, made);
+	return space_hooks(space)->resume(space->machine, call, value, made);
 }
 
 /* The thread that calls, where it may have to sleep for a userfault; else NULL. */
@@ -124,18 +126,17 @@ static inline struct quire_thread *space_caller(const struct quire_space *space)
 	return space_hooks(space) ? quire_port_current(space->machine->host) : NULL;
 }
 
-/*
- * Where the call goes on that was blocked half-way; a new one at `start`.  Asked once: whichever way
- * the call ends, the next one is new.  One that is blocked leaves it in thread->reached.
- */
-static inline uint64_t call_reached(const struct quire_space *space, uint64_t start)
-{
-	struct quire_thread *thread = space_caller(space);
-	uint64_t reached = thread ? thread->reached : 0;
+/* --- call.c: calls that are made again (<quire/thread.h>) --- */
 
-	if (reached)
-		thread->reached = 0;
-	return reached ? reached : start;
-}
+/*
+ * Whether this is the call that the thread was blocked in, made again; if it is another one, that is
+ * forgotten.  Every call that can be blocked asks once, before anything of it may fail for a reason
+ * that is not in its arguments.  Whichever way it ends, the next one is new.
+ */
+bool call_resumes(const struct quire_space *space, const struct quire_call *call);
+/* Where the call goes on; a new one at `start`.  Asked once. */
+uint64_t call_reached(const struct quire_space *space, uint64_t start);
+/* The call is blocked, and goes on at `reached` when it is made again. */
+void call_block(const struct quire_space *space, const struct quire_call *call, uint64_t reached);
 
 #endif

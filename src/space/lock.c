@@ -125,8 +125,8 @@ static bool caller_dies(const struct quire_space *space)
  * Whenever the call has slept the VMAs may have changed, and it goes on by what they are then.  When
  * it is to be made again, that finishes it with `value`.
  */
-static int populate(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value,
-		    bool further)
+static int populate(struct quire_space *space, const struct quire_call *call, uint64_t start,
+		    uint64_t end, uint64_t value, bool further)
 {
 	uint64_t position = call_reached(space, start);
 	int error;
@@ -139,7 +139,7 @@ static int populate(struct quire_space *space, uint64_t start, uint64_t end, uin
 	if (error == -QUIRE_EINPROGRESS) {
 		struct quire_thread *thread = space_caller(space);
 
-		thread->reached = position;
+		call_block(space, call, position);
 		thread->resuming = true;
 		thread->error = 0;
 		thread->value = value;
@@ -147,9 +147,10 @@ static int populate(struct quire_space *space, uint64_t start, uint64_t end, uin
 	return error;
 }
 
-int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value)
+int populate_further(struct quire_space *space, const struct quire_call *call, uint64_t start,
+		     uint64_t end, uint64_t value)
 {
-	return populate(space, start, end, value, true);
+	return populate(space, call, start, end, value, true);
 }
 
 /* The pages that hold [*address, *address + length): -EINVAL, the end wraps. */
@@ -164,18 +165,20 @@ static int whole_pages(uint64_t *address, uint64_t length, uint64_t *end)
 
 int quire_mlock(struct quire_space *space, uint64_t address, uint64_t length)
 {
-	uint64_t end, value;
-	void *nothing;
+	const struct quire_call call = {QUIRE_CALL_MLOCK, space, {address, length}};
+	uint64_t end;
 	int error = whole_pages(&address, length, &end);
 
 	if (error)
 		return error;
-	if (!events_resume(space, &error, &value, &nothing))
+	if (call_resumes(space, &call))
+		space_caller(space)->resuming = false;
+	else
 		error = lock_vmas(space, address, end, true);
 	if (error)
 		return error;
 	/* What mlock says of pages that cannot be had, and of memory that does not last. */
-	error = populate(space, address, end, 0, false);
+	error = populate(space, &call, address, end, 0, false);
 	switch (error) {
 	case -QUIRE_ENOMEM:
 		return -QUIRE_EAGAIN;

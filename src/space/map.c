@@ -199,40 +199,60 @@ static int map_and_reclaim(struct quire_space *space, struct mapping *mapping)
 	return public_error(error);
 }
 
-static int map_anywhere(struct quire_space *space, struct mapping *mapping, uint64_t *result)
+static int map_and_tell(struct quire_space *space, struct mapping *mapping,
+			const struct quire_call *call)
 {
-	void *nothing;
-	int error;
+	int error = map_and_reclaim(space, mapping);
 
-	if (mapping->length == 0)
-		return -QUIRE_ENOMEM;
-	if (!events_resume(space, &error, &mapping->result, &nothing)) {
-		error = map_and_reclaim(space, mapping);
-		error = events_tell(space, &mapping->events, error, mapping->result, NULL);
-	}
-	if (error)
-		return error;
-	/* That memory does not last is no error here: what is missing faults in when it is used. */
-	if (populates(mapping->flags))
-		error = populate_further(space, mapping->result, mapping->result + mapping->length,
-					 mapping->result);
-	if (!error)
-		*result = mapping->result;
-	return error;
+	return events_tell(space, call, &mapping->events, error, mapping->result, NULL);
 }
 
 /* Shared anonymous memory is an object that nobody else knows. */
 static int map_shared_anonymous(struct quire_space *space, struct mapping *mapping,
-				uint64_t *result)
+				const struct quire_call *call)
 {
 	int error = quire_shmem_create(space->machine, mapping->length, &mapping->object);
 
 	if (error)
 		return error == -QUIRE_EFBIG ? -QUIRE_EINVAL : error;
 	mapping->object->anonymous = true;
-	error = map_anywhere(space, mapping, result);
+	error = map_and_tell(space, mapping, call);
 	quire_object_put(mapping->object);
 	return error;
+}
+
+static int map_anywhere(struct quire_space *space, struct mapping *mapping,
+			const struct quire_call *call, uint64_t *result)
+{
+	bool creates = !mapping->object && (mapping->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED;
+	void *nothing;
+	int error;
+
+	if (mapping->length == 0)
+		return -QUIRE_ENOMEM;
+	if (QUIRE_MISTAKE(MMAP_CREATES_FIRST) && creates &&
+	    quire_shmem_create(space->machine, mapping->length, &mapping->object))
+		return -QUIRE_ENOMEM;
+	if (call_resumes(space, call))
+		error = events_resume(space, call, &mapping->result, &nothing);
+	else if (creates)
+		error = map_shared_anonymous(space, mapping, call);
+	else
+		error = map_and_tell(space, mapping, call);
+	if (error)
+		return error;
+	/* That memory does not last is no error here: what is missing faults in when it is used. */
+	if (populates(mapping->flags))
+		error = populate_further(space, call, mapping->result,
+					 mapping->result + mapping->length, mapping->result);
+	if (!error)
+		*result = mapping->result;
+	return error;
+}
+
+static uint64_t pack(int prot, int flags)
+{
+	return (uint64_t)(uint32_t)prot << 32 | (uint32_t)flags;
 }
 
 int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
@@ -245,14 +265,14 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 		.flags = flags,
 		.vma_flags = flags_for(space, prot, flags, NULL),
 	};
+	const struct quire_call call = {
+		QUIRE_CALL_MMAP, space, {address, length, pack(prot, flags)}};
 
 	if (length == 0)
 		return -QUIRE_EINVAL;
 	if (!(flags & QUIRE_MAP_ANONYMOUS))
 		return -QUIRE_EBADF;
-	if ((flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED && mapping.length)
-		return map_shared_anonymous(space, &mapping, result);
-	return map_anywhere(space, &mapping, result);
+	return map_anywhere(space, &mapping, &call, result);
 }
 
 int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t length, int prot,
@@ -267,10 +287,12 @@ int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t leng
 		.index = offset >> PAGE_SHIFT,
 		.vma_flags = flags_for(space, prot, flags, object),
 	};
+	const struct quire_call call = {
+		QUIRE_CALL_MMAP_OBJECT, space, {address, length, pack(prot, flags)}};
 
 	if (!page_aligned(offset) || length == 0)
 		return -QUIRE_EINVAL;
 	if (mapping.length && offset + mapping.length < offset)
 		return -QUIRE_EOVERFLOW;
-	return map_anywhere(space, &mapping, result);
+	return map_anywhere(space, &mapping, &call, result);
 }

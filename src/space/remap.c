@@ -492,9 +492,10 @@ static int remap_and_reclaim(struct quire_space *space, struct remap *remap)
  * told yet, and whoever waits to be told may not resolve faults: who is blocked here stays so until
  * the memory is unregistered, or the context closed.
  */
-static int populate_growth(struct quire_space *space, const struct remap *remap)
+static int populate_growth(struct quire_space *space, const struct quire_call *call,
+			   const struct remap *remap)
 {
-	int error = populate_further(space, remap->result + remap->old_length,
+	int error = populate_further(space, call, remap->result + remap->old_length,
 				     remap->result + remap->new_length, remap->result);
 
 	if (error)
@@ -502,19 +503,14 @@ static int populate_growth(struct quire_space *space, const struct remap *remap)
 	return error;
 }
 
-/* Whether the call was blocked there. */
-static bool resume_growth(struct quire_space *space, struct remap *remap)
+/* Goes on there: nobody has been told yet. */
+static void resume_growth(struct quire_thread *thread, struct remap *remap)
 {
-	struct quire_thread *thread = space_caller(space);
-
-	if (!thread || !thread->reached)
-		return false;
 	remap->populate = true;
 	remap->result = thread->value;
 	remap->events.first = thread->events;
 	thread->events = NULL;
 	thread->resuming = false;
-	return true;
 }
 
 int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_length,
@@ -527,23 +523,26 @@ int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_lengt
 		.new_address = new_address,
 		.flags = flags,
 	};
-	void *nothing;
+	const struct quire_call call = {
+		QUIRE_CALL_MREMAP, space, {address, old_length, new_length}};
 	int error = check_arguments(space, &remap);
+	bool told = false;
+	void *nothing;
 
 	if (error)
 		return error;
-	if (!resume_growth(space, &remap)) {
-		if (events_resume(space, &error, &remap.result, &nothing)) {
-			if (!error)
-				*result = remap.result;
-			return error;
-		}
+	if (!call_resumes(space, &call)) {
 		error = remap_and_reclaim(space, &remap);
+	} else if (space_caller(space)->part_done) {
+		resume_growth(space_caller(space), &remap);
+	} else {
+		error = events_resume(space, &call, &remap.result, &nothing);
+		told = true;
 	}
 	if (!error && remap.populate)
-		error = populate_growth(space, &remap);
-	if (error != -QUIRE_EINPROGRESS)
-		error = events_tell(space, &remap.events, error, remap.result, NULL);
+		error = populate_growth(space, &call, &remap);
+	if (error != -QUIRE_EINPROGRESS && !told)
+		error = events_tell(space, &call, &remap.events, error, remap.result, NULL);
 	if (!error)
 		*result = remap.result;
 	return error;

@@ -121,6 +121,43 @@ void space_put(struct quire_space *space)
 	slab_free(machine, space);
 }
 
+/* The list is in the order of tags; spaces_lock. */
+static struct quire_space *first_behind(struct quire_machine *machine, uint64_t tag)
+{
+	for (struct list_link *link = machine->spaces.next; link != &machine->spaces;
+	     link = link->next) {
+		struct quire_space *space = container_of(link, struct quire_space, link);
+
+		if (space->tables.tag > tag)
+			return space;
+	}
+	return NULL;
+}
+
+/* Where it stands in the list, or would, if it has left that; spaces_lock. */
+static struct quire_space *behind(struct quire_machine *machine, struct quire_space *space)
+{
+	struct list_link *next = space->link.next;
+
+	if (next == &space->link)
+		return first_behind(machine, space->tables.tag);
+	return next == &machine->spaces ? NULL : container_of(next, struct quire_space, link);
+}
+
+struct quire_space *space_next(struct quire_machine *machine, struct quire_space *space)
+{
+	struct quire_space *next;
+
+	machine_lock(machine, &machine->spaces_lock);
+	next = space ? behind(machine, space) : first_behind(machine, 0);
+	if (next && !QUIRE_MISTAKE(WALK_BORROWS_SPACE))
+		space_get(next);
+	machine_unlock(machine, &machine->spaces_lock);
+	if (space && !QUIRE_MISTAKE(WALK_BORROWS_SPACE))
+		space_put(space);
+	return next;
+}
+
 uint64_t quire_space_root(const struct quire_space *space)
 {
 	return frame_number(space->machine, space->tables.root);

@@ -148,6 +148,12 @@ static inline void space_get(struct quire_space *space)
 	atomic_fetch_add_explicit(&space->users, 1, memory_order_relaxed);
 }
 void space_put(struct quire_space *space);
+/*
+ * The space behind `space` in the machine's list (NULL: the first), which the caller is a user of
+ * then; it is one of `space` no more.  NULL: there is none.  Spaces come and go meanwhile: a walk visits
+ * all that are there from its beginning to its end.
+ */
+struct quire_space *space_next(struct quire_machine *machine, struct quire_space *space);
 
 /* --- vma.c: the tree.  Lookups need the lock for reading at least. --- */
 

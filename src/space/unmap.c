@@ -106,13 +106,14 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end, struct 
 int quire_munmap(struct quire_space *space, uint64_t address, uint64_t length)
 {
 	struct event_chain events = {0};
+	const struct quire_call call = {QUIRE_CALL_MUNMAP, space, {address, length}};
 	uint64_t pages = page_up(length), none;
 	unsigned tries = 0;
 	void *nothing;
 	int error;
 
-	if (events_resume(space, &error, &none, &nothing))
-		return error;
+	if (call_resumes(space, &call))
+		return events_resume(space, &call, &none, &nothing);
 	/* A length that wraps becomes 0. */
 	if (!page_aligned(address) || pages == 0 || !space_holds(space, address, pages))
 		return -QUIRE_EINVAL;
@@ -121,5 +122,5 @@ int quire_munmap(struct quire_space *space, uint64_t address, uint64_t length)
 		error = unmap_range(space, address, address + pages, &events);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
-	return events_tell(space, &events, public_error(error), 0, NULL);
+	return events_tell(space, &call, &events, public_error(error), 0, NULL);
 }

@@ -135,9 +135,10 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
 /*
  * After a call that is done whatever comes of it, and returns `value`: faults in [start, end) as far
  * as memory lasts and the VMAs there allow, writing where they are writable, else reading.  No lock
- * held.  0, or -QUIRE_EINPROGRESS: then the thread's next call resumes (hooks.h).
+ * held.  0, or -QUIRE_EINPROGRESS: then `call` is made again (hooks.h).
  */
-int populate_further(struct quire_space *space, uint64_t start, uint64_t end, uint64_t value);
+int populate_further(struct quire_space *space, const struct quire_call *call, uint64_t start,
+		     uint64_t end, uint64_t value);
 
 /* --- advise_pages.c --- */
 

@@ -55,24 +55,37 @@ struct quire_space *context_space(struct quire_userfault *context)
 
 	queue_lock(context->machine);
 	space = context->space;
+	if (space && !QUIRE_MISTAKE(REQUEST_BORROWS_SPACE))
+		space_get(space);
 	queue_unlock(context->machine);
 	return space;
 }
 
-int context_enter(struct quire_userfault *context, bool valid, struct quire_space **space)
+void context_leave(struct quire_space *space)
 {
-	int error = 0;
+	if (!QUIRE_MISTAKE(REQUEST_BORROWS_SPACE))
+		space_put(space);
+}
+
+int context_enter(struct quire_userfault *context, bool valid, bool resumes,
+		  struct quire_space **space)
+{
+	if (!resumes && context_changing(context))
+		return -QUIRE_EAGAIN;
+	if (!valid)
+		return -QUIRE_EINVAL;
+	*space = context_space(context);
+	return *space ? 0 : -QUIRE_ESRCH;
+}
+
+bool context_gone(const struct quire_userfault *context)
+{
+	bool gone;
 
 	queue_lock(context->machine);
-	*space = context->space;
-	if (context->changing)
-		error = -QUIRE_EAGAIN;
-	else if (!valid)
-		error = -QUIRE_EINVAL;
-	else if (!*space)
-		error = -QUIRE_ESRCH;
+	gone = !context->space;
 	queue_unlock(context->machine);
-	return error;
+	return gone;
 }
 
 bool context_changing(struct quire_userfault *context)
@@ -192,6 +205,7 @@ void quire_userfault_close(struct quire_userfault *context)
 		space_write_lock(space);
 		unregister_all(context, space);
 		space_write_unlock(space);
+		context_leave(space);
 	}
 	queue_lock(machine);
 	context->closed = true;

@@ -20,7 +20,8 @@ struct filling {
 	struct quire_userfault *context;
 	struct quire_space *space;
 	uint64_t start, end; /* of the destination */
-	uint64_t page;	     /* up to where it is done; 0: nothing has been looked at */
+	uint64_t page;	     /* up to where it is done */
+	bool resumed;	     /* COPY: made again, its destination has been checked */
 	bool wp;	     /* COPY, CONTINUE: what is put in is write-protected */
 
 	/* Puts one page in; 0, -NO_FRAMES, or the error. */
@@ -41,6 +42,8 @@ static int find_destination(const struct filling *filling, struct vma **vma)
 {
 	int error;
 
+	if (context_gone(filling->context))
+		return -QUIRE_ESRCH;
 	*vma = vma_find(filling->space, filling->start);
 	if (!vma_holds(*vma, filling->start))
 		return -QUIRE_ENOENT;
@@ -305,20 +308,16 @@ static int fill_pages(struct filling *filling)
 	return public_error(error);
 }
 
-/* *output: bytes done, or the error.  One that goes on has had its destination checked. */
+/* *output: bytes done, or the error; -QUIRE_EINPROGRESS leaves it alone. */
 static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 {
-	int error = filling->page ? 0 : check_destination(filling);
+	int error = filling->resumed ? 0 : check_destination(filling);
 	uint64_t done;
 
-	if (!filling->page)
-		filling->page = filling->start;
 	if (!error)
 		error = fill_pages(filling);
-	if (error == -QUIRE_EINPROGRESS) {
-		space_caller(filling->space)->reached = filling->page;
+	if (error == -QUIRE_EINPROGRESS)
 		return error;
-	}
 	done = filling->page - filling->start;
 	*output = done ? (int64_t)done : error;
 	if (done && !dontwake)
@@ -326,13 +325,26 @@ static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 	return done && error ? -QUIRE_EAGAIN : error;
 }
 
-static int enter(struct filling *filling, bool valid, int64_t *output)
+/* A request with arguments that are `valid`, or not. */
+static int fill(struct filling *filling, bool valid, bool dontwake, int64_t *output)
 {
-	int error = context_enter(filling->context, valid, &filling->space);
+	int error = context_enter(filling->context, valid, filling->resumed, &filling->space);
 
 	if (error == -QUIRE_EAGAIN)
 		*output = error;
+	if (error)
+		return error;
+	error = fill_range(filling, dontwake, output);
+	context_leave(filling->space);
 	return error;
+}
+
+/* A host pointer need not lie where a user's addresses do. */
+static bool source_valid(const struct quire_uffdio_copy *request, const struct quire_space *source)
+{
+	if (source)
+		return space_holds(source, request->src, request->len);
+	return request->src + request->len >= request->src;
 }
 
 int userfault_copy(struct quire_userfault *context, struct quire_uffdio_copy *request,
@@ -343,39 +355,43 @@ int userfault_copy(struct quire_userfault *context, struct quire_uffdio_copy *re
 		.context = context,
 		.start = request->dst,
 		.end = request->dst + request->len,
+		.page = request->dst,
 		.wp = request->mode & QUIRE_UFFDIO_COPY_MODE_WP,
 		.fill = fill_copy,
 		.source = request->src,
 		.source_space = source,
-		.page = source ? call_reached(source, 0) : 0,
 	};
+	const struct quire_call call = {
+		QUIRE_CALL_COPY, context, {request->dst, request->src, request->len}};
 	bool valid = range_valid(context, request->dst, request->len) &&
-		     request->src + request->len >= request->src && !(request->mode & ~modes);
-	int error = enter(&filling, valid, &request->copy);
+		     source_valid(request, source) && !(request->mode & ~modes);
+	int error;
 
-	if (error && !(filling.page && filling.space))
-		return error;
-	return fill_range(&filling, request->mode & QUIRE_UFFDIO_MODE_DONTWAKE, &request->copy);
+	filling.resumed = source && call_resumes(source, &call);
+	if (filling.resumed)
+		filling.page = call_reached(source, filling.start);
+	error = fill(&filling, valid, request->mode & QUIRE_UFFDIO_MODE_DONTWAKE, &request->copy);
+	if (error == -QUIRE_EINPROGRESS)
+		call_block(source, &call, filling.page);
+	return error;
 }
 
 static int fill_plain(struct quire_userfault *context, const struct quire_uffdio_range *range,
 		      uint64_t mode, bool wp, int64_t *output,
-		      int (*fill)(struct filling *filling, uint64_t page))
+		      int (*fill_page)(struct filling *filling, uint64_t page))
 {
 	struct filling filling = {
 		.context = context,
 		.start = range->start,
 		.end = range->start + range->len,
+		.page = range->start,
 		.wp = wp,
-		.fill = fill,
+		.fill = fill_page,
 	};
 	bool valid = range_valid(context, range->start, range->len) &&
 		     !(mode & ~QUIRE_UFFDIO_MODE_DONTWAKE);
-	int error = enter(&filling, valid, output);
 
-	if (error)
-		return error;
-	return fill_range(&filling, mode & QUIRE_UFFDIO_MODE_DONTWAKE, output);
+	return fill(&filling, valid, mode & QUIRE_UFFDIO_MODE_DONTWAKE, output);
 }
 
 int userfault_zeropage(struct quire_userfault *context, struct quire_uffdio_zeropage *request)

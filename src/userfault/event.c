@@ -40,12 +40,8 @@ static void withdraw(struct quire_machine *machine)
 {
 	struct quire_thread *thread = current_thread(machine);
 
-	if (!thread)
-		return;
-	queue_lock(machine);
-	queue_remove(thread);
-	atomic_store_explicit(&thread->asleep, 0, memory_order_relaxed);
-	queue_unlock(machine);
+	if (thread)
+		queue_leave(machine, thread);
 }
 
 static bool sleep_until_woken(struct quire_machine *machine)
@@ -212,27 +208,32 @@ static bool tell_one(struct quire_machine *machine, struct quire_thread *thread,
 	return waits;
 }
 
-/* Tells what is left of the thread's chain; -QUIRE_EINPROGRESS: it may not sleep. */
-static int tell_rest(struct quire_machine *machine, struct quire_thread *thread)
+/*
+ * Tells what is left of the thread's chain, of which the first has perhaps been told; -QUIRE_EINPROGRESS:
+ * it may not sleep.
+ */
+static int tell_rest(struct quire_machine *machine, struct quire_thread *thread,
+		     const struct quire_call *call, bool told)
 {
 	while (thread->events) {
 		struct quire_userfault_event *event = thread->events;
-		bool told = true;
 
-		if (!thread->resuming)
-			told = tell_one(machine, thread, event);
-		thread->resuming = !sleep_until_woken(machine);
-		if (thread->resuming)
+		told = told || tell_one(machine, thread, event);
+		if (!sleep_until_woken(machine)) {
+			thread->blocked = *call;
+			thread->resuming = true;
 			return -QUIRE_EINPROGRESS;
+		}
 		thread->events = event->next;
 		drop_event(event, told);
+		told = false;
 	}
 	thread->resuming = false;
 	return thread->error;
 }
 
-static int tell(struct quire_machine *machine, struct event_chain *chain, int error, uint64_t value,
-		void *made)
+static int tell(struct quire_machine *machine, const struct quire_call *call,
+		struct event_chain *chain, int error, uint64_t value, void *made)
 {
 	struct quire_thread *thread = current_thread(machine);
 
@@ -244,29 +245,52 @@ static int tell(struct quire_machine *machine, struct event_chain *chain, int er
 	thread->error = error;
 	thread->value = value;
 	thread->made = made;
-	return tell_rest(machine, thread);
+	return tell_rest(machine, thread, call, false);
 }
 
-static bool resume(struct quire_machine *machine, int *error, uint64_t *value, void **made)
+static int resume(struct quire_machine *machine, const struct quire_call *call, uint64_t *value,
+		  void **made)
 {
 	struct quire_thread *thread = current_thread(machine);
+	int error = tell_rest(machine, thread, call, true);
 
-	if (!thread || !thread->resuming)
-		return false;
-	*error = tell_rest(machine, thread);
 	*value = thread->value;
 	*made = thread->made;
-	return true;
+	return error;
 }
 
-/* `announced` remembers which piece has been told, by its start. */
+static void forget(struct quire_machine *machine)
+{
+	struct quire_thread *thread = current_thread(machine);
+	struct quire_userfault_event *told = thread->events;
+	struct event_chain rest = {0};
+
+	queue_leave(machine, thread);
+	/* Of a call that was still faulting in, none has been told. */
+	if (thread->part_done) {
+		rest.first = told;
+	} else if (told) {
+		rest.first = told->next;
+		drop_event(told, true);
+	}
+	abandon(machine, &rest);
+	if (thread->removing)
+		quire_object_put(thread->removing);
+	thread->events = NULL;
+	thread->removing = NULL;
+	thread->resuming = thread->part_done = thread->announced = thread->hole = false;
+}
+
+/* The thread remembers which piece has been told, by its start. */
 static bool announce_remove(struct quire_machine *machine, const struct vma *vma, uint64_t start,
 			    uint64_t end)
 {
 	struct quire_userfault *context = vma->userfault;
 	struct quire_thread *thread = current_thread(machine);
 
-	if (!thread || start == thread->announced)
+	if (!thread || (thread->announced && thread->announced_start == start))
+		return false;
+	if (QUIRE_MISTAKE(ANNOUNCED_AT_ZERO) && start == 0)
 		return false;
 	if (!context || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
 		return false;
@@ -275,7 +299,8 @@ static bool announce_remove(struct quire_machine *machine, const struct vma *vma
 		queue_unlock(machine);
 		return false;
 	}
-	thread->announced = start;
+	thread->announced = true;
+	thread->announced_start = start;
 	thread->announced_end = end;
 	queue_append(&context->events, context, thread);
 	context->changing++;
@@ -312,6 +337,7 @@ const struct userfault_hooks userfault_hooks = {
 	.abandon = abandon,
 	.tell = tell,
 	.resume = resume,
+	.forget = forget,
 	.remove = announce_remove,
 	.gone = space_gone,
 };

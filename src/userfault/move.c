@@ -21,6 +21,8 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 	uint64_t alike = VMA_ACCESS | VMA_LOCKED;
 	int error;
 
+	if (context_gone(moving->context))
+		return -QUIRE_ESRCH;
 	*target = vma_find(moving->space, moving->to);
 	if (!vma_holds(*target, moving->to))
 		return -QUIRE_ENOENT;
@@ -107,6 +109,12 @@ static bool try_again(const struct moving *moving, int error, unsigned *tries)
 	return true;
 }
 
+/* Pages move inside the caller's space only; whoever asks is not of one that has gone. */
+static int of_gone(int error)
+{
+	return error == -QUIRE_ESRCH ? -QUIRE_EINVAL : error;
+}
+
 int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *request)
 {
 	const uint64_t modes = QUIRE_UFFDIO_MODE_DONTWAKE | QUIRE_UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES;
@@ -121,21 +129,19 @@ int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *re
 	uint64_t done = 0;
 	bool valid = range_valid(context, request->dst, request->len) &&
 		     range_valid(context, request->src, request->len) && !(request->mode & ~modes);
-	int error = context_enter(context, valid, &moving.space);
+	int error = context_enter(context, valid, false, &moving.space);
 
 	if (error == -QUIRE_EAGAIN)
 		request->move = error;
-	/* Pages move inside the caller's space only; whoever asks is not of one that has gone. */
-	if (error == -QUIRE_ESRCH)
-		error = -QUIRE_EINVAL;
 	if (error)
-		return error;
+		return of_gone(error);
 	do {
 		space_write_lock(moving.space);
 		error = move_pages(&moving, &done);
 		space_write_unlock(moving.space);
 	} while (try_again(&moving, error, &tries));
-	error = public_error(error);
+	context_leave(moving.space);
+	error = of_gone(public_error(error));
 	request->move = done ? (int64_t)done : error;
 	if (done && !(request->mode & QUIRE_UFFDIO_MODE_DONTWAKE))
 		userfault_wake(context, request->dst, request->dst + done);

@@ -39,6 +39,22 @@ void queue_remove(struct quire_thread *thread)
 	thread->context = NULL;
 }
 
+void queue_leave(struct quire_machine *machine, struct quire_thread *thread)
+{
+	struct quire_userfault *unheard = NULL;
+
+	queue_lock(machine);
+	if (thread->queue && thread->queue == &thread->context->events) {
+		thread->context->changing--;
+		unheard = thread->child;
+	}
+	queue_remove(thread);
+	atomic_store_explicit(&thread->asleep, 0, memory_order_relaxed);
+	queue_unlock(machine);
+	if (unheard)
+		quire_userfault_close(unheard);
+}
+
 void queue_wake(struct quire_machine *machine, struct quire_thread *thread)
 {
 	queue_remove(thread);

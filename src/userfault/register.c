@@ -53,6 +53,8 @@ static int check_register(const struct quire_userfault *context, struct quire_sp
 {
 	const struct vma *vma = vma_find(space, start);
 
+	if (context_gone(context))
+		return -QUIRE_ENOMEM;
 	if (!vma || vma->start >= end)
 		return -QUIRE_EINVAL;
 	for (; vma && vma->start < end; vma = vma_next(vma)) {
@@ -72,6 +74,8 @@ static int check_unregister(const struct quire_userfault *context, struct quire_
 	const struct vma *vma = vma_find(space, start);
 	uint64_t flags = context_vma_flags(context) | VMA_UFFD_WP;
 
+	if (context_gone(context))
+		return -QUIRE_ENOMEM;
 	if (!vma || vma->start >= end)
 		return -QUIRE_EINVAL;
 	for (; vma && vma->start < end; vma = vma_next(vma))
@@ -159,9 +163,9 @@ int userfault_register(struct quire_userfault *context, struct quire_uffdio_regi
 {
 	const uint64_t modes = QUIRE_UFFDIO_REGISTER_MODE_MISSING | QUIRE_UFFDIO_REGISTER_MODE_WP |
 			       QUIRE_UFFDIO_REGISTER_MODE_MINOR;
-	struct quire_space *space = context_space(context);
 	uint64_t position = request->range.start, end = position + request->range.len;
 	uint64_t flags = vma_flags_for(context, request->mode);
+	struct quire_space *space;
 	unsigned tries = 0;
 	int error;
 
@@ -169,6 +173,7 @@ int userfault_register(struct quire_userfault *context, struct quire_uffdio_regi
 		return -QUIRE_EINVAL;
 	if (!range_valid(context, position, request->range.len))
 		return -QUIRE_EINVAL;
+	space = context_space(context);
 	if (!space)
 		return -QUIRE_ENOMEM;
 	do {
@@ -178,6 +183,7 @@ int userfault_register(struct quire_userfault *context, struct quire_uffdio_regi
 			error = register_range(context, space, &position, end, flags);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	context_leave(space);
 	if (!error)
 		request->ioctls = RANGE_IOCTLS | (flags & VMA_UFFD_WP ? WP_IOCTL : 0) |
 				  (flags & VMA_UFFD_MINOR ? CONTINUE_IOCTL : 0);
@@ -213,13 +219,14 @@ static int unregister_range(struct quire_userfault *context, struct quire_space 
 
 int userfault_unregister(struct quire_userfault *context, const struct quire_uffdio_range *range)
 {
-	struct quire_space *space = context_space(context);
 	uint64_t position = range->start, end = position + range->len;
+	struct quire_space *space;
 	unsigned tries = 0;
 	int error;
 
 	if (!range_valid(context, position, range->len))
 		return -QUIRE_EINVAL;
+	space = context_space(context);
 	if (!space)
 		return -QUIRE_ENOMEM;
 	do {
@@ -229,6 +236,7 @@ int userfault_unregister(struct quire_userfault *context, const struct quire_uff
 			error = unregister_range(context, space, &position, end);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
+	context_leave(space);
 	return public_error(error);
 }
 

@@ -57,6 +57,11 @@ void queue_append(struct quire_thread **queue, struct quire_userfault *context,
 void queue_remove(struct quire_thread *thread);
 /* Takes it out and lets it go on. */
 void queue_wake(struct quire_machine *machine, struct quire_thread *thread);
+/*
+ * Takes the lock itself: the thread does not wait any more, and an event that nobody has read is told
+ * to nobody.
+ */
+void queue_leave(struct quire_machine *machine, struct quire_thread *thread);
 /* Wakes every thread whose fault lies in [start, end). */
 void queue_wake_range(struct quire_userfault *context, uint64_t start, uint64_t end);
 /* Takes the lock itself. */
@@ -67,8 +72,9 @@ void userfault_wake(struct quire_userfault *context, uint64_t start, uint64_t en
 struct quire_userfault *context_new(struct quire_space *space);
 /* Drops one reference; the last one frees. */
 void context_put(struct quire_userfault *context);
-/* The context's space, or NULL; it stays while the caller is in the call. */
+/* The context's space, of which the caller is a user until it leaves it; NULL: it has gone. */
 struct quire_space *context_space(struct quire_userfault *context);
+void context_leave(struct quire_space *space);
 /* What a VMA registered with the context has set, beside the mode. */
 uint64_t context_vma_flags(const struct quire_userfault *context);
 
@@ -79,10 +85,17 @@ extern const struct userfault_hooks userfault_hooks;
 /* --- the requests; arguments as in ioctl --- */
 
 /*
- * What a request on memory needs: 0, and *space is the context's; -EAGAIN: an event is unread;
- * -EINVAL: its arguments are not `valid`; -ESRCH: the space has gone.
+ * What a request on memory needs: 0, and *space is as context_space() says; -EAGAIN: an event is
+ * unread; -EINVAL: its arguments are not `valid`; -ESRCH: the space has gone.  A request that
+ * `resumes` does not care for events.
  */
-int context_enter(struct quire_userfault *context, bool valid, struct quire_space **space);
+int context_enter(struct quire_userfault *context, bool valid, bool resumes,
+		  struct quire_space **space);
+/*
+ * Whether the space has gone; asked again with its lock, as it may have lost its VMAs meanwhile: the
+ * request is one that came later, then.
+ */
+bool context_gone(const struct quire_userfault *context);
 /* Whether an event is unread; asked again with the space's lock, as one may have come meanwhile. */
 bool context_changing(struct quire_userfault *context);
 

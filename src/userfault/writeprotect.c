@@ -66,11 +66,14 @@ static int change_range(struct quire_space *space, uint64_t *position, uint64_t 
 	return 0;
 }
 
-static bool meets_vma(struct quire_space *space, uint64_t start, uint64_t end)
+static int check_range(struct quire_userfault *context, struct quire_space *space, uint64_t start,
+		       uint64_t end)
 {
 	const struct vma *vma = vma_find(space, start);
 
-	return vma && vma->start < end;
+	if (context_gone(context))
+		return -QUIRE_ESRCH;
+	return vma && vma->start < end ? 0 : -QUIRE_ENOENT;
 }
 
 int userfault_writeprotect(struct quire_userfault *context,
@@ -84,19 +87,20 @@ int userfault_writeprotect(struct quire_userfault *context,
 	unsigned tries = 0;
 	bool valid = range_valid(context, position, request->range.len) &&
 		     !(request->mode & ~(wp | dontwake)) && request->mode != (wp | dontwake);
-	int error = context_enter(context, valid, &space);
+	int error = context_enter(context, valid, false, &space);
 
 	if (error)
 		return error;
 	do {
 		space_write_lock(space);
-		error = meets_vma(space, request->range.start, end)
-				? change_range(space, &position, end, protect)
-				: -QUIRE_ENOENT;
+		error = check_range(context, space, request->range.start, end);
+		if (!error)
+			error = change_range(space, &position, end, protect);
 		space_write_unlock(space);
 	} while (error == -NO_FRAMES && space_reclaim(space, &tries));
 	if (protect)
 		strict_watch(space, request->range.start, end);
+	context_leave(space);
 	if (!error && request->mode == 0)
 		userfault_wake(context, request->range.start, end);
 	return public_error(error);

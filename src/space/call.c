@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls of threads that may not sleep: blocked half-way, and made again (<quire/thread.h>). */
+#include "space/hooks.h"
+
+static bool same(const struct quire_call *a, const struct quire_call *b)
+{
+	if (QUIRE_MISTAKE(RESUME_ANY_CALL))
+		return true;
+	return a->operation == b->operation && a->on == b->on &&
+	       a->arguments[0] == b->arguments[0] && a->arguments[1] == b->arguments[1] &&
+	       a->arguments[2] == b->arguments[2];
+}
+
+bool call_resumes(const struct quire_space *space, const struct quire_call *call)
+{
+	struct quire_thread *thread = space_caller(space);
+	bool resumes;
+
+	if (!thread || thread->blocked.operation == QUIRE_CALL_NONE)
+		return false;
+	resumes = same(&thread->blocked, call);
+	thread->blocked.operation = QUIRE_CALL_NONE;
+	if (!resumes)
+		space_hooks(space)->forget(space->machine);
+	return resumes;
+}
+
+uint64_t call_reached(const struct quire_space *space, uint64_t start)
+{
+	struct quire_thread *thread = space_caller(space);
+
+	if (!thread || !thread->part_done)
+		return start;
+	thread->part_done = false;
+	return thread->reached;
+}
+
+void call_block(const struct quire_space *space, const struct quire_call *call, uint64_t reached)
+{
+	struct quire_thread *thread = space_caller(space);
+
+	thread->blocked = *call;
+	thread->part_done = true;
+	thread->reached = reached;
+}
