@@ -51,6 +51,7 @@ static void run_side(struct trial *trial, int side, const struct check_targets *
 		.modules = script->modules,
 		.arguments = script->arguments,
 		.ops = ops,
+		.other_ops = targets->ops[!side],
 		.label = ops->name,
 		.timeout = script->timeout,
 		.grace = GRACE,

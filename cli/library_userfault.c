@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "library_target.h"
 
@@ -76,22 +75,18 @@ static struct userfault *new_userfault(struct target *target, struct quire_userf
 	return userfault;
 }
 
-/* The rights of the runner decide, as on Linux. */
+/* Whoever runs the library has every right to it. */
 struct userfault *library_userfaultfd(struct process *process, int flags)
 {
-	bool privileged = geteuid() == 0;
 	const struct quire_userfault_config config = {
 		.user_mode_only = flags & UFFD_USER_MODE_ONLY,
-		.no_fork_event = !privileged,
 	};
 	struct quire_userfault *context;
 	int error = 0;
 
 	if (flags & ~(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY))
 		error = -EINVAL;
-	else if (!privileged && !config.user_mode_only)
-		error = -EPERM;
-	if (!error)
+	else
 		error = quire_userfault_open(process->space, &config, &context);
 	if (!error)
 		return new_userfault(process->target, context, flags & O_NONBLOCK);

@@ -55,8 +55,7 @@ static _Noreturn void watch_lifeline(void *unused)
 	char byte;
 
 	(void)unused;
-	while (system_call(SYS_read, (uint64_t[6]){AGENT_LIFELINE, (uint64_t)&byte, 1}) ==
-	       -EINTR)
+	while (system_call(SYS_read, (uint64_t[6]){AGENT_LIFELINE, (uint64_t)&byte, 1}) == -EINTR)
 		;
 	end_agent();
 }

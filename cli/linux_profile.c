@@ -123,15 +123,7 @@ static bool there_is(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-/* The features that the kernel tells to whoever asks for none. */
-static uint64_t features_of(int file)
-{
-	struct uffdio_api api = {.api = UFFD_API};
-
-	return ioctl(file, UFFDIO_API, &api) ? 0 : api.features;
-}
-
-/* Who may not make the call may be allowed to open the device. */
+/* Who may not make the call may be allowed to open the device.  -1: errno says why. */
 static int open_userfaultfd(int flags)
 {
 	int file = (int)syscall(SYS_userfaultfd, flags);
@@ -148,24 +140,38 @@ static int open_userfaultfd(int flags)
 	return file;
 }
 
-static void ask_userfaultfd(struct profile *profile)
+/* All that are told, or those among `wanted` that may be asked for. */
+static uint64_t negotiate(int flags, uint64_t wanted)
 {
-	int file = open_userfaultfd(O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = {.api = UFFD_API, .features = wanted};
+	int file = open_userfaultfd(flags);
+	bool done = file >= 0 && ioctl(file, UFFDIO_API, &api) == 0;
 
 	if (file >= 0)
-		profile->has |= HAS_USERFAULTFD | HAS_USER_MODE_ONLY;
-	else
+		close(file);
+	return done ? api.features : 0;
+}
+
+/* The kernel tells of all features to whoever asks for none; one of them needs a right of its own. */
+static void ask_userfaultfd(struct profile *profile)
+{
+	int flags = O_CLOEXEC | O_NONBLOCK;
+
+	profile->userfault_error = 0;
+	profile->userfault_features = negotiate(flags, 0);
+	if (profile->userfault_features) {
+		profile->has |= HAS_USERFAULTFD;
+	} else {
 		profile->userfault_error = errno;
-	if (file < 0) {
-		file = open_userfaultfd(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-		if (file < 0)
-			return;
-		profile->has |= HAS_USER_MODE_ONLY;
+		flags |= UFFD_USER_MODE_ONLY;
+		profile->userfault_features = negotiate(flags, 0);
 	}
-	profile->userfault_features = features_of(file);
+	if (profile->userfault_features)
+		profile->has |= HAS_USER_MODE_ONLY;
+	if (!negotiate(flags, UFFD_FEATURE_EVENT_FORK))
+		profile->userfault_features &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
 	if (profile->userfault_features & UFFD_FEATURE_PAGEFAULT_FLAG_WP)
 		profile->has |= HAS_UFFD_WP;
-	close(file);
 }
 
 static void ask_memory(struct profile *profile)
@@ -178,7 +184,6 @@ static void ask_memory(struct profile *profile)
 		{HAS_ROOT, geteuid() == 0},
 		{HAS_EXECUTE_ONLY, has_execute_only()},
 		{HAS_SOFT_DIRTY, has_soft_dirty(pagemap)},
-		{HAS_SWAP, has_swap()},
 		{HAS_THP, there_is("/sys/kernel/mm/transparent_hugepage/enabled")},
 		{HAS_SHMEM_THP, there_is("/sys/kernel/mm/transparent_hugepage/shmem_enabled")},
 		{HAS_HUGETLB_2M, there_is("/sys/kernel/mm/hugepages/hugepages-2048kB")},
@@ -208,5 +213,7 @@ const struct profile *profile_host(void)
 		ask_userfaultfd(&profile);
 		asked = true;
 	}
+	/* Which comes and goes. */
+	profile.has = (profile.has & ~(uint32_t)HAS_SWAP) | (has_swap() ? HAS_SWAP : 0);
 	return &profile;
 }

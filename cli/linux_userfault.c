@@ -43,6 +43,32 @@ static struct userfault *add(struct target *target, int file)
 	return userfault;
 }
 
+/*
+ * Who may not make the system call may be allowed to open the device.  Returns the agent's number of
+ * the file, or the error of the system call.
+ */
+static int64_t open_in_agent(struct thread *server, int flags)
+{
+	static const char path[] = "/dev/userfaultfd";
+	int64_t file = thread_system_call(server, SYS_userfaultfd, (uint64_t[6]){(uint64_t)flags});
+	int64_t device, made;
+
+	if (file != -EPERM && file != -ENOSYS)
+		return file;
+	memcpy(server->slot->data, path, sizeof(path));
+	device = thread_system_call(server, SYS_openat,
+				    (uint64_t[6]){(uint64_t)AT_FDCWD,
+						  thread_address(server, server->slot->data),
+						  O_RDWR | O_CLOEXEC});
+	if (device < 0)
+		return file;
+	made = thread_system_call(
+		server, SYS_ioctl,
+		(uint64_t[6]){(uint64_t)device, USERFAULTFD_IOC_NEW, (uint64_t)flags});
+	thread_close_file(server, (int)device);
+	return made;
+}
+
 struct userfault *userfault_open(struct process *process, int flags)
 {
 	struct thread *server = &process->server;
@@ -53,7 +79,7 @@ struct userfault *userfault_open(struct process *process, int flags)
 		errno = ESRCH;
 		return NULL;
 	}
-	file = thread_system_call(server, SYS_userfaultfd, (uint64_t[6]){(uint64_t)flags});
+	file = open_in_agent(server, flags);
 	if (file < 0) {
 		errno = (int)-file;
 		return NULL;

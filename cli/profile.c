@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "profile.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "target.h"
@@ -62,6 +64,49 @@ bool profile_has(const struct profile *profile, const char *name, bool *known)
 
 	*known = bit || feature;
 	return (profile->has & bit) || (profile->userfault_features & feature);
+}
+
+/* The system call itself. */
+static const char *refuses_call(const struct profile *profile, bool user_mode_only)
+{
+	if (profile->has & (user_mode_only ? HAS_USER_MODE_ONLY : HAS_USERFAULTFD))
+		return NULL;
+	if (profile->userfault_error == ENOSYS)
+		return "userfaultfd: ENOSYS: this kernel is built without it (CONFIG_USERFAULTFD)";
+	if (profile->has & HAS_USER_MODE_ONLY)
+		return "userfaultfd: EPERM: needs root, vm.unprivileged_userfaultfd=1 or "
+		       "user_mode_only";
+	return "userfaultfd: EPERM: a filter of system calls (seccomp) refuses it";
+}
+
+const char *profile_refuses(const struct profile *profile, int flags, uint64_t features)
+{
+	const char *why = refuses_call(profile, flags & UFFD_USER_MODE_ONLY);
+	static char text[80];
+
+	if (why)
+		return why;
+	features &= ~profile->userfault_features;
+	if (features & UFFD_FEATURE_EVENT_FORK)
+		return "userfaultfd: EPERM: event_fork needs root (CAP_SYS_PTRACE)";
+	for (const struct bit_name *feature = userfault_feature_names; feature->name; feature++) {
+		if (!(features & feature->bit))
+			continue;
+		snprintf(text, sizeof(text), "userfaultfd: this kernel has no %s", feature->name);
+		return text;
+	}
+	return NULL;
+}
+
+const char *profile_explains(const struct profile *profile, const char *name)
+{
+	uint64_t feature = bit_of(userfault_feature_names, name);
+	uint64_t bit = bit_of(profile_names, name);
+
+	if (!feature && bit != HAS_USERFAULTFD && bit != HAS_USER_MODE_ONLY && bit != HAS_UFFD_WP)
+		return NULL;
+	return profile_refuses(profile, bit == HAS_USERFAULTFD ? 0 : UFFD_USER_MODE_ONLY,
+			       bit == HAS_UFFD_WP ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : feature);
 }
 
 struct profile profile_model(const struct target_setup *setup)

@@ -49,6 +49,15 @@ extern const struct bit_name userfault_feature_names[]; /* of UFFD_FEATURE_* */
 /* Whether the profile has what is called so; false and *known false: nothing is. */
 bool profile_has(const struct profile *profile, const char *name, bool *known);
 
+/*
+ * Why the target refuses a context that is opened with these flags and asks for these features, in
+ * one line; NULL: not for anything that it lacks.  Overwritten by the next.
+ */
+const char *profile_refuses(const struct profile *profile, int flags, uint64_t features);
+
+/* Why there is no such thing, where more is known than that; or NULL. */
+const char *profile_explains(const struct profile *profile, const char *name);
+
 /* The running kernel's and processor's, asked at the first call. */
 const struct profile *profile_host(void);
 /* The library's and the twin's. */

@@ -120,6 +120,7 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 	struct script_run on = {.target = ops->name};
 	bool first_of_two = options->on[1] && !other;
 
+	script.other_ops = options->on[ops == options->on[0]];
 	script.fail = options->fail;
 	script.trace = options->trace && !first_of_two;
 	script.print = !first_of_two;

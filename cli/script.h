@@ -47,6 +47,7 @@ struct script_options {
 	const struct script_text *modules; /* what it can require; NULL: files only */
 	char *const *arguments;		   /* of the script, NULL at the end */
 	const struct target_ops *ops;
+	const struct target_ops *other_ops; /* of the target that it is compared with; NULL: none */
 	const char *label; /* of the target, in what is printed about failed checks */
 	double timeout;	   /* seconds */
 	double grace; /* seconds to end in when it is asked to stop; 0: as many as may be needed */

@@ -112,6 +112,23 @@ static struct userfault *open_negotiated(struct script *script, struct script_pr
 	return NULL;
 }
 
+/*
+ * What the target refuses because it lacks the right or the feature says nothing about the script,
+ * which is skipped.  A script that wants to see the refusal makes the bare calls: userfaultfd_raw(),
+ * u:api{}.
+ */
+static int push_refusal(lua_State *L, int flags, uint64_t features)
+{
+	struct script *script = script_of(L);
+	struct profile profile = script->ops->profile(&script->setup);
+	int error = errno;
+	const char *why = profile_refuses(&profile, flags, features);
+
+	if (why)
+		script_finish(script, STATUS_SKIPPED, why);
+	return script_push_error(L, error);
+}
+
 int script_userfaultfd(lua_State *L)
 {
 	static const char *const names[] = {"features", "nonblock", "user_mode_only", NULL};
@@ -120,19 +137,20 @@ int script_userfaultfd(lua_State *L)
 	struct userfault *userfault;
 	struct entry *entry;
 	int flags, results = 1;
+	uint64_t asked;
 
 	check_built(L);
 	argument_count(L, 1, 1, 1);
 	argument_table(L, 2, "the argument");
 	fields_known(L, 2, names);
-	api.features = field_bits(L, 2, "features", userfault_feature_names);
+	api.features = asked = field_bits(L, 2, "features", userfault_feature_names);
 	flags = open_flags(L, 2);
 	entry = record_begin(L, ENTRY_CALL, process->name, 2, process);
 	userfault = open_negotiated(script_of(L), process, flags, &api);
 	if (userfault)
 		set_answer(push_userfault(L, process, userfault, flags & O_NONBLOCK), &api);
 	else
-		results = script_push_error(L, errno);
+		results = push_refusal(L, flags, asked);
 	return record_end(L, entry, results, process);
 }
 

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include "host.h"
 #include "twin.h"
@@ -18,7 +17,6 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		.lowest = host_mmap_lowest(),
 		.highest = USER_END,
 		.top = WINDOW_TOP,
-		.privileged = geteuid() == 0,
 		.swap = setup->has_swap && setup->swap,
 		.execute_only = setup->execute_only,
 	};

@@ -179,6 +179,7 @@ enum status worker_run(const struct script_options *options, struct transcript *
 	pid_t runner = getpid(), worker;
 	enum status status;
 
+	profile_host(); /* asked once, for all workers */
 	fflush(NULL);
 	signal(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_BLOCK, &signals, &before);

@@ -78,7 +78,9 @@ check(p:mlock(at(0), 0))
 check(p:mlock(at(50), 0))
 check(p:mlock(at(0) + 3, 0), "the page of the address")
 check.eq(line(), "0-1rw 1-2rw 4-6rw")
-check.fails("EINVAL", p:mlock(at(0), -4096))
+if quire.has("root") then -- for others it is beyond the limit, which is looked at first
+	check.fails("EINVAL", p:mlock(at(0), -4096))
+end
 check.fails("EINVAL", p:munlock(at(0), -4096))
 check(p:mlock(at(0), -1), "wraps to nothing")
 check.fails("ENOMEM", p:mlock(0x7ffffffff000, page))

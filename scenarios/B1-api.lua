@@ -1,4 +1,5 @@
 -- B1: UFFDIO_API. The answer tells all that the target can do, whatever was asked for; it is given once.
+quire.needs("userfaultfd", "event_fork", "move")
 local p = quire.process()
 
 local everything = {

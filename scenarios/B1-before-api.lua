@@ -1,4 +1,5 @@
 -- B1: before UFFDIO_API nothing works: every request and every read is EINVAL, and poll tells an error.
+quire.needs("userfaultfd", "poison", "move")
 local p = quire.process()
 local a = p:mmap{ length = "16K", prot = "rw" }
 local u = quire.userfaultfd_raw(p)

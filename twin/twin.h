@@ -182,7 +182,6 @@ struct limits {
 	uint64_t lowest, highest; /* addresses */
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
-	bool privileged;
 	bool swap;	   /* there is some */
 	bool execute_only; /* execute permission alone is not permission to read */
 };

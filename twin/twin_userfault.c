@@ -24,19 +24,15 @@
 
 struct userfault *twin_userfaultfd(struct process *process, int flags)
 {
-	bool user_mode_only = flags & UFFD_USER_MODE_ONLY;
 	struct userfault *context;
 
-	errno = 0;
-	if (flags & ~(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY))
+	if (flags & ~(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY)) {
 		errno = EINVAL;
-	else if (!process->target->limits.privileged && !user_mode_only)
-		errno = EPERM;
-	if (errno)
 		return NULL;
+	}
 	context = twin_userfault_new(process);
 	context->nonblock = flags & O_NONBLOCK;
-	context->user_mode_only = user_mode_only;
+	context->user_mode_only = flags & UFFD_USER_MODE_ONLY;
 	return context;
 }
 
@@ -48,8 +44,6 @@ static int negotiate(struct userfault *context, struct uffdio_api *api)
 
 	if (context->negotiated || api->api != UFFD_API || features & ~ALL_FEATURES)
 		error = EINVAL;
-	else if (features & UFFD_FEATURE_EVENT_FORK && !context->target->limits.privileged)
-		error = EPERM;
 	*api = (struct uffdio_api){.api = 0};
 	if (error)
 		return error;
