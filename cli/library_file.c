@@ -20,9 +20,7 @@ struct file *library_file_shmem(struct target *target, uint64_t size)
 
 	if (!file)
 		target_fail("quire: the host is out of memory");
-	error = size > QUIRE_OBJECT_MAX ? -QUIRE_EINVAL
-					: quire_shmem_create(soft_machine_core(target->machine),
-							     size, &file->object);
+	error = quire_shmem_create(soft_machine_core(target->machine), size, &file->object);
 	if (error) {
 		free(file);
 		errno = -error;
@@ -62,46 +60,37 @@ struct quire_object *library_file_object(struct file *file)
 	return file->object;
 }
 
-/* What does not fit off_t is EINVAL. */
-static bool fits(uint64_t offset, uint64_t length)
-{
-	return offset <= INT64_MAX && length <= INT64_MAX - offset;
-}
-
 int library_file_write(struct file *file, uint64_t offset, const void *bytes, size_t length,
 		       size_t *done)
 {
-	*done = 0;
-	if (!fits(offset, length))
-		return EINVAL;
 	return -quire_object_write(file->object, offset, bytes, length, done);
 }
 
 int library_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done)
 {
-	*done = 0;
-	if (!fits(offset, length))
-		return EINVAL;
 	return -quire_object_read(file->object, offset, bytes, length, done);
 }
 
 int library_file_truncate(struct file *file, uint64_t size)
 {
-	return size > INT64_MAX ? EINVAL : -quire_object_truncate(file->object, size);
+	return -quire_object_truncate(file->object, size);
 }
 
 int library_file_punch(struct file *file, uint64_t offset, uint64_t length)
 {
-	return offset > INT64_MAX ? EINVAL : -quire_object_punch(file->object, offset, length);
+	return -quire_object_punch(file->object, offset, length);
 }
 
 int library_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 {
-	return offset > INT64_MAX ? EINVAL : -quire_object_allocate(file->object, offset, length);
+	return -quire_object_allocate(file->object, offset, length);
 }
 
 int library_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages)
 {
+	*pages = 0;
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
+		return EINVAL;
 	*pages = quire_object_resident(file->object, offset, length);
 	return 0;
 }

@@ -51,11 +51,11 @@ static void thread_result(struct thread *thread, struct call *call)
 	(void)call;
 }
 
-/* The access is made again, and reported again.  Where the kernel waits on the thread's behalf, for a
+/* The access is made again, and reported again; one that has been woken may be over.  Where the kernel waits on the thread's behalf, for a
  * fault or for an event to be read, the signal has to wait, too. */
 static int thread_signal(struct thread *thread)
 {
-	if (thread->call->kind <= CALL_TOUCH_EXECUTE)
+	if (thread->call && thread->call->kind <= CALL_TOUCH_EXECUTE)
 		thread->waits_in = NULL;
 	twin_run_woken(thread->process->target);
 	return 0;

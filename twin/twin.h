@@ -168,12 +168,18 @@ struct process {
 	struct process *next;
 };
 
+struct file_block {
+	uint64_t index;
+	struct block *block;
+};
+
 /* Lives as long as the target does. */
 struct file {
 	struct target *target;
-	struct block **blocks; /* NULL: a hole */
-	uint64_t room, size;   /* blocks, bytes */
-	bool nameless;	       /* shared anonymous memory */
+	struct file_block *blocks; /* by index; the others are holes */
+	size_t count, room;
+	uint64_t size; /* bytes */
+	bool nameless; /* shared anonymous memory */
 	struct file *next;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files of memory: an array of blocks, in which NULL is a hole.
+ * Files of memory: an array of the blocks that there are, by index; what is between them is a hole.
  *
  * A block of a file (`of_file`) stays when nobody maps it, and is everybody's who maps it: never an
  * entry's own.  Private mappings have copies of their own, which only truncation reaches.
@@ -18,8 +18,13 @@ static uint64_t page_count(uint64_t size)
 
 struct file *twin_file_new(struct target *target, uint64_t size)
 {
-	struct file *file = twin_allocate(sizeof(*file));
+	struct file *file;
 
+	if (size > INT64_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	file = twin_allocate(sizeof(*file));
 	file->target = target;
 	file->size = size;
 	file->next = target->files;
@@ -29,8 +34,8 @@ struct file *twin_file_new(struct target *target, uint64_t size)
 
 void twin_file_free(struct file *file)
 {
-	for (uint64_t i = 0; i < file->room; i++)
-		free(file->blocks[i]);
+	for (size_t i = 0; i < file->count; i++)
+		free(file->blocks[i].block);
 	free(file->blocks);
 	free(file);
 }
@@ -40,9 +45,28 @@ bool twin_file_has(const struct file *file, uint64_t index)
 	return index < page_count(file->size);
 }
 
+/* The place in the array of the first block at `index` or behind it. */
+static size_t find(const struct file *file, uint64_t index)
+{
+	size_t low = 0, high = file->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (file->blocks[middle].index < index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 struct block *twin_file_block(const struct file *file, uint64_t index)
 {
-	return index < file->room ? file->blocks[index] : NULL;
+	size_t place = find(file, index);
+
+	return place < file->count && file->blocks[place].index == index ? file->blocks[place].block
+									 : NULL;
 }
 
 bool twin_file_shows(const struct file *file, uint64_t index)
@@ -55,29 +79,32 @@ bool twin_file_shows(const struct file *file, uint64_t index)
 
 bool twin_file_ready(const struct file *file, uint64_t index)
 {
-	return twin_file_shows(file, index) && !file->blocks[index]->swaps;
+	return twin_file_shows(file, index) && !twin_file_block(file, index)->swaps;
 }
 
 /* A new block is blank. */
 static struct block *allocate_block(struct file *file, uint64_t index)
 {
-	uint64_t room = index < PAGES_MAX ? (index + 1) * 2 : 0;
+	struct block *block = twin_file_block(file, index);
+	size_t place = find(file, index);
 
-	if (!room)
+	if (block)
+		return block;
+	if (file->count == PAGES_MAX)
 		target_skip("twin: a file with more than %u pages is beyond the twin", PAGES_MAX);
-	if (index >= file->room) {
-		file->blocks = realloc(file->blocks, room * sizeof(struct block *));
+	if (file->count == file->room) {
+		file->room = (file->room + 4) * 2;
+		file->blocks = realloc(file->blocks, file->room * sizeof(*file->blocks));
 		if (!file->blocks)
 			target_fail("twin: the host is out of memory");
-		memset(file->blocks + file->room, 0, (room - file->room) * sizeof(struct block *));
-		file->room = room;
 	}
-	if (!file->blocks[index]) {
-		file->blocks[index] = twin_block_new();
-		file->blocks[index]->of_file = true;
-		file->blocks[index]->blank = true;
-	}
-	return file->blocks[index];
+	memmove(&file->blocks[place + 1], &file->blocks[place],
+		(file->count++ - place) * sizeof(*file->blocks));
+	block = twin_block_new();
+	block->of_file = true;
+	block->blank = true;
+	file->blocks[place] = (struct file_block){.index = index, .block = block};
+	return block;
 }
 
 /* To be used: its block is not blank any more. */
@@ -94,14 +121,16 @@ struct block *twin_file_fill(struct file *file, uint64_t index)
 
 void twin_file_drop(struct file *file, uint64_t index)
 {
-	struct block *block = file->blocks[index];
+	struct block *block = twin_file_block(file, index);
+	size_t place = find(file, index);
 
 	if (!block)
 		return;
 	block->of_file = false;
 	block->swaps = 0;
 	twin_block_left(block);
-	file->blocks[index] = NULL;
+	memmove(&file->blocks[place], &file->blocks[place + 1],
+		(--file->count - place) * sizeof(*file->blocks));
 }
 
 /* Copies of private mappings are not the file's, and poison is nobody's. */
@@ -128,8 +157,8 @@ static void drop_pages(struct file *file, uint64_t start, uint64_t end, bool cop
 	if (start >= end)
 		return;
 	unmap_pages(file, start, end, copies);
-	for (uint64_t i = start; i < end && i < file->room; i++)
-		twin_file_drop(file, i);
+	for (size_t i = find(file, end), first = find(file, start); i > first; i--)
+		twin_file_drop(file, file->blocks[i - 1].index);
 }
 
 /* Of [start, end), which lies within a page. */
@@ -190,6 +219,8 @@ int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 
 	if (error)
 		return error;
+	if (length > (uint64_t)PAGES_MAX * PAGE_BYTES)
+		target_skip("twin: a file with more than %u pages is beyond the twin", PAGES_MAX);
 	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++) {
 		struct block *block = twin_file_block(file, i);
 
@@ -207,10 +238,8 @@ int twin_file_write(struct file *file, uint64_t offset, const void *bytes, size_
 		    size_t *done)
 {
 	*done = 0;
-	if (offset > INT64_MAX)
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
-	if (length > INT64_MAX - offset)
-		return EFBIG;
 	while (*done < length) {
 		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
 		struct block *block = twin_file_fill(file, at / PAGE_BYTES);
@@ -229,7 +258,7 @@ int twin_file_write(struct file *file, uint64_t offset, const void *bytes, size_
 int twin_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done)
 {
 	*done = 0;
-	if (offset > INT64_MAX)
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
 	while (*done < length && offset + *done < file->size) {
 		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
@@ -257,8 +286,9 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 	*pages = 0;
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
-	for (uint64_t i = offset / PAGE_BYTES; i < page_count(end) && i < file->room; i++)
-		*pages += file->blocks[i] && !file->blocks[i]->swaps;
+	for (size_t i = find(file, offset / PAGE_BYTES);
+	     length && i < file->count && file->blocks[i].index < page_count(end); i++)
+		*pages += !file->blocks[i].block->swaps;
 	return 0;
 }
 

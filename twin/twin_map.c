@@ -118,6 +118,7 @@ static int choose_file(struct process *process, const struct call *call, uint64_
 	}
 	like->file = call->file;
 	like->place = first;
+	/* Whole pages of what a file can have. */
 	return first + length / PAGE_BYTES > INT64_MAX / PAGE_BYTES ? EOVERFLOW : 0;
 }
 

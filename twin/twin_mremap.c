@@ -223,8 +223,8 @@ static int cut_off(struct move *move)
 	int error;
 
 	thread->events = NULL;
-	error = twin_unmap_range(thread, (move->from + move->new_count) * PAGE_BYTES,
-				 (move->from + move->old_count) * PAGE_BYTES);
+	error = twin_munmap(thread, (move->from + move->new_count) * PAGE_BYTES,
+			    (move->old_count - move->new_count) * PAGE_BYTES);
 	move->cut = thread->events;
 	thread->events = before;
 	move->old_count = move->new_count;

@@ -129,8 +129,7 @@ int twin_swapoff(struct target *target)
 		for (size_t i = 0; i < process->count; i++)
 			bring_back(&process->pages[i]);
 	for (struct file *file = target->files; file; file = file->next)
-		for (uint64_t i = 0; i < file->room; i++)
-			if (file->blocks[i])
-				twin_block_use(file->blocks[i]);
+		for (size_t i = 0; i < file->count; i++)
+			twin_block_use(file->blocks[i].block);
 	return 0;
 }

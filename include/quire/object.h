@@ -22,8 +22,9 @@
 
 struct quire_object;
 
-/* An object's size is at most this, in bytes. */
-#define QUIRE_OBJECT_MAX ((uint64_t)INT64_MAX & ~(QUIRE_PAGE_SIZE - 1))
+/* An object's size is at most this, in bytes: what an off_t holds.  What is more is EINVAL, as a
+ * negative off_t is on Linux. */
+#define QUIRE_OBJECT_MAX ((uint64_t)INT64_MAX)
 
 /* What a kind of object can do.  The table must outlive the objects that have it. */
 struct quire_object_operations {
@@ -54,7 +55,7 @@ struct quire_object_operations {
 /*
  * An object of the host's own, of `size` bytes, with one user: the caller.  `operations` may leave
  * everything NULL.
- *   -EFBIG   size beyond QUIRE_OBJECT_MAX
+ *   -EINVAL  size beyond QUIRE_OBJECT_MAX
  *   -ENOMEM  no frame left
  */
 int quire_object_create(struct quire_machine *machine, uint64_t size,
@@ -75,7 +76,7 @@ uint64_t quire_object_size(struct quire_object *object);
  * makes the object grow.
  *   -ENOMEM  no frame left: *done bytes were moved
  *   -EACCES  write: the object is read-only
- *   -EFBIG   write: beyond QUIRE_OBJECT_MAX
+ *   -EINVAL  offset + length is beyond QUIRE_OBJECT_MAX
  *   or what read_page says
  */
 int quire_object_read(struct quire_object *object, uint64_t offset, void *buffer, size_t length,
@@ -86,7 +87,7 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 /*
  * ftruncate(2).  Pages beyond the new size go, out of every mapping too, private copies among them;
  * the rest of the last page becomes zeros.  (BEHAVIOUR C10)
- *   -EACCES  read-only    -EFBIG  beyond QUIRE_OBJECT_MAX
+ *   -EACCES  read-only    -EINVAL  beyond QUIRE_OBJECT_MAX
  */
 int quire_object_truncate(struct quire_object *object, uint64_t size);
 
@@ -94,7 +95,9 @@ int quire_object_truncate(struct quire_object *object, uint64_t size);
  * fallocate(2) with PUNCH_HOLE and KEEP_SIZE: whole pages of the range go, out of every mapping, but
  * for private copies; what the range has of other pages becomes zeros.  Write protection stays.
  * (BEHAVIOUR C9, C11)
- *   -EINVAL  length 0    -EFBIG  the range leaves QUIRE_OBJECT_MAX    -EACCES  read-only
+ *   -EINVAL  length 0; offset or length is beyond QUIRE_OBJECT_MAX
+ *   -EFBIG   offset + length is beyond QUIRE_OBJECT_MAX
+ *   -EACCES  read-only
  *   -ENOMEM  a page at an edge must be read, and no frame is left
  */
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length);
@@ -113,7 +116,7 @@ uint64_t quire_object_resident(struct quire_object *object, uint64_t offset, uin
  * mmap(2) of an object; `offset` is where in it the mapping begins.  Everything else as quire_mmap(),
  * whose QUIRE_MAP_ANONYMOUS must not be given.  The mapping is a user of the object.
  *   -EINVAL     offset not page aligned
- *   -EOVERFLOW  offset + length wraps
+ *   -EOVERFLOW  the last page would not lie wholly within QUIRE_OBJECT_MAX
  *   -EACCES     shared and writable, and the object is read-only
  */
 int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t length, int prot,

@@ -10,6 +10,12 @@ static size_t bytes_here(uint64_t offset, uint64_t left)
 	return (size_t)min_u64(left, PAGE_SIZE - offset % PAGE_SIZE);
 }
 
+/* Whether the range lies in what an object can have. */
+static bool holds(uint64_t offset, uint64_t length)
+{
+	return offset <= QUIRE_OBJECT_MAX && length <= QUIRE_OBJECT_MAX - offset;
+}
+
 /* object_make_page() with reclaim; what the public functions say of it. */
 static int make_page(struct quire_object *object, uint64_t offset, bool beyond,
 		     struct frame **frame)
@@ -59,6 +65,8 @@ int quire_object_read(struct quire_object *object, uint64_t offset, void *buffer
 	uint64_t left = offset < size ? min_u64(length, size - offset) : 0;
 
 	*done = 0;
+	if (!holds(offset, length))
+		return -QUIRE_EINVAL;
 	while (*done < left) {
 		size_t bytes = bytes_here(offset + *done, left - *done);
 		int error =
@@ -79,12 +87,13 @@ static void extend(struct quire_object *object, uint64_t size)
 	object_unlock(object);
 }
 
-/* Whether the range may be changed. */
-static int check_change(const struct quire_object *object, uint64_t offset, uint64_t length)
+int object_check_span(const struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	if (object->operations->read_only)
-		return -QUIRE_EACCES;
-	return length > QUIRE_OBJECT_MAX || offset > QUIRE_OBJECT_MAX - length ? -QUIRE_EFBIG : 0;
+	if (length == 0 || length > QUIRE_OBJECT_MAX || offset > QUIRE_OBJECT_MAX)
+		return -QUIRE_EINVAL;
+	if (!holds(offset, length))
+		return -QUIRE_EFBIG;
+	return object->operations->read_only ? -QUIRE_EACCES : 0;
 }
 
 static int write_page(struct quire_object *object, uint64_t offset, const unsigned char *buffer,
@@ -106,9 +115,13 @@ static int write_page(struct quire_object *object, uint64_t offset, const unsign
 int quire_object_write(struct quire_object *object, uint64_t offset, const void *buffer,
 		       size_t length, size_t *done)
 {
-	int error = check_change(object, offset, length);
+	int error = 0;
 
 	*done = 0;
+	if (!holds(offset, length))
+		return -QUIRE_EINVAL;
+	if (object->operations->read_only)
+		return -QUIRE_EACCES;
 	object_begin_change(object);
 	while (!error && *done < length) {
 		size_t bytes = bytes_here(offset + *done, length - *done);
@@ -145,10 +158,8 @@ static int allocate_page(struct quire_object *object, uint64_t offset)
 int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t length)
 {
 	uint64_t start = page_down(offset), page = start, end = offset + length;
-	int error = check_change(object, offset, length);
+	int error = object_check_span(object, offset, length);
 
-	if (!error && length == 0)
-		error = -QUIRE_EINVAL;
 	if (error)
 		return error;
 	object_begin_change(object);
@@ -166,6 +177,8 @@ uint64_t quire_object_resident(struct quire_object *object, uint64_t offset, uin
 {
 	uint64_t index = offset >> PAGE_SHIFT, end = UINT64_MAX >> PAGE_SHIFT, pages = 0;
 
+	if (length == 0)
+		return 0;
 	if (length < UINT64_MAX - offset - PAGE_SIZE)
 		end = page_up(offset + length) >> PAGE_SHIFT;
 	object_lock(object);

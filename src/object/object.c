@@ -34,7 +34,7 @@ int quire_object_create(struct quire_machine *machine, uint64_t size,
 	unsigned tries = 0;
 
 	if (size > QUIRE_OBJECT_MAX)
-		return -QUIRE_EFBIG;
+		return -QUIRE_EINVAL;
 	do {
 		*object = object_new(machine, size, operations, context);
 		if (*object)

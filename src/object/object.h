@@ -162,6 +162,8 @@ static inline bool object_asks(const struct quire_object *object)
  * hear of it.  0 or -QUIRE_ENOMEM.  No lock held.
  */
 int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
+/* 0; -QUIRE_EINVAL, -QUIRE_EFBIG: it is no range of an object; -QUIRE_EACCES: nobody may change it. */
+int object_check_span(const struct quire_object *object, uint64_t offset, uint64_t length);
 /* Takes the pages of [start, end), in pages, out of the cache: all, or those that nobody has used. */
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused);
 /* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */

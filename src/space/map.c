@@ -55,6 +55,9 @@ static uint64_t flags_for(const struct quire_space *space, int prot, int flags,
 /* Whether an object can be mapped so. */
 static int check_object(const struct mapping *mapping, int prot)
 {
+	/* Whole pages of what an object can have; this comes before every question of kind. */
+	if (mapping->index + (mapping->length >> PAGE_SHIFT) > QUIRE_OBJECT_MAX >> PAGE_SHIFT)
+		return -QUIRE_EOVERFLOW;
 	if ((mapping->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED_VALIDATE &&
 	    ((unsigned)mapping->flags & ~VALIDATED_FLAGS))
 		return -QUIRE_EOPNOTSUPP;
@@ -211,10 +214,14 @@ static int map_and_tell(struct quire_space *space, struct mapping *mapping,
 static int map_shared_anonymous(struct quire_space *space, struct mapping *mapping,
 				const struct quire_call *call)
 {
-	int error = quire_shmem_create(space->machine, mapping->length, &mapping->object);
+	int error;
 
+	/* More than an address space has: before there is an object of that size. */
+	if (mapping->length > space->highest)
+		return -QUIRE_ENOMEM;
+	error = quire_shmem_create(space->machine, mapping->length, &mapping->object);
 	if (error)
-		return error == -QUIRE_EFBIG ? -QUIRE_EINVAL : error;
+		return error;
 	mapping->object->anonymous = true;
 	error = map_and_tell(space, mapping, call);
 	quire_object_put(mapping->object);
@@ -292,7 +299,5 @@ int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t leng
 
 	if (!page_aligned(offset) || length == 0)
 		return -QUIRE_EINVAL;
-	if (mapping.length && offset + mapping.length < offset)
-		return -QUIRE_EOVERFLOW;
 	return map_anywhere(space, &mapping, &call, result);
 }

@@ -50,11 +50,11 @@ struct move {
 	bool keep;	 /* MREMAP_DONTUNMAP: the source stays mapped, empty */
 };
 
+/* An old length that wraps overlaps nothing, as on Linux: no VMA has it, which is found later. */
 static bool overlap(const struct remap *remap)
 {
-	if (remap->new_address < remap->address)
-		return remap->new_length > remap->address - remap->new_address;
-	return remap->old_length > remap->new_address - remap->address;
+	return remap->address + remap->old_length > remap->new_address &&
+	       remap->new_address + remap->new_length > remap->address;
 }
 
 static int check_arguments(const struct quire_space *space, const struct remap *remap)
@@ -323,8 +323,13 @@ static int move_resized(struct quire_space *space, struct vma *vma, struct remap
 
 	if (min_u64(remap->old_length, remap->new_length) > vma->end - remap->address)
 		return -QUIRE_EFAULT;
-	if (!space_holds(space, remap->address, remap->old_length))
-		return -QUIRE_EINVAL;
+	/* What refuses these comes when room has been made. */
+	if (!space_holds(space, remap->address, remap->old_length)) {
+		error = unmap_range(space, to, to + remap->new_length, &remap->events);
+		if (error)
+			return error;
+		return remap->address - to < remap->new_length ? -QUIRE_EFAULT : -QUIRE_EINVAL;
+	}
 	if (growth_refused(space, vma, remap)) {
 		error = unmap_range(space, to, to + remap->new_length, &remap->events);
 		return error ? error : -QUIRE_ENOMEM;

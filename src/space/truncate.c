@@ -83,7 +83,7 @@ int quire_object_truncate(struct quire_object *object, uint64_t size)
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
 	if (size > QUIRE_OBJECT_MAX)
-		return -QUIRE_EFBIG;
+		return -QUIRE_EINVAL;
 	object_begin_change(object);
 	error = truncate(object, size);
 	object_end_change(object);
@@ -107,14 +107,10 @@ static int punch(struct quire_object *object, uint64_t offset, uint64_t end)
 
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	int error;
+	int error = object_check_span(object, offset, length);
 
-	if (length == 0)
-		return -QUIRE_EINVAL;
-	if (length > QUIRE_OBJECT_MAX || offset > QUIRE_OBJECT_MAX - length)
-		return -QUIRE_EFBIG;
-	if (object->operations->read_only)
-		return -QUIRE_EACCES;
+	if (error)
+		return error;
 	object_begin_change(object);
 	error = punch(object, offset, offset + length);
 	object_end_change(object);
