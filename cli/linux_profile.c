@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -102,6 +103,17 @@ static bool has_la57(void)
 	return page != MAP_FAILED && (uintptr_t)page >= wish;
 }
 
+/* Pins are io_uring's (linux_pin.c), which an administrator may forbid. */
+static bool has_pin(void)
+{
+	struct io_uring_params params = {0};
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring >= 0)
+		close(ring);
+	return ring >= 0;
+}
+
 static bool has_swap(void)
 {
 	struct sysinfo host;
@@ -195,6 +207,7 @@ static void ask_memory(struct profile *profile)
 		{HAS_PAGEMAP_SCAN, has_pagemap_scan(pagemap)},
 		{HAS_MEMORY_FAILURE, has_memory_failure()},
 		{HAS_LA57, has_la57()},
+		{HAS_PIN, has_pin()},
 	};
 
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)

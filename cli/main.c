@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "doctor.h"
 #include "linux_agent.h"
 #include "run.h"
 
@@ -20,6 +21,7 @@ static const struct {
 } commands[] = {
 	{"run", run_command, "run memory scenarios on the library and on the kernel"},
 	{"check", check_command, "draw random scenarios, compare, and shrink what differs"},
+	{"doctor", doctor_command, "say what this machine has, what is missing, and what to do"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -26,6 +26,7 @@ const struct bit_name profile_names[] = {
 	{"pagemap_scan", HAS_PAGEMAP_SCAN},
 	{"memory_failure", HAS_MEMORY_FAILURE},
 	{"la57", HAS_LA57},
+	{"pin", HAS_PIN},
 	{NULL, 0},
 };
 
@@ -113,7 +114,7 @@ struct profile profile_model(const struct target_setup *setup)
 {
 	struct profile profile = {
 		.has = HAS_ROOT | HAS_USERFAULTFD | HAS_USER_MODE_ONLY | HAS_UFFD_WP | HAS_GUARD |
-		       HAS_PAGEMAP_SCAN,
+		       HAS_PAGEMAP_SCAN | HAS_PIN,
 	};
 
 	if (setup->execute_only)

@@ -29,6 +29,7 @@ enum profile_bit {
 	HAS_PAGEMAP_SCAN = 1 << 14,
 	HAS_MEMORY_FAILURE = 1 << 15,
 	HAS_LA57 = 1 << 16,
+	HAS_PIN = 1 << 18, /* pins */
 	HAS_UFFD_WP = 1 << 17, /* UFFD_FEATURE_PAGEFAULT_FLAG_WP */
 };
 

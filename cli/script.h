@@ -231,6 +231,8 @@ struct script_file *argument_file(lua_State *L, int index, const char *what);
 /* script_profile.c */
 int script_has(lua_State *L);
 int script_needs(lua_State *L);
+/* Skips the script if the target has no such thing. */
+void script_require(lua_State *L, const char *name);
 
 /* script_pin.c */
 void script_open_pins(lua_State *L);

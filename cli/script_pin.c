@@ -41,6 +41,7 @@ int script_pin(lua_State *L)
 	call.length = argument_size(L, 3, "length");
 	if (!script_of(L)->ops->unpin)
 		script_lacks(L);
+	script_require(L, "pin");
 	return script_call(L, thread, &call);
 }
 

@@ -42,6 +42,16 @@ static _Noreturn void lacks(lua_State *L, const char *name)
 	script_lacks_what(L, name);
 }
 
+void script_require(lua_State *L, const char *name)
+{
+	struct script *script = script_of(L);
+	struct profile profile = script->ops->profile(&script->setup);
+	bool known;
+
+	if (!profile_has(&profile, name, &known))
+		lacks(L, name);
+}
+
 int script_needs(lua_State *L)
 {
 	struct script *script = script_of(L);
