@@ -16,6 +16,7 @@ struct userfault_hooks;
 struct rmap {
 	struct quire_lock lock;
 	struct list_link vmas; /* lock */
+	unsigned walks;	       /* lock: bookmarks in the list */
 };
 
 /* What is counted of what happens, as in struct quire_machine_counters. */

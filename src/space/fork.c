@@ -9,6 +9,7 @@
  * A VMA with DONTFORK stays behind; one with WIPEONFORK comes along empty; so does one that holds
  * no page of the process's own.
  */
+#include "space/rmap.h"
 #include "space/vma.h"
 
 static bool inherited(const struct vma *vma)
@@ -77,6 +78,7 @@ static int copy_vmas(struct forking *forking)
 			return error;
 		}
 		vma_link(forking->child, copy);
+		rmap_takes_over(forking->child, copy, vma);
 	}
 	return 0;
 }

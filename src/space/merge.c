@@ -96,6 +96,7 @@ static void absorb_next(struct quire_space *space, struct vma *vma)
 	mix_in(space, vma, next);
 	vma_remove(space, next);
 	vma_resize(space, vma, vma->start, end);
+	rmap_takes_over(space, vma, next);
 	rmap_unlink_vma(space, next);
 	vma_free(space, next);
 }
@@ -155,6 +156,7 @@ void vma_split_front(struct quire_space *space, struct vma *vma, uint64_t addres
 	fresh->end = address;
 	fresh->index = vma->index;
 	rmap_link_vma(space, fresh);
+	rmap_takes_over(space, fresh, vma);
 	vma_resize(space, vma, address, vma->end);
 	vma_insert(space, fresh);
 }
@@ -166,6 +168,7 @@ void vma_split_back(struct quire_space *space, struct vma *vma, uint64_t address
 	fresh->end = vma->end;
 	fresh->index = vma->index + ((address - vma->start) >> PAGE_SHIFT);
 	rmap_link_vma(space, fresh);
+	rmap_takes_over(space, fresh, vma);
 	vma_resize(space, vma, vma->start, address);
 	vma_insert(space, fresh);
 }
@@ -235,6 +238,7 @@ static struct vma *give_to_previous(struct quire_space *space, struct vma_change
 {
 	mix_in(space, change->previous, change->vma);
 	vma_resize(space, change->previous, change->previous->start, change->end);
+	rmap_takes_over(space, change->previous, change->vma);
 	vma_resize(space, change->vma, change->end, change->vma->end);
 	return change->previous;
 }
@@ -243,6 +247,7 @@ static struct vma *give_to_next(struct quire_space *space, struct vma_change *ch
 {
 	mix_in(space, change->next, change->vma);
 	vma_resize(space, change->next, change->start, change->next->end);
+	rmap_takes_over(space, change->next, change->vma);
 	vma_resize(space, change->vma, change->vma->start, change->start);
 	return change->next;
 }

@@ -22,6 +22,7 @@
  * A move that grows beyond what may be committed is refused when the new place has been unmapped
  * already, as on Linux.
  */
+#include "space/rmap.h"
 #include "space/vma.h"
 
 #define REMAP_FLAGS (QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED | QUIRE_MREMAP_DONTUNMAP)
@@ -173,6 +174,7 @@ static void link_fresh(struct quire_space *space, const struct move *move)
 	struct vma *vma;
 
 	vma_link(space, move->fresh);
+	rmap_takes_over(space, move->fresh, vma_find(space, move->from));
 	vma = vma_merge(space, move->fresh);
 	if (vma->userfault && !move->registered) {
 		vma->userfault = NULL;

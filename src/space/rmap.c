@@ -7,27 +7,37 @@
  * what forks have made of these.  Both are a list, an rmap, under a short lock; in each of its VMAs
  * the page can only stand where its index says.
  *
- * A walk goes through the list with a bookmark in it: for each VMA it notes the place, lets go of the
- * list, takes the lock of the VMA's space, and looks there again for what belongs to the rmap at that
- * place.  So a walk takes the locks in the same order as everyone else.
+ * A walk goes through the list with a bookmark in it: it looks whose the next VMA is, lets go of the
+ * list, takes the lock of that space, and visits what comes next in the list, as far as it is of this
+ * space.  So a walk takes the locks in the same order as everyone else, and the bookmark passes a VMA
+ * only while nothing can change in its space.
  *
  *	list   A  B  |  C  D        A and B have been visited
  *
- * What changes behind the walk's back goes to the end of the list, where it is met again: a new VMA,
- * the halves of one that was split, one that has grown, what was moved.  And a place is never out of
- * the list: what is to have it is linked, or grows, before what had it goes.  Whoever makes a page
- * unreachable first (takes it out of the cache, under the object's lock) and walks then, leaves no
- * entry of it behind.
+ * A walk owes a visit to each entry that stood when it began, wherever that is by now.  Entries come
+ * to a VMA from another one (split, merge, mremap, fork), or they are new.  The former is seen to by
+ * rmap_takes_over(): a VMA that takes entries over is not before the one that gives them in the list,
+ * as long as anyone walks.  A walk passes by what has none of its pages without the space's lock; so
+ * the taker first has the place in its bounds, then follows the giver, and then the giver loses the
+ * place.  Of new ones a walk need not know: whoever makes a page unreachable first
+ * (takes it out of the cache, under the object's lock) and walks then, leaves no entry of it behind.
+ * So new VMAs are put in front of all bookmarks, and one that grows stays where it is.
+ *
+ * That bounds a walk: what has been visited comes behind the bookmark again only together with a VMA
+ * of its space that is there already, next to which it then stays, and neighbours of one space are
+ * visited at once.  A walk takes no more locks than there were neighbourhoods in the list when it
+ * began, and children that were forked before their parent was visited.
  *
  * machine->rmap_lock is for those who know no more than a frame: its owner stays as long as they have
  * the lock, and they become a user of it.
  */
 #include "space/rmap.h"
 
-static void append(struct quire_machine *machine, struct rmap *rmap, struct rmap_link *link)
+static void put_first(struct quire_machine *machine, struct rmap *rmap, struct rmap_link *link)
 {
 	machine_lock(machine, &rmap->lock);
-	list_insert_after(rmap->vmas.previous, &link->link);
+	list_insert_after(QUIRE_MISTAKE(NEW_VMA_BEHIND_WALKS) ? rmap->vmas.previous : &rmap->vmas,
+			  &link->link);
 	machine_unlock(machine, &rmap->lock);
 }
 
@@ -43,7 +53,7 @@ static void join(struct rmap *rmap, struct rmap_link *link, struct quire_space *
 {
 	link->space = space;
 	link->vma = vma;
-	append(space->machine, rmap, link);
+	put_first(space->machine, rmap, link);
 }
 
 void rmap_link_vma(struct quire_space *space, struct vma *vma)
@@ -78,25 +88,46 @@ static void unlock_both(struct quire_space *space, struct vma *vma)
 		machine_unlock(space->machine, &vma->object->rmap.lock);
 }
 
-static void to_the_end(struct rmap *rmap, struct rmap_link *link)
-{
-	list_remove(&link->link);
-	list_insert_after(rmap->vmas.previous, &link->link);
-}
-
 void rmap_resize_vma(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end)
 {
-	bool grows = start < vma->start || end > vma->end;
-
 	lock_both(space, vma);
-	if (grows && vma->object)
-		to_the_end(&vma->object->rmap, &vma->mapping);
-	if (grows && vma->family)
-		to_the_end(&vma->family->rmap, &vma->kinship);
 	vma->index += (start >> PAGE_SHIFT) - (vma->start >> PAGE_SHIFT);
 	vma->start = start;
 	vma->end = end;
 	unlock_both(space, vma);
+}
+
+/* Whether `link` comes after `other` in the list. */
+static bool comes_after(const struct rmap *rmap, const struct rmap_link *link,
+			const struct rmap_link *other)
+{
+	const struct list_link *next = other->link.next;
+
+	if (rmap->vmas.next == &link->link) /* it is new */
+		return false;
+	while (next != &rmap->vmas && next != &link->link)
+		next = next->next;
+	return next == &link->link;
+}
+
+static void follow(struct quire_machine *machine, struct rmap *rmap, struct rmap_link *taker,
+		   struct rmap_link *giver)
+{
+	machine_lock(machine, &rmap->lock);
+	if (rmap->walks && !comes_after(rmap, taker, giver) &&
+	    !QUIRE_MISTAKE(TAKER_STAYS_VISITED)) {
+		list_remove(&taker->link);
+		list_insert_after(&giver->link, &taker->link);
+	}
+	machine_unlock(machine, &rmap->lock);
+}
+
+void rmap_takes_over(struct quire_space *space, struct vma *taker, struct vma *giver)
+{
+	if (taker->object && taker->object == giver->object)
+		follow(space->machine, &taker->object->rmap, &taker->mapping, &giver->mapping);
+	if (taker->family && taker->family == giver->family)
+		follow(space->machine, &taker->family->rmap, &taker->kinship, &giver->kinship);
 }
 
 /* --- families --- */
@@ -147,6 +178,13 @@ void vma_leave_family(struct quire_space *space, struct vma *vma)
 
 /* --- owners --- */
 
+/* Who maps a page stores its owner first; whoever sees the mapping must see that owner, too, and not
+ * one before it, which may be gone. */
+static bool mapped(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->holders, memory_order_acquire) >= FRAME_ONE_MAPPING;
+}
+
 bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner)
 {
 	*owner = (struct rmap_owner){0};
@@ -157,7 +195,7 @@ bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct 
 
 		if (object && object_try_get(object))
 			owner->object = object;
-	} else if (frame->kind == FRAME_ANON && frame_mappings(frame)) {
+	} else if (frame->kind == FRAME_ANON && mapped(frame)) {
 		/* NULL: it is about to be mapped for the first time. */
 		owner->family = (struct family *)atomic_load_explicit(&frame->folio.owner,
 								      memory_order_acquire);
@@ -184,85 +222,95 @@ void rmap_drop_owner(struct quire_machine *machine, struct rmap_owner *owner)
 
 /* --- walks --- */
 
-/* A stretch of a space where pages of the rmap may stand. */
-struct place {
-	struct quire_space *space;
-	uint64_t start, end;
-	uint64_t index; /* of the page at `start` */
+struct walk {
+	struct quire_machine *machine;
+	struct rmap *rmap;
+	uint64_t first, end; /* the pages */
+	struct rmap_link mark;
 };
 
-/* Where `vma` has pages [first, end), if it does; the rmap's lock is held. */
-static bool find_place(const struct rmap_link *link, uint64_t first, uint64_t end,
-		       struct place *place)
+static void begin(struct walk *walk)
 {
-	const struct vma *vma = link->vma;
-	uint64_t past = vma->index + ((vma->end - vma->start) >> PAGE_SHIFT);
-	uint64_t from = max_u64(first, vma->index), to = min_u64(end, past);
-
-	if (from >= to)
-		return false;
-	*place = (struct place){
-		.space = link->space,
-		.start = vma->start + ((from - vma->index) << PAGE_SHIFT),
-		.end = vma->start + ((to - vma->index) << PAGE_SHIFT),
-		.index = from,
-	};
-	space_get(place->space);
-	return true;
+	machine_lock(walk->machine, &walk->rmap->lock);
+	list_insert_after(&walk->rmap->vmas, &walk->mark.link);
+	walk->rmap->walks++;
+	machine_unlock(walk->machine, &walk->rmap->lock);
 }
 
-/* Moves the bookmark past the next VMA that has any of the pages; false: there is none left. */
-static bool next_place(struct quire_machine *machine, struct rmap *rmap, struct rmap_link *mark,
-		       uint64_t first, uint64_t end, struct place *place)
+/* The rmap's lock is held.  The bookmark passes `link`. */
+static void pass(struct walk *walk, struct rmap_link *link)
 {
-	bool found = false;
+	list_remove(&walk->mark.link);
+	list_insert_after(&link->link, &walk->mark.link);
+}
 
-	machine_lock(machine, &rmap->lock);
-	while (!found && mark->link.next != &rmap->vmas) {
-		struct rmap_link *next = container_of(mark->link.next, struct rmap_link, link);
+/* The rmap's lock is held: the next VMA with any of the pages, before which the bookmark then is. */
+static struct rmap_link *next_link(struct walk *walk)
+{
+	while (walk->mark.link.next != &walk->rmap->vmas) {
+		struct rmap_link *link = container_of(walk->mark.link.next, struct rmap_link, link);
+		const struct vma *vma = link->vma; /* NULL: another walk's bookmark */
 
-		list_remove(&mark->link);
-		list_insert_after(&next->link, &mark->link);
-		found = next->vma && find_place(next, first, end, place);
+		if (vma && walk->first < vma->index + vma_pages(vma) && vma->index < walk->end)
+			return link;
+		pass(walk, link);
 	}
-	if (!found)
-		list_remove(&mark->link);
-	machine_unlock(machine, &rmap->lock);
-	return found;
+	return NULL;
 }
 
-static bool belongs(const struct vma *vma, const struct rmap *rmap)
+/* The space of the next VMA, held; NULL: there is none, and the walk has ended. */
+static struct quire_space *next_space(struct walk *walk)
 {
-	return (vma->object && &vma->object->rmap == rmap) ||
-	       (vma->family && &vma->family->rmap == rmap);
-}
+	struct quire_space *space = NULL;
+	struct rmap_link *link;
 
-static void visit_place(const struct place *place, const struct rmap *rmap, rmap_visit *visit,
-			void *context)
-{
-	for (struct vma *vma = vma_find(place->space, place->start); vma && vma->start < place->end;
-	     vma = vma_next(vma)) {
-		uint64_t start = max_u64(vma->start, place->start);
-
-		if (belongs(vma, rmap) &&
-		    vma_index(vma, start) - place->index == (start - place->start) >> PAGE_SHIFT)
-			visit(place->space, vma, start, min_u64(vma->end, place->end), context);
+	machine_lock(walk->machine, &walk->rmap->lock);
+	link = next_link(walk);
+	if (link) {
+		space = link->space;
+		space_get(space);
+	} else {
+		list_remove(&walk->mark.link);
+		walk->rmap->walks--;
 	}
+	machine_unlock(walk->machine, &walk->rmap->lock);
+	return space;
+}
+
+/* The space's lock is held.  The next VMA, if it is one of the space, and the bookmark passes it. */
+static struct vma *next_of_space(struct walk *walk, const struct quire_space *space)
+{
+	struct rmap_link *link;
+	struct vma *vma = NULL;
+
+	machine_lock(walk->machine, &walk->rmap->lock);
+	link = next_link(walk);
+	if (link && link->space == space) {
+		vma = link->vma;
+		pass(walk, link);
+	}
+	machine_unlock(walk->machine, &walk->rmap->lock);
+	return vma;
 }
 
 void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
 	       rmap_visit *visit, void *context)
 {
-	struct rmap_link mark = {.vma = NULL};
-	struct place place;
+	struct walk walk = {.machine = machine, .rmap = rmap, .first = first, .end = end};
+	struct quire_space *space;
+	struct vma *vma;
 
-	machine_lock(machine, &rmap->lock);
-	list_insert_after(&rmap->vmas, &mark.link);
-	machine_unlock(machine, &rmap->lock);
-	while (next_place(machine, rmap, &mark, first, end, &place)) {
-		space_write_lock(place.space);
-		visit_place(&place, rmap, visit, context);
-		space_write_unlock(place.space);
-		space_put(place.space);
+	begin(&walk);
+	while ((space = next_space(&walk))) {
+		space_write_lock(space);
+		while ((vma = next_of_space(&walk, space))) {
+			uint64_t from = max_u64(first, vma->index);
+			uint64_t to = min_u64(end, vma->index + vma_pages(vma));
+
+			visit(space, vma, vma->start + ((from - vma->index) << PAGE_SHIFT),
+			      vma->start + ((to - vma->index) << PAGE_SHIFT), context);
+		}
+		space_write_unlock(space);
+		space_put(space);
 	}
 }

@@ -5,7 +5,7 @@
 #ifndef QUIRE_SPACE_RMAP_H
 #define QUIRE_SPACE_RMAP_H
 
-#include "space/space.h"
+#include "space/vma.h"
 
 /* The VMAs that may have an anonymous page: see rmap.c. */
 struct family {
@@ -17,8 +17,8 @@ struct family {
 struct family *family_new(struct quire_machine *machine);
 void family_get(struct quire_machine *machine, struct family *family);
 void family_put(struct quire_machine *machine, struct family *family);
-/* The VMA, which is in its space's tree, gets pages of the family, and is the user of it that the
- * caller was; or it has none any more. */
+/* Links the VMA, which is in its space's tree, into the family, and takes over the caller's reference;
+ * or takes it out. */
 void vma_join_family(struct quire_space *space, struct vma *vma, struct family *family);
 void vma_leave_family(struct quire_space *space, struct vma *vma);
 
@@ -27,8 +27,14 @@ void rmap_link_vma(struct quire_space *space, struct vma *vma);
 void rmap_unlink_vma(struct quire_space *space, struct vma *vma);
 /* Moves the bounds of a VMA in the tree; its pages keep their index. */
 void rmap_resize_vma(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t end);
+/*
+ * `taker` is to have entries that `giver` has, of the same space or, by a fork, of the parent's; both
+ * are linked, and have their place in their bounds.  A walk that has yet to visit the giver will visit
+ * the taker.  The locks of both spaces are held for writing until the entries are where they belong.
+ */
+void rmap_takes_over(struct quire_space *space, struct vma *taker, struct vma *giver);
 
-/* Whose page a frame is. */
+/* What leads to a frame's entries. */
 struct rmap_owner {
 	struct quire_object *object; /* or */
 	struct family *family;
@@ -36,7 +42,7 @@ struct rmap_owner {
 	uint64_t index;
 };
 /*
- * Finds the owner of a frame that the caller holds, and becomes a user of it.  false: the page is
+ * Finds the owner of a frame that the caller holds, and takes a reference to it.  false: the page is
  * mapped nowhere and in no cache.
  */
 bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner);
@@ -44,8 +50,9 @@ void rmap_drop_owner(struct quire_machine *machine, struct rmap_owner *owner);
 
 /*
  * Calls `visit` for each piece of a VMA that has pages [first, end) of the rmap, with its space's
- * lock held for writing; no lock is held between.  Pieces that come to be while the walk lasts are
- * visited too.  The caller is a user of what the rmap belongs to.
+ * lock held for writing; several of one space may be visited under one holding.  No lock is held
+ * between.  Each entry that stood when the walk began is visited, wherever it has gone, or a copy of it
+ * (rmap.c).  The caller has a reference to what the rmap belongs to.
  */
 typedef void rmap_visit(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context);
