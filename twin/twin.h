@@ -80,6 +80,8 @@ struct block {
 	bool cached;	   /* it is in swap and in memory */
 	bool lazy;	   /* by MADV_FREE, and not taken yet */
 	bool dirty;	   /* written to by the kernel through an entry that does not say so */
+	bool counts;	   /* its content does, though no entry need say so: it was in swap, or is a
+			    * copy for a reader */
 	bool of_file;	   /* the file's, which keeps it */
 	bool blank;	   /* the file's, allocated and not used yet: it does not show */
 	unsigned char bytes[PAGE_BYTES];

@@ -73,21 +73,23 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 
 /*
  * The content may go when memory is needed; until then it is there.  A block of several processes
- * that was written to by the kernel, or is in swap, too, is left alone.  Poison goes, as it does with
+ * whose content no entry speaks for, or which is in swap, too, is left alone.  Poison goes, as it does with
  * MADV_DONTNEED, and what is in swap.
  */
 static void free_page(struct page *page)
 {
-	const struct block *block = page->block;
+	struct block *block = page->block;
+	bool counts;
 
 	if (page->entry == SWAPPED || (page->entry == MARKER && page->poison))
 		twin_entry_clear(page);
 	if (page->entry != MEMORY)
 		return;
-	if ((block->dirty || block->cached) && block->mappings + block->swaps > 1)
+	counts = block->dirty || block->cached || (block->counts && !page->dirty);
+	if (counts && block->mappings + block->swaps > 1)
 		return;
-	page->block->dirty = page->block->cached = false;
-	page->block->lazy = true;
+	block->dirty = block->cached = block->counts = false;
+	block->lazy = true;
 	page->young = page->dirty = false;
 }
 

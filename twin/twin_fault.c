@@ -96,6 +96,7 @@ static void unshare(struct page *page)
 	if (!own_block(page)) {
 		twin_entry_set_block(page, twin_block_copy(page->block));
 		page->writable = page->dirty = false;
+		page->block->counts = true;
 		page->protected = protected;
 	}
 	twin_block_uncache(page->block);

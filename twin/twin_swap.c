@@ -40,6 +40,7 @@ static void out_to_swap(struct page *page)
 	block->mappings--;
 	block->swaps++;
 	block->cached = block->dirty = false;
+	block->counts = true;
 	page->entry = SWAPPED;
 	page->writable = page->young = page->dirty = false;
 }

@@ -46,11 +46,14 @@ enum frame_kind {
 };
 
 enum frame_flag {
-	FRAME_LAZYFREE = 1,  /* MADV_FREE was the last word on it, unless an entry is dirty again */
+	FRAME_LAZYFREE = 1,  /* lazily freed: may be discarded if no entry is dirty */
 	FRAME_DIRTY = 2,     /* written to by the kernel, or through an entry that is gone */
 	FRAME_UNUSED = 4,    /* allocated for an object, and nobody has asked for its content yet */
 	FRAME_MIGRATING = 8, /* of an object: no new entry may map it, its content is moving away */
-	FRAME_REVIVED = 16, /* was still, or already, in its swap slot's cache when it was mapped */
+	FRAME_WAS_CACHED = 16, /* mapped while in the swap cache */
+	/* its content counts though no entry need be dirty: it has been in the swap cache, or it is a
+	 * copy that was made for a reader */
+	FRAME_KEEP = 32,
 };
 
 struct frame {

@@ -4,7 +4,7 @@
  *
  * A slot is a word in one block of frames:
  *
- *	in use   count in bits 0..23, index of the cached frame + 1 in bits 24..62
+ *	in use   count in bits 0..23, index of the cached frame + 1 in bits 24..61, written in bit 62
  *	free     bit 63, and the next free slot
  */
 #include "frame/machine.h"
@@ -13,6 +13,8 @@
 #define COUNT_BITS 24
 #define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
 #define FREE_WORD  ((uint64_t)1 << 63)
+#define WRITTEN	   ((uint64_t)1 << 62)
+#define FRAME_MASK (WRITTEN - 1 - COUNT_MASK)
 
 static void lock(struct quire_machine *machine)
 {
@@ -26,13 +28,30 @@ static void unlock(struct quire_machine *machine)
 
 static uint64_t *word_of(struct quire_machine *machine, uint64_t slot)
 {
-	quire_assert(slot && slot <= machine->swap.carved);
 	return (uint64_t *)frame_memory(machine, machine->swap.block) + slot - 1;
+}
+
+static bool slot_exists(const struct quire_machine *machine, uint64_t slot)
+{
+	return slot && slot <= machine->swap.carved;
+}
+
+/* The word of a slot that may be gone, as one that is free. */
+static uint64_t peek(struct quire_machine *machine, uint64_t slot)
+{
+	uint64_t word;
+
+	lock(machine);
+	word = slot_exists(machine, slot) || QUIRE_MISTAKE(REPORT_ASKS_GONE_SLOT)
+		       ? *word_of(machine, slot)
+		       : FREE_WORD;
+	unlock(machine);
+	return word;
 }
 
 static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
 {
-	uint64_t index = word & FREE_WORD ? 0 : word >> COUNT_BITS;
+	uint64_t index = word & FREE_WORD ? 0 : (word & FRAME_MASK) >> COUNT_BITS;
 
 	return index ? &machine->frames.descriptors[index - 1] : NULL;
 }
@@ -125,12 +144,14 @@ void swap_drop(struct quire_machine *machine, uint64_t slot)
 
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot)
 {
-	uint64_t word;
+	uint64_t word = peek(machine, slot);
 
-	lock(machine);
-	word = *word_of(machine, slot);
-	unlock(machine);
 	return word & FREE_WORD ? 0 : word & COUNT_MASK;
+}
+
+bool swap_in_core(struct quire_machine *machine, uint64_t slot)
+{
+	return word_frame(machine, peek(machine, slot)) != NULL;
 }
 
 struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
@@ -145,14 +166,16 @@ struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
 	return frame;
 }
 
-bool swap_in_core(struct quire_machine *machine, uint64_t slot)
+bool swap_alone(struct quire_machine *machine, uint64_t slot, const struct frame *frame)
 {
-	bool there;
+	bool mapped = frame_mappings(frame), alone;
 
 	lock(machine);
-	there = word_frame(machine, *word_of(machine, slot));
+	if (!QUIRE_MISTAKE(ALONE_IN_TWO_STEPS))
+		mapped = frame_mappings(frame);
+	alone = !mapped && (*word_of(machine, slot) & COUNT_MASK) == 2;
 	unlock(machine);
-	return there;
+	return alone;
 }
 
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
@@ -167,6 +190,7 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 	if (empty) {
 		*word |= frame_bits(machine, frame);
 		frame_set_slot(frame, slot);
+		frame_mark(frame, FRAME_KEEP);
 		frame_hold(frame, FRAME_ONE_REFERENCE);
 	}
 	unlock(machine);
@@ -175,11 +199,18 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 
 int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory)
 {
-	int error = quire_port_swap_write(machine->host, slot, memory);
+	int error;
 
-	if (!error)
-		machine_bump(machine, COUNT_SWAP_OUTS);
-	return error;
+	if (peek(machine, slot) & WRITTEN)
+		return 0;
+	error = quire_port_swap_write(machine->host, slot, memory);
+	if (error)
+		return error;
+	lock(machine);
+	*word_of(machine, slot) |= WRITTEN;
+	unlock(machine);
+	machine_bump(machine, COUNT_SWAP_OUTS);
+	return 0;
 }
 
 int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory)
@@ -192,12 +223,20 @@ int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory)
 	return error;
 }
 
+/* Whether the page is in the slot alone. */
+static bool must_read(struct quire_machine *machine, uint64_t slot)
+{
+	uint64_t word = peek(machine, slot);
+
+	return !word_frame(machine, word) && (word & WRITTEN || QUIRE_MISTAKE(READ_BEFORE_WRITE));
+}
+
 int swap_read(struct quire_machine *machine, uint64_t slot)
 {
 	struct frame *frame;
 	int error;
 
-	if (swap_in_core(machine, slot))
+	if (!must_read(machine, slot))
 		return 0;
 	frame = frame_alloc(machine, 0);
 	if (!frame)
@@ -205,7 +244,8 @@ int swap_read(struct quire_machine *machine, uint64_t slot)
 	error = swap_read_slot(machine, slot, frame_memory(machine, frame));
 	if (error) {
 		frame_free(machine, frame);
-		return error;
+		/* Another reader may have been luckier. */
+		return must_read(machine, slot) ? error : 0;
 	}
 	frame_make_anon(machine, frame);
 	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
@@ -225,7 +265,7 @@ bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *fr
 		atomic_load_explicit(&frame->holders, memory_order_acquire) ==
 			2 * FRAME_ONE_REFERENCE;
 	if (alone) {
-		*word &= COUNT_MASK;
+		*word &= ~FRAME_MASK;
 		frame_set_slot(frame, 0);
 		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
 	}
@@ -242,7 +282,7 @@ void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *fra
 	word = word_of(machine, slot);
 	cached = word_frame(machine, *word) == frame;
 	if (cached) {
-		*word &= COUNT_MASK;
+		*word &= ~FRAME_MASK;
 		frame_set_slot(frame, 0);
 	}
 	unlock(machine);
@@ -262,18 +302,13 @@ void swap_each(struct quire_machine *machine,
 	}
 }
 
-bool swap_exists(const struct quire_machine *machine, uint64_t slot)
-{
-	return slot && slot <= machine->swap.carved;
-}
-
 bool swap_valid(struct quire_machine *machine)
 {
 	const struct swap *swap = &machine->swap;
 	uint64_t free = 0;
 
 	for (uint64_t slot = swap->free; slot && free <= swap->carved; free++) {
-		if (!swap_exists(machine, slot) || !(*word_of(machine, slot) & FREE_WORD))
+		if (!slot_exists(machine, slot) || !(*word_of(machine, slot) & FREE_WORD))
 			return false;
 		slot = *word_of(machine, slot) & ~FREE_WORD;
 	}
@@ -287,17 +322,44 @@ uint64_t swap_frames(const struct quire_machine *machine)
 	return block ? (uint64_t)1 << block->order : 0;
 }
 
-void swap_end(struct quire_machine *machine)
+/* Lock held.  All but the lock, which others may be waiting for. */
+static void set_words(struct swap *swap, struct frame *block, uint64_t slots)
+{
+	swap->block = block;
+	swap->slots = slots;
+	swap->carved = 0;
+	swap->free = 0;
+	swap->used = 0;
+	swap->closing = false;
+	for (unsigned i = 0; QUIRE_MISTAKE(SWAP_COPIES_LOCK) && i < 100; i++)
+		atomic_store(&swap->lock.word, atomic_load(&swap->lock.word));
+}
+
+static bool end(struct quire_machine *machine, bool unused)
 {
 	struct swap *swap = &machine->swap;
 	struct frame *block;
+	bool ends;
 
 	lock(machine);
 	block = swap->block;
-	*swap = (struct swap){.lock = swap->lock};
+	ends = !unused || !swap->used || QUIRE_MISTAKE(SWAPOFF_ENDS_NEXT_SWAP);
+	if (ends)
+		set_words(swap, NULL, 0);
 	unlock(machine);
-	if (block)
+	if (ends && block)
 		frame_free(machine, block);
+	return ends;
+}
+
+void swap_end(struct quire_machine *machine)
+{
+	end(machine, false);
+}
+
+bool swap_end_unused(struct quire_machine *machine)
+{
+	return end(machine, true);
 }
 
 int quire_swapon(struct quire_machine *machine, uint64_t slots)
@@ -320,11 +382,7 @@ int quire_swapon(struct quire_machine *machine, uint64_t slots)
 	if (machine->swap.block)
 		error = -QUIRE_EBUSY;
 	else
-		machine->swap = (struct swap){
-			.lock = machine->swap.lock,
-			.block = block,
-			.slots = slots,
-		};
+		set_words(&machine->swap, block, slots);
 	unlock(machine);
 	if (error)
 		frame_free(machine, block);

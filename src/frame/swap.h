@@ -3,14 +3,16 @@
  * Swap slots: places for pages outside of memory.
  *
  * A slot is counted: by the entries of tables and page caches that name it, and by whoever works on
- * it.  A page on its way out or in stands in the slot's *cache*: all who meet the slot then find that
- * frame, and nobody reads the slot.  What the slot holds is the content of the cached frame only when
- * that has been written out; until then the frame is all there is of the page.  The page does not
- * change while it stands there: entries that may write to it without a copy take it out.
+ * it.  A page on its way out or in stands in the *swap cache*: all who meet the slot then find that
+ * frame, and nobody reads the slot.  Until the page has been written out the frame is all there is of
+ * it.  The page does not change while it stands there: entries that may write to it without a copy
+ * take it out.  So a slot is written once, and never while somebody reads it.
  *
- *	count 0            the slot is free
- *	count n, no frame  the page is in the slot
- *	count n, a frame   the page is in the frame, which the cache holds one reference to
+ *	count 0                     the slot is free
+ *	count n, written, no frame  the page is in the slot
+ *	count n, written, a frame   the page is in both; the cache holds one reference to the frame
+ *	count n, a frame            the page is in the frame alone
+ *	count n, neither            an entry has taken the page out for its own: no other names the slot
  *
  * Slots are numbered from 1; 0 is none.  Lock: machine->swap.lock, short, taken under all but
  * frames.lock.
@@ -39,19 +41,32 @@ void swap_hold(struct quire_machine *machine, uint64_t slot);
 void swap_drop(struct quire_machine *machine, uint64_t slot);
 /* The slot in whose cache the frame is, with one count more, or 0. */
 uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame);
-/* A slot that the caller has no count of may be free: then 0, and no frame. */
+/* For reports.  A slot that the caller has no count of may be free, and swap itself may be off by
+ * now: then 0, and false. */
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot);
+bool swap_in_core(struct quire_machine *machine, uint64_t slot);
 /* The frame in the slot's cache, with a reference for the caller, or NULL. */
 struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
-bool swap_in_core(struct quire_machine *machine, uint64_t slot);
-/* Puts the frame in, if none is there, and it is in no other slot's; whether it did. */
+/*
+ * For one who replaces a swap entry, and has a count beside that entry's: whether no other entry
+ * maps the cached frame, or names the slot.  Others drop their count after they have mapped the
+ * frame; so both are looked at together.
+ */
+bool swap_alone(struct quire_machine *machine, uint64_t slot, const struct frame *frame);
+/* Puts the frame in, if none is there, and it is in no other slot's; whether it did.  Its content
+ * counts from then on (FRAME_KEEP). */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
-/* The page of a slot, of which the caller has a count, to and from the host: 0, or what that says.
- * Reading is a place that can be made to fail. */
+/*
+ * The page of a slot, of which the caller has a count, to and from the host: 0, or what that says.
+ * What has been written is not written again.  Reading is a place that can be made to fail.
+ */
 int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory);
 int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory);
-/* Reads the slot, of which the caller has a count, into its cache, if that is empty.  0, -NO_FRAMES,
- * or what the host says. */
+/*
+ * Reads the slot, of which the caller has a count, into its cache.  Nothing is read where a frame is
+ * there, or where an entry has taken it out: the caller looks again what stands in its own entry.
+ * 0, -NO_FRAMES, or what the host says.
+ */
 int swap_read(struct quire_machine *machine, uint64_t slot);
 /* The slot holds the content: takes the frame out if only the caller and the cache hold it. */
 bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
@@ -62,12 +77,12 @@ bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *fr
  */
 void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *frame);
 
-/* Gives the words back: no slot is in use, or the machine ends. */
+/* Gives the words back, as the machine ends; or if no slot is in use: whether that is so. */
 void swap_end(struct quire_machine *machine);
+bool swap_end_unused(struct quire_machine *machine);
 
-/* For the checker: whether the slot has ever been in use; whether those that are not are chained;
- * how many frames count the slots. */
-bool swap_exists(const struct quire_machine *machine, uint64_t slot);
+/* For the checker: whether the slots that are not in use are chained; how many frames count the
+ * slots. */
 bool swap_valid(struct quire_machine *machine);
 uint64_t swap_frames(const struct quire_machine *machine);
 

@@ -126,7 +126,7 @@ static bool drop_lazily_freed(struct eviction *eviction)
 {
 	struct frame *frame = eviction->frame;
 
-	if (!frame_has(frame, FRAME_DIRTY) && !frame_slot(frame) && eviction->owner.rmap)
+	if (!frame_has(frame, FRAME_DIRTY) && !frame_has(frame, FRAME_KEEP) && eviction->owner.rmap)
 		rmap_walk_page(eviction->machine, &eviction->owner, visit_drop_clean, eviction);
 	if (!frame_mappings(frame) && !frame_slot(frame))
 		return true;

@@ -71,7 +71,7 @@ static bool copy_anonymous(struct migration *migration, struct frame *copy)
 
 static void carry_flags(const struct frame *from, struct frame *to)
 {
-	const enum frame_flag flags[] = {FRAME_DIRTY, FRAME_LAZYFREE, FRAME_REVIVED};
+	const enum frame_flag flags[] = {FRAME_DIRTY, FRAME_LAZYFREE, FRAME_WAS_CACHED, FRAME_KEEP};
 
 	for (unsigned i = 0; i < sizeof(flags) / sizeof(*flags); i++)
 		if (frame_has(from, flags[i]))

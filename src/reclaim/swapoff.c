@@ -106,9 +106,9 @@ static void forget_caches(struct quire_machine *machine)
 	for (uint64_t i = 0; i < machine->frames.count; i++) {
 		struct frame *frame = &machine->frames.descriptors[i];
 
-		if (!frame_has(frame, FRAME_REVIVED))
+		if (!frame_has(frame, FRAME_WAS_CACHED))
 			continue;
-		frame_unmark(frame, FRAME_REVIVED);
+		frame_unmark(frame, FRAME_WAS_CACHED);
 		frame_mark(frame, FRAME_DIRTY);
 	}
 }
@@ -132,19 +132,23 @@ int quire_swapoff(struct quire_machine *machine)
 	int64_t used;
 	int error = 0;
 
-	/* Whoever works on a page meanwhile may still bring an entry to a place that was searched. */
-	while (!error && (used = close_swap(machine, true)) > 0) {
-		error = empty_all(machine);
-		if (error == -NO_FRAMES && machine_reclaim(machine, &tries))
-			error = 0;
-	}
-	if (error) {
-		close_swap(machine, false);
-		return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
-	}
-	if (used < 0)
-		return -QUIRE_EINVAL;
-	forget_caches(machine);
-	swap_end(machine);
+	/*
+	 * Whoever works on a page meanwhile may still bring an entry to a place that was searched; and
+	 * another swapoff may end this swap, and a swapon begin the next.
+	 */
+	do {
+		while (!error && (used = close_swap(machine, true)) > 0) {
+			error = empty_all(machine);
+			if (error == -NO_FRAMES && machine_reclaim(machine, &tries))
+				error = 0;
+		}
+		if (error) {
+			close_swap(machine, false);
+			return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
+		}
+		if (used < 0)
+			return -QUIRE_EINVAL;
+		forget_caches(machine);
+	} while (!swap_end_unused(machine));
 	return 0;
 }

@@ -129,7 +129,7 @@ static void check_swap(struct check *check, const struct table_run *run, const s
 	expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a swap entry", run->start);
 	for (uint64_t i = 0; i < pages; i++) {
 		uint64_t slot = run->number + i, address = run->start + (i << PAGE_SHIFT);
-		uint64_t count = swap_exists(machine, slot) ? swap_count(machine, slot) : 0;
+		uint64_t count = swap_count(machine, slot);
 
 		expect(check, count, "a swap entry names a slot that is not in use", address);
 		expect(check, !run->exclusive || count <= 1,
@@ -329,11 +329,11 @@ int quire_check_range(struct quire_space *space, uint64_t start, uint64_t end,
 	end = min_u64(end > UINT64_MAX - PAGE_SIZE ? end : page_up(end), space->highest);
 	if (start >= end)
 		return 0;
-	/* While no page is on its way. */
+	/* While no page is on its way, and no fault changes an entry. */
 	quire_port_read_lock(space->machine->host, &space->machine->migration);
-	space_read_lock(space);
+	space_write_lock(space);
 	check_entries(&check, start, end);
-	space_read_unlock(space);
+	space_write_unlock(space);
 	quire_port_read_unlock(space->machine->host, &space->machine->migration);
 	return check.violations ? -QUIRE_EUCLEAN : 0;
 }

@@ -160,6 +160,8 @@ int fault_map_own_page(struct fault *fault, const struct frame *source)
 	if (!leaf.frame)
 		return -NO_FRAMES;
 	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
+	if (!leaf.dirty)
+		frame_mark(leaf.frame, FRAME_KEEP);
 	if (source)
 		machine_bump(machine, COUNT_FAULTS_COPY);
 	return fault_install(fault, &leaf);
@@ -175,7 +177,7 @@ static int own_page(struct fault *fault)
 	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen,
 			    fault_writes(fault))) {
 	case TABLE_REUSED:
-		if (frame_has(source, FRAME_REVIVED))
+		if (frame_has(source, FRAME_WAS_CACHED))
 			frame_mark(source, FRAME_DIRTY);
 		machine_bump(machine, COUNT_FAULTS_REUSE);
 		break;

@@ -25,12 +25,6 @@ static bool hold_slot(struct fault *fault)
 	return true;
 }
 
-/* Whether no other entry has the page, or asks for it in its slot. */
-static bool alone(const struct fault *fault, const struct frame *frame)
-{
-	return !frame_mappings(frame) && swap_count(fault->space->machine, fault->slot) == 2;
-}
-
 /*
  * Linux takes a page that is about to be one entry's own from swap, and makes it dirty then.  It does
  * so when it is written to; one that it reads for a single entry never is in the slot's cache.
@@ -38,13 +32,13 @@ static bool alone(const struct fault *fault, const struct frame *frame)
  */
 static bool take_from_swap(const struct fault *fault, struct frame *frame)
 {
-	bool takes = !(fault->how & FAULT_RESTORE) && alone(fault, frame) &&
-		     (fault->slot_read || fault_writes(fault));
+	bool takes = !(fault->how & FAULT_RESTORE) && (fault->slot_read || fault_writes(fault)) &&
+		     swap_alone(fault->space->machine, fault->slot, frame);
 
 	if (fault->how & FAULT_RESTORE || (takes && !fault->slot_read))
 		frame_mark(frame, FRAME_DIRTY);
 	if (!fault->slot_read)
-		frame_mark(frame, FRAME_REVIVED);
+		frame_mark(frame, FRAME_WAS_CACHED);
 	return takes || fault->seen.exclusive;
 }
 

@@ -3,22 +3,37 @@
  * Ageing: what MADV_COLD and MADV_FREE do to leaves.
  *
  * A page whose content was freed lazily stays mapped, clean, until it is reclaimed; a store in
- * between makes it dirty again, and it is kept.  So the entry's dirty bit and the frame's
- * FRAME_LAZYFREE say it together.  Pages that others map too are left alone.
+ * between makes it dirty again, and it is kept.  So the entries' dirty bits and the frame's
+ * FRAME_LAZYFREE say it together.
  */
 #include "table/cursor.h"
 
-/*
- * What the kernel wrote counts for every process that maps the page; only a page of one process is
- * free of it.
- */
-static bool lazily_freed(struct frame *frame)
+/* Whether one entry is all that leads to the page: also none in swap, whose slot's cache would have a
+ * reference.  One word says it, for others may be mapping the page. */
+static bool sole(const struct frame *frame)
 {
-	if (frame_has(frame, FRAME_DIRTY)) {
-		if (frame_mappings(frame) != 1)
+	uint64_t holders = atomic_load_explicit(&frame->holders, memory_order_acquire);
+
+	return holders - frame_pins(frame) * FRAME_ONE_PIN == FRAME_ONE_MAPPING;
+}
+
+/*
+ * Content that no entry's dirty bit stands for counts for every process that has the page; only who
+ * has it alone is free of it.  Where one entry is dirty the others are, or were: it was before they
+ * came to be.
+ */
+static bool lazily_freed(struct frame *frame, entry_t entry)
+{
+	bool counts = frame_has(frame, FRAME_KEEP) && !entry_dirty(entry) &&
+		      !QUIRE_MISTAKE(FREE_DROPS_OTHERS_PAGE);
+
+	if (frame_has(frame, FRAME_DIRTY) || counts) {
+		if (!sole(frame))
 			return false;
 		frame_unmark(frame, FRAME_DIRTY);
 	}
+	if (frame_has(frame, FRAME_KEEP))
+		frame_unmark(frame, FRAME_KEEP);
 	frame_mark(frame, FRAME_LAZYFREE);
 	return true;
 }
@@ -76,7 +91,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 			continue;
 		quire_assert(cursor_whole(&cursor));
 		frame = leaf_frame(tables, entry);
-		if (aging == TABLE_LAZYFREE && !lazily_freed(frame))
+		if (aging == TABLE_LAZYFREE && !lazily_freed(frame, entry))
 			continue;
 		make_old(&cursor, entry, aging);
 	}

@@ -47,6 +47,15 @@ static void let_go(struct cursor *cursor, struct frame *frame, entry_t was)
 	gather_frame(cursor->gather, frame);
 }
 
+/*
+ * Pins are taken under the space's lock for reading: none comes from here on.  A page on its way to
+ * another frame must not come back through a slot, or go, meanwhile.
+ */
+static bool stays(const struct cursor *cursor, const struct frame *frame)
+{
+	return frame_pins(frame) || entry_migrating(cursor_entry(cursor));
+}
+
 void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
 		    struct gather *gather)
 {
@@ -55,11 +64,7 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
-	/*
-	 * Pins are taken under the space's lock for reading: none comes from here on.  A page on its
-	 * way to another frame must not come back through the slot meanwhile.
-	 */
-	if (frame_pins(frame) || entry_migrating(cursor_entry(&cursor))) {
+	if (stays(&cursor, frame)) {
 		cursor_end(&cursor);
 		return;
 	}
@@ -95,6 +100,10 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 
 	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
 		return;
+	if (stays(&cursor, frame)) {
+		cursor_end(&cursor);
+		return;
+	}
 	/* A store may come until the entry is gone; then it must stand there again. */
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
 	if (entry_dirty(entry))
