@@ -7,69 +7,119 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The kernel and the library need different amounts of page tables. */
-static bool table_bytes(const struct entry *entry, const char *path, const struct value *quire,
-			const struct value *kernel)
+#define PAGE_SIZE 4096
+
+const struct value *difference_field(const struct value *table, const char *key)
 {
-	(void)quire;
-	(void)kernel;
-	return strcmp(entry->function, "rss") == 0 && strcmp(path, "tables") == 0;
+	for (const struct value *item = table->items; item; item = item->next)
+		if (item->key && strcmp(item->key, key) == 0)
+			return item;
+	return NULL;
 }
 
-/* A kernel shows the smaps fields that it was built with; those that both show must agree. */
-static bool smaps_fields(const struct entry *entry, const char *path, const struct value *quire,
-			 const struct value *kernel)
+bool against_linux(const struct comparison *comparison)
 {
-	(void)path;
-	return strcmp(entry->function, "smaps") == 0 && !(quire && kernel);
+	return strcmp(comparison->kernel, "linux") == 0;
 }
 
-/* Whether both sides of an smaps field are numbers, the one that `more` belongs to the larger. */
-static bool smaps_more(const struct entry *entry, const char *path, const char *field,
-		       const struct value *more, const struct value *less)
+static bool in_list(const char *const list[], const char *name)
 {
-	return strcmp(entry->function, "smaps") == 0 && strcmp(path, field) == 0 && more && less &&
-	       more->kind == VALUE_INTEGER && less->kind == VALUE_INTEGER &&
-	       more->integer > less->integer;
+	for (; *list; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+static bool at(const struct difference *difference, const char *function, const char *path)
+{
+	return strcmp(difference->quire->function, function) == 0 &&
+	       (!path || strcmp(difference->path, path) == 0);
+}
+
+/* Numbers on both sides, of whole pages. */
+static bool both_pages(const struct difference *difference)
+{
+	const struct value *quire = difference->quire_value, *kernel = difference->kernel_value;
+
+	return quire && kernel && quire->kind == VALUE_INTEGER && kernel->kind == VALUE_INTEGER &&
+	       quire->integer >= 0 && quire->integer % PAGE_SIZE == 0 && kernel->integer >= 0 &&
+	       kernel->integer % PAGE_SIZE == 0;
+}
+
+/* A target needs page tables of its own kind; the kernel's hold the agent, too.  The twin has none. */
+static bool table_bytes(const struct comparison *comparison, const struct difference *difference)
+{
+	if (!at(difference, "rss", "tables") || !both_pages(difference))
+		return false;
+	if (strcmp(comparison->kernel, "twin") == 0)
+		return difference->kernel_value->integer == 0;
+	if (strcmp(comparison->quire, "twin") == 0)
+		return difference->quire_value->integer == 0;
+	return difference->quire_value->integer < difference->kernel_value->integer;
+}
+
+/*
+ * A field that one side lacks: a protection key, which only a kernel shows; what kernels before 6.7
+ * do not show; and in the twin, what is 0 of all memory that it has.
+ */
+static bool smaps_fields(const struct comparison *comparison, const struct difference *difference)
+{
+	static const char *const kernels_own[] = {"ProtectionKey", NULL};
+	static const char *const newer[] = {"Pss_Dirty", "KSM", NULL};
+	static const char *const not_twin[] = {"KSM",
+					       "AnonHugePages",
+					       "ShmemPmdMapped",
+					       "FilePmdMapped",
+					       "Shared_Hugetlb",
+					       "Private_Hugetlb",
+					       "THPeligible",
+					       NULL};
+	const struct value *quire = difference->quire_value, *kernel = difference->kernel_value;
+	const struct value *there = quire ? quire : kernel;
+	const char *lacking = quire ? comparison->kernel : comparison->quire;
+
+	if (!at(difference, "smaps", NULL) || (quire && kernel) || there->kind != VALUE_INTEGER)
+		return false;
+	if (!quire && against_linux(comparison) && in_list(kernels_own, difference->path))
+		return true;
+	if (strcmp(lacking, "linux") == 0)
+		return in_list(newer, difference->path);
+	return strcmp(lacking, "twin") == 0 && in_list(not_twin, difference->path) &&
+	       there->integer == 0;
 }
 
 /*
  * The kernel also counts pages as referenced that it has accessed itself (mlock, system calls), in
- * every process that maps them.
+ * every process that maps them: so it may count more, as many as those are, if the VMA has so many.
  */
-static bool smaps_referenced(const struct entry *entry, const char *path, const struct value *quire,
-			     const struct value *kernel)
+static bool smaps_referenced(const struct comparison *comparison,
+			     const struct difference *difference)
 {
-	return smaps_more(entry, path, "Referenced", kernel, quire);
-}
+	const struct value *quire = difference->quire_value, *kernel = difference->kernel_value;
+	const struct value *resident;
 
-/*
- * The kernel counts a lazily freed page only when a batch of them has been worked off, per CPU and
- * some time later.
- */
-static bool smaps_lazyfree(const struct entry *entry, const char *path, const struct value *quire,
-			   const struct value *kernel)
-{
-	return smaps_more(entry, path, "LazyFree", quire, kernel);
+	if (!against_linux(comparison) || !at(difference, "smaps", "Referenced") ||
+	    !both_pages(difference) || quire->integer >= kernel->integer)
+		return false;
+	resident = difference_field(difference->kernel->results->items, "Rss");
+	return resident && kernel->integer <= resident->integer &&
+	       (uint64_t)(kernel->integer - quire->integer) / PAGE_SIZE <= comparison->kernel_pages;
 }
 
 struct difference_rule difference_rules[] = {
 	{.name = "table-bytes", .tolerates = table_bytes},
 	{.name = "smaps-fields", .tolerates = smaps_fields},
 	{.name = "smaps-referenced", .tolerates = smaps_referenced},
-	{.name = "smaps-lazyfree", .tolerates = smaps_lazyfree},
 	{.name = "scan-empty-written", .tolerates_call = scan_empty_written},
 };
 const size_t difference_rule_count = sizeof(difference_rules) / sizeof(difference_rules[0]);
 
-static bool tolerated(const struct difference *difference)
+static bool tolerated(const struct comparison *comparison, const struct difference *difference)
 {
 	for (size_t i = 0; i < difference_rule_count; i++) {
 		struct difference_rule *rule = &difference_rules[i];
 
-		if (rule->tolerates &&
-		    rule->tolerates(difference->quire, difference->path, difference->quire_value,
-				    difference->kernel_value)) {
+		if (rule->tolerates && rule->tolerates(comparison, difference)) {
 			rule->used++;
 			return true;
 		}
@@ -77,22 +127,22 @@ static bool tolerated(const struct difference *difference)
 	return false;
 }
 
-static bool tables_differ(const struct value *quire, const struct value *kernel,
-			  struct difference *difference);
+static bool tables_differ(const struct comparison *comparison, const struct value *quire,
+			  const struct value *kernel, struct difference *difference);
 
 /* Either value may be missing.  The path is that of the value. */
-static bool values_differ(const struct value *quire, const struct value *kernel,
-			  struct difference *difference)
+static bool values_differ(const struct comparison *comparison, const struct value *quire,
+			  const struct value *kernel, struct difference *difference)
 {
 	if (quire && kernel) {
 		if (quire->kind == VALUE_TABLE && kernel->kind == VALUE_TABLE)
-			return tables_differ(quire->items, kernel->items, difference);
+			return tables_differ(comparison, quire->items, kernel->items, difference);
 		if (value_equal(quire, kernel))
 			return false;
 	}
 	difference->quire_value = quire;
 	difference->kernel_value = kernel;
-	return !tolerated(difference);
+	return !tolerated(comparison, difference);
 }
 
 /* Appends the name of a table's item to the path. */
@@ -135,8 +185,8 @@ static int item_order(const struct value *a, const struct value *b)
 	return strcmp(a->key, b->key);
 }
 
-static bool tables_differ(const struct value *quire, const struct value *kernel,
-			  struct difference *difference)
+static bool tables_differ(const struct comparison *comparison, const struct value *quire,
+			  const struct value *kernel, struct difference *difference)
 {
 	struct side q = side_at(quire), l = side_at(kernel);
 	size_t length = strlen(difference->path);
@@ -150,7 +200,8 @@ static bool tables_differ(const struct value *quire, const struct value *kernel,
 		if (in_quire && in_linux && l.left < items)
 			items = l.left;
 		path_enter(difference->path, (in_quire ? q.item : l.item)->key, index);
-		if (values_differ(in_quire ? q.item : NULL, in_linux ? l.item : NULL, difference))
+		if (values_differ(comparison, in_quire ? q.item : NULL, in_linux ? l.item : NULL,
+				  difference))
 			return true;
 		difference->path[length] = '\0';
 		if (in_quire)
@@ -169,12 +220,12 @@ static bool same_call(const struct entry *quire, const struct entry *kernel)
 	       value_equal(quire->arguments, kernel->arguments);
 }
 
-static bool call_tolerated(const struct entry *quire, const struct entry *kernel)
+static bool call_tolerated(const struct comparison *comparison, const struct difference *difference)
 {
 	for (size_t i = 0; i < difference_rule_count; i++) {
 		struct difference_rule *rule = &difference_rules[i];
 
-		if (rule->tolerates_call && rule->tolerates_call(quire, kernel)) {
+		if (rule->tolerates_call && rule->tolerates_call(comparison, difference)) {
 			rule->used++;
 			return true;
 		}
@@ -182,42 +233,47 @@ static bool call_tolerated(const struct entry *quire, const struct entry *kernel
 	return false;
 }
 
-static bool results_differ(const struct entry *quire, const struct entry *kernel,
-			   struct difference *difference)
+static bool results_differ(const struct comparison *comparison, const struct entry *quire,
+			   const struct entry *kernel, struct difference *difference)
 {
 	const struct value *quire_items = quire->results->items;
 	const struct value *kernel_items = kernel->results->items;
 
 	/* "[1]" for the first result would only be noise where there is one. */
 	if (quire_items && kernel_items && !quire_items->next && !kernel_items->next)
-		return values_differ(quire_items, kernel_items, difference);
-	return tables_differ(quire_items, kernel_items, difference);
+		return values_differ(comparison, quire_items, kernel_items, difference);
+	return tables_differ(comparison, quire_items, kernel_items, difference);
 }
 
-bool entries_differ(const struct entry *quire, const struct entry *kernel,
-		    struct difference *difference)
+bool entries_differ(struct comparison *comparison, const struct entry *quire,
+		    const struct entry *kernel, struct difference *difference)
 {
-	*difference = (struct difference){.quire = quire, .kernel = kernel};
+	*difference = (struct difference){
+		.quire_name = comparison->quire,
+		.kernel_name = comparison->kernel,
+		.quire = quire,
+		.kernel = kernel,
+	};
 	if (!quire || !kernel || !same_call(quire, kernel)) {
 		difference->calls = true;
 		return quire || kernel;
 	}
+	comparison->kernel_pages += quire->kernel_pages;
 	if (!quire->results || !kernel->results)
 		return quire->results != kernel->results;
-	return results_differ(quire, kernel, difference) && !call_tolerated(quire, kernel);
+	return results_differ(comparison, quire, kernel, difference) &&
+	       !call_tolerated(comparison, difference);
 }
 
 bool transcripts_differ(const struct transcript *quire, const struct transcript *kernel,
 			struct difference *difference)
 {
 	const struct entry *q = next_compared(quire->first), *l = next_compared(kernel->first);
+	struct comparison comparison = {.quire = quire->target, .kernel = kernel->target};
 
 	while (q || l) {
-		if (entries_differ(q, l, difference)) {
-			difference->quire_name = quire->target;
-			difference->kernel_name = kernel->target;
+		if (entries_differ(&comparison, q, l, difference))
 			return true;
-		}
 		q = next_compared(q->next);
 		l = next_compared(l->next);
 	}

@@ -377,6 +377,7 @@ void call_run(struct thread *thread, struct call *call)
 	if (thread->pending || !thread->slot)
 		target_fail("linux: %s on a thread that can't", call_text(call));
 	check(thread->process, call);
+	target_drain(thread->process->target);
 	error = set_request(thread, call);
 	if (error) {
 		fail_call(call, error);

@@ -280,11 +280,13 @@ int observe_mincore(struct process *process, uint64_t address, uint64_t length,
 
 int observe_smaps(struct process *process, uint64_t address, struct target_smaps *smaps)
 {
-	char *text = read_proc(process, "smaps");
-	const char *at = text;
+	const char *at;
+	char *text;
 	struct mapping mapping;
 	int error = ENOENT;
 
+	target_drain(process->target);
+	at = text = read_proc(process, "smaps");
 	if (!text)
 		return errno;
 	while (error && next_of_script(process, &at, &mapping)) {

@@ -41,6 +41,7 @@ struct target {
 	struct agent_slot *slots;
 	bool slot_used[AGENT_SLOTS];
 	cpu_set_t allowed_cpus; /* the controller's, before it was pinned */
+	void *empty;		/* a page that is never touched */
 	struct process *processes;
 	struct process *spare; /* the next one to hand out, or NULL */
 	struct userfault *userfaults;
@@ -75,6 +76,11 @@ uint64_t thread_address(const struct thread *thread, const void *in_slot);
 
 /* Waits until every thread that is in a call has finished it or sleeps. */
 void target_settle(struct target *target);
+
+/* target_linux.c */
+
+/* Has the kernel do what it has put off in batches of our CPU: what pages are comes of the calls alone. */
+void target_drain(struct target *target);
 
 /* linux_file.c */
 

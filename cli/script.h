@@ -191,6 +191,13 @@ int script_call(lua_State *L, struct script_thread *thread, const struct call *c
 /* Waits for the call that the thread sleeps in; pushes its results. */
 int script_result(lua_State *L, struct script_thread *thread);
 
+/* How many pages [start, start + length) touches. */
+static inline uint64_t pages_touched(uint64_t start, uint64_t length)
+{
+	return length / PAGE_SIZE +
+	       (length % PAGE_SIZE + start % PAGE_SIZE + PAGE_SIZE - 1) / PAGE_SIZE;
+}
+
 /* Checks the invariants of what the binding that runs touched, if that is asked for. */
 void script_verify(lua_State *L, struct script_process *process, uint64_t start, uint64_t length);
 

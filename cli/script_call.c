@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 void script_check_idle(lua_State *L, const struct script_thread *thread)
 {
@@ -194,12 +195,35 @@ static int finish(lua_State *L, struct script_thread *thread, struct entry *entr
 	return results;
 }
 
+/* How many pages a kernel accesses itself for the call, at most. */
+static uint64_t kernel_pages(const struct call *call)
+{
+	switch (call->kind) {
+	case CALL_SYSCALL_READ:
+	case CALL_SYSCALL_WRITE:
+	case CALL_MLOCK:
+	case CALL_PIN:
+		return pages_touched(call->address, call->length);
+	case CALL_MMAP: /* which may populate, as an mremap of locked memory does */
+		return call->flags & MAP_POPULATE ? pages_touched(0, call->length) : 0;
+	case CALL_MREMAP:
+		return pages_touched(0, call->new_length);
+	case CALL_MADVISE:
+		return call->advice == MADV_POPULATE_READ || call->advice == MADV_POPULATE_WRITE
+			       ? pages_touched(call->address, call->length)
+			       : 0;
+	default:
+		return 0;
+	}
+}
+
 int script_call(lua_State *L, struct script_thread *thread, const struct call *call)
 {
 	struct entry *entry;
 
 	script_check_idle(L, thread);
 	entry = record_begin(L, ENTRY_CALL, script_subject(L), 2, thread->process);
+	entry->kernel_pages = kernel_pages(call);
 	thread->call = *call;
 	inject_call(L, thread);
 	return finish(L, thread, entry);

@@ -130,6 +130,7 @@ static int file_write(lua_State *L)
 	bytes = argument_string(L, 3, "bytes", &length);
 	check_transfer(L, length);
 	entry = begin(L, file);
+	entry->kernel_pages = pages_touched(offset, length);
 	do {
 		inject_arm(script);
 		error = script->ops->file_write(file->file, offset, bytes, length, &done);
@@ -157,6 +158,7 @@ static int file_read(lua_State *L)
 	length = argument_size(L, 3, "length");
 	check_transfer(L, length);
 	entry = begin(L, file);
+	entry->kernel_pages = pages_touched(offset, length);
 	bytes = malloc(length + 1);
 	if (!bytes)
 		target_fail("out of memory");
@@ -201,6 +203,7 @@ static int file_range(lua_State *L, int (*operation)(struct file *, uint64_t, ui
 	offset = argument_size(L, 2, "offset");
 	length = argument_size(L, 3, "length");
 	entry = begin(L, file);
+	entry->kernel_pages = pages_touched(offset, length);
 	do {
 		inject_arm(script);
 		error = operation(file->file, offset, length);

@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "arguments.h"
 
@@ -68,6 +69,49 @@ static void read_argument(lua_State *L, struct pm_scan_arg *scan)
 		script_error(L, "vec_len is at most %d", (int)REGIONS_MAX);
 }
 
+/* Where memory of the range is registered for write protection, as the target has it. */
+static void record_registered(struct script *script, const struct script_process *process,
+			      const struct pm_scan_arg *scan, struct scan_record *record)
+{
+	struct target_vma *vmas;
+	uint64_t *spans;
+	size_t count;
+
+	if (script->ops->maps(process->process, &vmas, &count))
+		return;
+	spans = transcript_alloc(script->transcript, (count + 1) * 2 * sizeof(*spans));
+	record->registered = spans;
+	for (size_t i = 0; i < count; i++) {
+		if (vmas[i].end <= scan->start || vmas[i].start >= scan->end ||
+		    !strstr(vmas[i].flags, "uw"))
+			continue;
+		spans[2 * record->registrations] = vmas[i].start;
+		spans[2 * record->registrations++ + 1] = vmas[i].end;
+	}
+	free(vmas);
+}
+
+/* What comparing scans must know.  A kernel would have to be asked for its VMAs each time. */
+static const struct scan_record *record_scan(struct script *script,
+					     const struct script_process *process,
+					     const struct pm_scan_arg *scan)
+{
+	struct scan_record *record = transcript_alloc(script->transcript, sizeof(*record));
+
+	*record = (struct scan_record){
+		.flags = scan->flags,
+		.max_pages = scan->max_pages,
+		.vec_len = scan->vec_len,
+		.inverted = scan->category_inverted,
+		.mask = scan->category_mask,
+		.anyof = scan->category_anyof_mask,
+		.report = scan->return_mask,
+	};
+	if (script->ops != &target_linux)
+		record_registered(script, process, scan, record);
+	return record;
+}
+
 static bool without_vec(lua_State *L)
 {
 	bool without;
@@ -120,6 +164,7 @@ int script_scan(lua_State *L)
 	}
 	scan.vec = (uint64_t)regions;
 	entry = record_begin(L, ENTRY_CALL, process->name, 2, process);
+	entry->scan = record_scan(script_of(L), process, &scan);
 	error = inject_scan(script_of(L), process, &scan, &count);
 	if (error) {
 		results = script_push_error(L, error);

@@ -53,6 +53,15 @@ static void pin(struct target *target)
 	sched_setaffinity(0, sizeof(cpu), &cpu);
 }
 
+/*
+ * A page that is mlocked, lazily freed or new goes through a batch of its CPU, which holds on to it,
+ * and only then counts as what it is.  MADV_COLD empties the batches first, whatever it is asked for.
+ */
+void target_drain(struct target *target)
+{
+	madvise(target->empty, PAGE_SIZE, MADV_COLD);
+}
+
 static void unpin(const struct target *target)
 {
 	sched_setaffinity(0, sizeof(target->allowed_cpus), &target->allowed_cpus);
@@ -102,6 +111,7 @@ static void linux_close(struct target *target)
 	memfd_close_all(target);
 	if (target->slots)
 		munmap(target->slots, MAILBOX_SIZE);
+	munmap(target->empty, PAGE_SIZE);
 	close(target->mailbox);
 	close(target->lifeline[0]);
 	close(target->channel[0]);
@@ -124,6 +134,9 @@ static const char *set_up(struct target *target, const struct target_setup *setu
 	if (pipe2(target->lifeline, O_CLOEXEC) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, target->channel) ||
 	    !map_mailbox(target))
+		return strerror(errno);
+	target->empty = mmap(NULL, PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (target->empty == MAP_FAILED)
 		return strerror(errno);
 	why = swap_set_up(target, setup);
 	if (why)

@@ -20,21 +20,20 @@
 
 struct trace trace_new(bool on, const struct transcript *own, const struct transcript *other)
 {
-	struct trace trace = {.on = on, .name = own->target};
+	struct trace trace = {.on = on, .comparison.quire = own->target};
 
 	if (other) {
 		trace.other = next_compared(other->first);
-		trace.other_name = other->target;
+		trace.comparison.kernel = other->target;
 	}
 	return trace;
 }
 
-static void print_both(const struct trace *trace, const struct entry *entry,
-		       const struct entry *other)
+static void print_both(struct trace *trace, const struct entry *entry, const struct entry *other)
 {
 	struct difference difference;
 
-	if (!entries_differ(entry, other, &difference)) {
+	if (!entries_differ(&trace->comparison, entry, other, &difference)) {
 		if (entry->results->items) {
 			fputs(" = ", stdout);
 			entry_print_results(stdout, entry);
@@ -42,9 +41,9 @@ static void print_both(const struct trace *trace, const struct entry *entry,
 		putchar('\n');
 		return;
 	}
-	printf("\n         %s → ", trace->name);
+	printf("\n         %s → ", trace->comparison.quire);
 	entry_print_results(stdout, entry);
-	printf("\n         %s → ", trace->other_name);
+	printf("\n         %s → ", trace->comparison.kernel);
 	if (difference.calls) {
 		printf("did something else: line %d: ", other->line);
 		entry_print_call(stdout, other);

@@ -5,14 +5,14 @@
 #ifndef QUIRE_CLI_TRACE_H
 #define QUIRE_CLI_TRACE_H
 
-#include "transcript.h"
+#include "differences.h"
 
 struct trace {
 	bool on;
 	bool saying; /* the last line was narration */
 	/* The other target's next call, where that target has run the script before. */
 	const struct entry *other;
-	const char *name, *other_name; /* of the two targets */
+	struct comparison comparison;
 };
 
 /* `other` is NULL if no other target has run the script. */

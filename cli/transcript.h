@@ -20,6 +20,16 @@ enum entry_kind {
 	ENTRY_REACHED, /* coverage: the name of such a cell, each time */
 };
 
+/* A scan as it was made, for the rule that must know (differences_scan.c). */
+struct scan_record {
+	uint64_t flags, max_pages, vec_len;
+	uint64_t inverted, mask, anyof, report; /* categories */
+	/* Where memory is registered for write protection, by address, [start, end) in pairs; NULL: nobody has
+	 * asked. */
+	const uint64_t *registered;
+	size_t registrations;
+};
+
 struct entry {
 	enum entry_kind kind;
 	int line;
@@ -30,6 +40,8 @@ struct entry {
 	const char *function; /* "mmap" */
 	struct value *arguments;
 	struct value *results; /* NULL: it has not returned */
+	const struct scan_record *scan;
+	uint64_t kernel_pages; /* which the kernel has to access itself for the call, at most */
 
 	const char *text;
 };
