@@ -108,8 +108,10 @@ static void print_summary(const struct check *check)
 		printf("%" PRIu64 " cases skipped\n", check->skipped);
 	for (size_t i = 0; i < difference_rule_count; i++)
 		if (check->rules[i])
-			printf("tolerated by %s: %" PRIu64 "\n", difference_rules[i].name,
-			       check->rules[i]);
+			printf("tolerated by %s: %" PRIu64 ", %s against %s\n",
+			       difference_rules[i].name, check->rules[i],
+			       check->options->targets.ops[LIBRARY]->name,
+			       check->options->targets.ops[OTHER]->name);
 	coverage_print(stdout, &check->coverage, check->options->coverage);
 	printf("%" PRIu64 " findings%s, %" PRIu64 " noise\n", check->findings,
 	       check->findings == check->options->findings ? " (it stops there)" : "",

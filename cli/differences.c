@@ -59,12 +59,11 @@ static bool table_bytes(const struct comparison *comparison, const struct differ
 }
 
 /*
- * A field that one side lacks: a protection key, which only a kernel shows; what kernels before 6.7
- * do not show; and in the twin, what is 0 of all memory that it has.
+ * A field that one side lacks: a protection key, if the other's is 0, for processors without keys do
+ * not show it; what kernels before 6.7 do not show; and in the twin, what is 0 of all its memory.
  */
 static bool smaps_fields(const struct comparison *comparison, const struct difference *difference)
 {
-	static const char *const kernels_own[] = {"ProtectionKey", NULL};
 	static const char *const newer[] = {"Pss_Dirty", "KSM", NULL};
 	static const char *const not_twin[] = {"KSM",
 					       "AnonHugePages",
@@ -80,8 +79,8 @@ static bool smaps_fields(const struct comparison *comparison, const struct diffe
 
 	if (!at(difference, "smaps", NULL) || (quire && kernel) || there->kind != VALUE_INTEGER)
 		return false;
-	if (!quire && against_linux(comparison) && in_list(kernels_own, difference->path))
-		return true;
+	if (strcmp(difference->path, "ProtectionKey") == 0)
+		return there->integer == 0;
 	if (strcmp(lacking, "linux") == 0)
 		return in_list(newer, difference->path);
 	return strcmp(lacking, "twin") == 0 && in_list(not_twin, difference->path) &&

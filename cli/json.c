@@ -4,6 +4,8 @@
  *	  "failures": [ { "line", "text" } ], "transcript": [ { "line", "call", "subject",
  *	  "function", "arguments", "results", "compared" } | { "line", "say" } ] } ],
  *	  "difference": { "line", "call", "at", "quire", "linux" } } ],
+ *	  "rules": [ { "rule", "target", "against", "used" } ],
+ *	  "skips": [ { "target", "file", "reason", "explained" } ],
  *	  "passed", "failed", "skipped" }
  */
 #include "json.h"
@@ -160,9 +162,42 @@ void json_script(FILE *out, const char *file, enum status status, const struct s
 	putc('}', out);
 }
 
-void json_end(FILE *out, unsigned long passed, unsigned long failed, unsigned long skipped)
+static void print_rules(FILE *out, const char *on, const char *against)
 {
-	if (out)
-		fprintf(out, "\n],\"passed\":%lu,\"failed\":%lu,\"skipped\":%lu}\n", passed, failed,
-			skipped);
+	const char *separator = "";
+
+	for (size_t i = 0; against && i < difference_rule_count; i++) {
+		const struct difference_rule *rule = &difference_rules[i];
+
+		fprintf(out,
+			"%s\n{\"rule\":\"%s\",\"target\":\"%s\",\"against\":\"%s\",\"used\":%lu}",
+			separator, rule->name, on, against, rule->used);
+		separator = ",";
+	}
+}
+
+static void print_skips(FILE *out, const struct skip *skips)
+{
+	const char *separator = "";
+
+	for (; skips; skips = skips->next) {
+		fprintf(out, "%s\n{\"target\":\"%s\",\"file\":", separator, skips->target);
+		print_text(out, skips->file);
+		fputs(",\"reason\":", out);
+		print_text(out, skips->reason);
+		fprintf(out, ",\"explained\":%s}", skips->unexplained ? "false" : "true");
+		separator = ",";
+	}
+}
+
+void json_end(FILE *out, const struct run_counts *counts, const char *on, const char *against)
+{
+	if (!out)
+		return;
+	fputs("\n],\"rules\":[", out);
+	print_rules(out, on, against);
+	fputs("],\"skips\":[", out);
+	print_skips(out, counts->skips);
+	fprintf(out, "],\"passed\":%lu,\"failed\":%lu,\"skipped\":%lu}\n", counts->passed,
+		counts->failed, counts->skipped);
 }

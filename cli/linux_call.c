@@ -2,8 +2,8 @@
 /*
  * One call of a script: checked, turned into a request to the agent's thread, and its answer back.
  *
- * Arguments go to the kernel as they are.  The one exception is a call that would change memory of
- * the agent's own: it fails the target, because a script that goes on could not be believed.  What
+ * Arguments go to the kernel as they are.  The one exception is a call that reaches memory of the
+ * agent's own: it is an error of the script, because one that goes on could not be believed.  What
  * the kernel refuses anyway passes.
  */
 #define _GNU_SOURCE 1
@@ -47,26 +47,34 @@ const char *call_text(const struct call *call)
 	return text;
 }
 
-/* Fails if [start, start + length) holds memory of the agent's own; the kernel can address it. */
-static void check_bytes(const struct process *process, const struct call *call, uint64_t start,
+/* Refuses the call if [start, start + length) holds memory of the agent's own; the kernel can address it. */
+static void check_bytes(const struct process *process, const char *what, uint64_t start,
 			uint64_t length)
 {
 	if (length && start < USER_END && length <= USER_END - start &&
 	    is_own(process, start, start + length))
-		target_fail("linux: %s would overwrite the agent's own memory", call_text(call));
+		target_refuse("%s reaches the agent's own memory; scripts have what is below %#jx, "
+			      "but for %#jx to %#jx",
+			      what, (uintmax_t)WINDOW_TOP, (uintmax_t)process->own_start,
+			      (uintmax_t)process->own_end);
 }
 
 /* The same for calls on whole pages. */
-static void check_pages(const struct process *process, const struct call *call, uint64_t start,
+static void check_pages(const struct process *process, const char *what, uint64_t start,
 			uint64_t length)
 {
 	if (start % PAGE_SIZE == 0 && length <= USER_END)
-		check_bytes(process, call, start, (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
+		check_bytes(process, what, start, (length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
+}
+
+void check_own(const struct process *process, const char *what, uint64_t start, uint64_t length)
+{
+	check_pages(process, what, start, length);
 }
 
 /*
- * How much of a range is below the end of what the kernel lets processes have: madvise goes through
- * that part.
+ * How much of a range is below the end of what the kernel lets processes have: calls that go from
+ * VMA to VMA go through that part.
  */
 static uint64_t reachable(uint64_t start, uint64_t length)
 {
@@ -77,57 +85,70 @@ static uint64_t reachable(uint64_t start, uint64_t length)
 	return start < USER_END && length > USER_END - start ? USER_END - start : length;
 }
 
-static bool advice_loses_content(int advice)
+static bool is_advice(int advice)
 {
-	switch (advice) {
-	case MADV_DONTNEED:
-	case MADV_FREE:
-	case MADV_REMOVE:
-	case MADV_DONTFORK:
-	case MADV_WIPEONFORK:
-	case MADV_HWPOISON:
-	case MADV_DONTNEED_LOCKED:
-	case 102: /* MADV_GUARD_INSTALL */
-		return true;
-	default:
-		return false;
-	}
+	return (advice >= MADV_NORMAL && advice <= 25) ||
+	       (advice >= MADV_HWPOISON && advice <= 103);
+}
+
+/* A hint is followed where there is room, which there may be among what the agent has below. */
+static void check_mmap(const struct process *process, const struct call *call)
+{
+	const bool fixed = (call->flags & MAP_FIXED) &&
+			   (call->flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE;
+
+	if (!call->file && !(call->flags & MAP_ANONYMOUS))
+		return;
+	if (fixed || (call->address && call->address < WINDOW_TOP))
+		check_pages(process, call_text(call), call->address, call->length);
 }
 
 static void check(const struct process *process, const struct call *call)
 {
+	const char *what = call_text(call);
+
 	switch (call->kind) {
 	case CALL_READ:
 	case CALL_WRITE:
 	case CALL_SYSCALL_READ:
 	case CALL_SYSCALL_WRITE:
 		if (call->length > TARGET_TRANSFER_MAX)
-			target_fail("linux: %s moves too much at once", call_text(call));
-		if (call->kind == CALL_WRITE || call->kind == CALL_SYSCALL_WRITE)
-			check_bytes(process, call, call->address, call->length);
+			target_fail("linux: %s moves too much at once", what);
+		check_bytes(process, what, call->address, call->length);
+		break;
+	case CALL_TOUCH_READ:
+	case CALL_TOUCH_WRITE:
+	case CALL_TOUCH_EXECUTE:
+		check_bytes(process, what, call->address, 1);
+		break;
+	case CALL_PIN:
+		check_bytes(process, what, call->address, call->length);
 		break;
 	case CALL_MMAP:
-		if ((call->flags & MAP_FIXED) && (call->file || (call->flags & MAP_ANONYMOUS)) &&
-		    (call->flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE)
-			check_pages(process, call, call->address, call->length);
+		check_mmap(process, call);
 		break;
 	case CALL_MREMAP:
 		if (!call->new_length || (call->flags & ~MREMAP_KNOWN))
 			break;
-		check_pages(process, call, call->address, call->length);
+		check_pages(process, what, call->address, call->length);
 		if (call->flags & MREMAP_FIXED)
-			check_pages(process, call, call->new_address, call->new_length);
+			check_pages(process, what, call->new_address, call->new_length);
 		break;
 	case CALL_MADVISE:
-		if (advice_loses_content(call->advice))
-			check_pages(process, call, call->address,
+		if (is_advice(call->advice))
+			check_pages(process, what, call->address,
 				    reachable(call->address, call->length));
 		break;
-	case CALL_MUNMAP:
 	case CALL_MPROTECT:
-		check_pages(process, call, call->address, call->length);
+	case CALL_MLOCK:
+	case CALL_MUNLOCK:
+		check_pages(process, what, call->address, reachable(call->address, call->length));
 		break;
-	default:
+	case CALL_MUNMAP:
+		check_pages(process, what, call->address, call->length);
+		break;
+	case CALL_FORK:
+	case CALL_COPY:
 		break;
 	}
 }

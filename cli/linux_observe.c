@@ -210,6 +210,11 @@ void observe_own(struct process *process)
 			process->own_start = mapping.vma.start;
 		process->own_end = mapping.vma.end;
 	}
+	/* The same for every program, if it is where programs are. */
+	if (process->own_start >= PROGRAM_START && process->own_end <= PROGRAM_END) {
+		process->own_start = PROGRAM_START;
+		process->own_end = PROGRAM_END;
+	}
 	free(text);
 }
 

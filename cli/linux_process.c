@@ -26,6 +26,8 @@
 #define FIRST_NAP   50000 /* ns, then doubled */
 #define LONGEST_NAP 2000000
 
+#define KILLED_WITHIN 60 /* seconds, on a machine under load; else it is not to be killed */
+
 static struct agent_slot *new_slot(struct target *target)
 {
 	for (unsigned i = 0; i < AGENT_SLOTS; i++) {
@@ -187,13 +189,41 @@ const char *process_start(struct process *process)
 	return NULL;
 }
 
+/* The call that a thread is in, for messages. */
+static const char *pending_text(const struct process *process)
+{
+	for (const struct thread *thread = process->threads; thread; thread = thread->next)
+		if (thread->pending)
+			return call_text(thread->pending);
+	return "no call";
+}
+
+void process_reap(const struct process *process, pid_t children)
+{
+	struct timespec nap = {.tv_nsec = FIRST_NAP};
+	time_t deadline = time(NULL) + KILLED_WITHIN;
+	pid_t ended;
+
+	while ((ended = waitpid(children, NULL, WNOHANG)) >= 0 || errno == EINTR) {
+		if (ended > 0 && ended == children)
+			return;
+		if (ended > 0)
+			continue;
+		if (time(NULL) > deadline)
+			target_fail("linux: process %d can't be killed, in %s, and is left behind",
+				    children < 0 ? -children : children, pending_text(process));
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < LONGEST_NAP)
+			nap.tv_nsec *= 2;
+	}
+}
+
 void process_end(struct process *process)
 {
 	if (!process->pid)
 		return;
 	kill(process->pid, SIGKILL);
-	while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	process_reap(process, process->pid);
 	process->pid = 0;
 	free_slots(process);
 }

@@ -31,7 +31,7 @@ struct process {
 	struct thread server;	/* the script does not see it */
 	struct thread *threads; /* the script's; the first one last */
 	struct pin *pins;
-	uint64_t own_start, own_end; /* what the agent needs below WINDOW_TOP */
+	uint64_t own_start, own_end; /* what the agent has below WINDOW_TOP */
 };
 
 struct target {
@@ -60,6 +60,8 @@ const char *process_start(struct process *process);
 bool process_await(struct process *process);
 /* Ends the agent, if there is one. */
 void process_end(struct process *process);
+/* Waits for killed agents: a pid, or a group as in waitpid(2).  Fails the target if they do not die. */
+void process_reap(const struct process *process, pid_t children);
 struct thread *process_first_thread(struct process *process);
 struct thread *process_add_thread(struct process *process);
 
@@ -95,6 +97,8 @@ void thread_close_file(struct thread *thread, int file);
 void call_run(struct thread *thread, struct call *call);
 void call_result(struct thread *thread, struct call *call);
 int call_signal(struct thread *thread);
+/* Refuses what is called so if the pages hold memory of the agent's own. */
+void check_own(const struct process *process, const char *what, uint64_t start, uint64_t length);
 /* For messages: the call with its arguments; overwritten by the next. */
 const char *call_text(const struct call *call);
 

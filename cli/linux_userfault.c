@@ -117,10 +117,25 @@ static int move(struct userfault *userfault, struct uffdio_move *argument)
 	return result < 0 ? (int)-result : 0;
 }
 
+/* The rest of the requests are for memory that was registered before. */
+static void check_request(const struct process *process, unsigned long request,
+			  const void *argument)
+{
+	const struct uffdio_register *registration = argument;
+	const struct uffdio_move *move = argument;
+
+	if (request == UFFDIO_REGISTER)
+		check_own(process, "register", registration->range.start, registration->range.len);
+	else if (request == UFFDIO_MOVE)
+		check_own(process, "move", move->src, move->len);
+}
+
 int userfault_ioctl(struct userfault *userfault, unsigned long request, void *argument)
 {
 	int error;
 
+	if (userfault->process)
+		check_request(userfault->process, request, argument);
 	if (request == UFFDIO_MOVE && userfault->process && userfault->process->pid)
 		error = move(userfault, argument);
 	else

@@ -19,7 +19,7 @@
 struct run {
 	const struct run_options *options;
 	FILE *json; /* NULL: none */
-	unsigned long passed, failed, skipped;
+	struct run_counts counts;
 	unsigned test_points;
 };
 
@@ -76,10 +76,12 @@ void run_print_reason(const char *file, const char *target, enum status status,
 {
 	if (!transcript->reason)
 		return;
-	if (status == STATUS_SKIPPED)
-		printf("%s: skipped on %s: %s\n", file, target, transcript->reason);
-	else
+	if (status != STATUS_SKIPPED)
 		fprintf(stderr, "%s\n", transcript->reason);
+	else
+		printf("%s: skipped on %s: %s%s\n", file, target, transcript->reason,
+		       transcript->unexplained ? " (which the target's profile does not explain)"
+					       : "");
 }
 
 /* Prints text of several lines as TAP diagnostics. */
@@ -95,16 +97,48 @@ static void print_diagnostic(const char *text)
 		putchar('\n');
 }
 
+/* Remembers that the script was skipped there. */
+static void add_skip(struct run_counts *counts, const char *file, const struct script_run *on)
+{
+	struct skip *skip = malloc(sizeof(*skip)), **end = &counts->skips;
+	char *reason = strdup(on->transcript->reason ? on->transcript->reason : "");
+
+	if (!skip || !reason)
+		target_fail("out of memory");
+	*skip = (struct skip){
+		.target = on->target,
+		.file = file,
+		.reason = reason,
+		.unexplained = on->transcript->unexplained,
+	};
+	while (*end)
+		end = &(*end)->next;
+	*end = skip;
+	counts->skipped++;
+}
+
+/* One that --strict-skips does not let pass. */
+static bool failed_skip(const struct run_options *options, const struct script_run *on)
+{
+	return options->strict_skips && on->status == STATUS_SKIPPED && on->transcript->unexplained;
+}
+
+static enum status judge(const struct run *run, const struct script_run *on)
+{
+	return failed_skip(run->options, on) ? STATUS_FAILED : on->status;
+}
+
 static void print_test_point(struct run *run, const char *file, const struct script_run *on)
 {
 	const struct transcript *transcript = on->transcript;
-	bool ok = on->status == STATUS_PASSED || on->status == STATUS_SKIPPED;
+	bool skipped = on->status == STATUS_SKIPPED && !failed_skip(run->options, on);
+	bool ok = on->status == STATUS_PASSED || skipped;
 
 	printf("%s %u - %s on %s", ok ? "ok" : "not ok", ++run->test_points, file, on->target);
-	if (on->status == STATUS_SKIPPED)
+	if (skipped)
 		printf(" # SKIP %s", transcript->reason ? transcript->reason : "");
 	putchar('\n');
-	if (on->status == STATUS_ERROR && transcript->reason)
+	if (!ok && transcript->reason)
 		print_diagnostic(transcript->reason);
 	for (const struct entry *entry = transcript->first; entry; entry = entry->next)
 		if (entry->kind == ENTRY_CHECK)
@@ -134,6 +168,8 @@ static struct script_run run_on(struct run *run, const char *file, const struct 
 		print_test_point(run, file, &on);
 	else
 		run_print_reason(file, ops->name, on.status, on.transcript);
+	if (on.status == STATUS_SKIPPED)
+		add_skip(&run->counts, file, &on);
 	return on;
 }
 
@@ -171,7 +207,7 @@ static enum status run_on_both(struct run *run, const char *file)
 
 	on[REFERENCE] = run_on(run, file, run->options->on[1], NULL);
 	on[TESTED] = run_on(run, file, run->options->on[0], &on[REFERENCE]);
-	status = worse(on[REFERENCE].status, on[TESTED].status);
+	status = worse(judge(run, &on[REFERENCE]), judge(run, &on[TESTED]));
 	compared = on[REFERENCE].status != STATUS_SKIPPED && on[TESTED].status != STATUS_SKIPPED;
 	if (compared)
 		differ = transcripts_differ(on[TESTED].transcript, on[REFERENCE].transcript,
@@ -187,6 +223,7 @@ static enum status run_on_both(struct run *run, const char *file)
 
 static enum status run_file(struct run *run, const char *file)
 {
+	enum status status;
 	struct script_run on;
 
 	if (run->options->fail_count)
@@ -196,33 +233,62 @@ static enum status run_file(struct run *run, const char *file)
 	if (run->options->on[1])
 		return run_on_both(run, file);
 	on = run_on(run, file, run->options->on[0], NULL);
-	json_script(run->json, file, on.status, &on, 1, NULL);
+	status = judge(run, &on);
+	json_script(run->json, file, status, &on, 1, NULL);
 	transcript_free(on.transcript);
-	return on.status;
+	return status;
 }
 
+/* A script that no target has run is neither passed nor failed. */
 static void count(struct run *run, enum status status)
 {
 	if (status == STATUS_PASSED)
-		run->passed++;
-	else if (status == STATUS_SKIPPED)
-		run->skipped++;
-	else
-		run->failed++;
+		run->counts.passed++;
+	else if (status != STATUS_SKIPPED)
+		run->counts.failed++;
+}
+
+/* Which scripts the target skipped, and why: "skipped on linux (2):", and a line for each. */
+static unsigned long print_skips_on(const struct run *run, const char *target, const char *comment)
+{
+	unsigned long count = 0;
+
+	for (const struct skip *skip = run->counts.skips; skip; skip = skip->next)
+		count += strcmp(skip->target, target) == 0;
+	if (!run->options->files[1]) /* one script has just been told of */
+		return count;
+	if (count)
+		printf("%sskipped on %s (%lu):\n", comment, target, count);
+	for (const struct skip *skip = run->counts.skips; skip; skip = skip->next)
+		if (strcmp(skip->target, target) == 0)
+			printf("%s  %s: %s\n", comment, skip->file, skip->reason);
+	return count;
 }
 
 static void print_summary(const struct run *run)
 {
-	const char *comment = run->options->tap ? "# " : "";
+	const struct run_options *options = run->options;
+	const char *comment = options->tap ? "# " : "", *separator = " (";
+	unsigned long on[2] = {0, 0};
 
-	if (run->options->fail_count || run->options->sweep)
+	if (options->fail_count || options->sweep)
 		return;
 	for (size_t i = 0; i < difference_rule_count; i++)
 		if (difference_rules[i].used)
-			printf("%stolerated by %s: %lu\n", comment, difference_rules[i].name,
-			       difference_rules[i].used);
-	printf("%s%lu passed, %lu failed, %lu skipped\n", comment, run->passed, run->failed,
-	       run->skipped);
+			printf("%stolerated by %s: %lu, %s against %s\n", comment,
+			       difference_rules[i].name, difference_rules[i].used,
+			       options->on[0]->name, options->on[1]->name);
+	for (int i = 0; i < 2 && options->on[i]; i++)
+		on[i] = print_skips_on(run, options->on[i]->name, comment);
+	printf("%s%lu passed, %lu failed, %lu skipped", comment, run->counts.passed,
+	       run->counts.failed, run->counts.skipped);
+	for (int i = 0; i < 2 && options->on[1]; i++) {
+		if (on[i]) {
+			printf("%s%lu on %s", separator, on[i], options->on[i]->name);
+			separator = ", ";
+		}
+	}
+	puts(*separator == ',' ? ")" : "");
 }
 
 static void print_plan(const struct run_options *options)
@@ -257,7 +323,8 @@ int run_command(int argc, char **argv)
 		count(&run, of_file);
 		status = worse(status, of_file);
 	}
-	json_end(run.json, run.passed, run.failed, run.skipped);
+	json_end(run.json, &run.counts, options.on[0]->name,
+		 options.on[1] ? options.on[1]->name : NULL);
 	if (run.json && fclose(run.json) != 0) {
 		fprintf(stderr, "quire run: %s: %s\n", options.json, strerror(errno));
 		status = STATUS_ERROR;

@@ -13,6 +13,7 @@ struct run_options {
 	/* Where to run; the second, if there is one, is what the first is compared with. */
 	const struct target_ops *on[2];
 	bool trace, tap, verify;
+	bool strict_skips; /* one that the target's profile does not explain is a failure */
 	const char *json; /* the file's name, or NULL */
 	double timeout;	  /* seconds */
 	uint64_t fail;	  /* --fail: the allocation that fails, from 1; 0: none */

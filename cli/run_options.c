@@ -23,10 +23,15 @@ static const char help[] =
 	"  --json FILE            write results and transcripts to FILE\n"
 	"  --timeout SECONDS      give up on a script that runs longer (30)\n"
 	"  --no-verify            don't run the invariant checker after each call\n"
+	"  --strict-skips         a skip that the target's profile does not explain is a failure\n"
 	"  --fail N               let the N-th allocation fail once; all checks must hold\n"
 	"  --fail-count           print how many allocations the script asks for\n"
 	"  --fail-sweep K         run with K values of N, evenly spread (0: with all)\n"
 	"  --help                 print this\n"
+	"\n"
+	"Addresses for scripts: from 0x10000 to 0x7ff000000000, but for 0x555555000000 to "
+	"0x555560000000,\n"
+	"which the linux target's own program has.\n"
 	"\n"
 	"ARGs are passed to the script.\n"
 	"Exit status: 0 all checks held, 1 a check failed, 2 usage, script error or timeout,\n"
@@ -39,6 +44,7 @@ enum {
 	OPTION_JSON,
 	OPTION_TIMEOUT,
 	OPTION_NO_VERIFY,
+	OPTION_STRICT_SKIPS,
 	OPTION_FAIL,
 	OPTION_FAIL_COUNT,
 	OPTION_FAIL_SWEEP,
@@ -52,6 +58,7 @@ static const struct option long_options[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"no-verify", no_argument, NULL, OPTION_NO_VERIFY},
+	{"strict-skips", no_argument, NULL, OPTION_STRICT_SKIPS},
 	{"fail", required_argument, NULL, OPTION_FAIL},
 	{"fail-count", no_argument, NULL, OPTION_FAIL_COUNT},
 	{"fail-sweep", required_argument, NULL, OPTION_FAIL_SWEEP},
@@ -103,6 +110,9 @@ static void parse_option(int option, const char *text, struct run_options *optio
 		break;
 	case OPTION_NO_VERIFY:
 		options->verify = false;
+		break;
+	case OPTION_STRICT_SKIPS:
+		options->strict_skips = true;
 		break;
 	case OPTION_FAIL:
 		options->fail = parse_number("--fail", text, 1);

@@ -158,8 +158,10 @@ struct target *script_target(lua_State *L)
 		transcript->opened += seconds_now() - transcript->opening;
 		transcript->opening = 0;
 	}
-	if (!script->target)
+	if (!script->target) {
+		transcript->unexplained = !script_setup_explains(script);
 		script_finish(script, STATUS_SKIPPED, why);
+	}
 	return script->target;
 }
 
@@ -226,8 +228,13 @@ static int quire_setup(lua_State *L)
 
 static int quire_skip(lua_State *L)
 {
+	struct script *script = script_of(L);
+	const char *why;
+
 	argument_count(L, 0, 1, 1);
-	script_finish(script_of(L), STATUS_SKIPPED, argument_string(L, 1, "the reason", NULL));
+	why = argument_string(L, 1, "the reason", NULL);
+	script->transcript->unexplained = !script_explains(script, why);
+	script_finish(script, STATUS_SKIPPED, why);
 }
 
 static int quire_sleep(lua_State *L)
@@ -370,6 +377,7 @@ static const struct binding quire_bindings[] = {
 	{"has", script_has},
 	{"needs", script_needs},
 	{"skip", quire_skip},
+	{"kernel_bug", script_kernel_bug},
 	{"sleep", quire_sleep},
 	{"stats", quire_stats},
 	{"verify", quire_verify},
@@ -456,12 +464,37 @@ static void preload(lua_State *L, const struct script_options *options)
 	lua_pop(L, 1);
 }
 
+/*
+ * pairs() in the order of the keys.  Lua's own differs from run to run, and with it the calls that a
+ * script makes.
+ */
+static const char ordered_pairs[] =
+	"local next, type, sort, getmetatable, rawget = next, type, table.sort, getmetatable, rawget\n"
+	"local function before(a, b)\n"
+	"	local one, other = type(a), type(b)\n"
+	"	if one == other and (one == 'number' or one == 'string') then return a < b end\n"
+	"	return one < other\n"
+	"end\n"
+	"function pairs(...)\n"
+	"	local t = ...\n"
+	"	local meta, keys, i = getmetatable(t), {}, 0\n"
+	"	if meta and meta.__pairs then return meta.__pairs(t) end\n"
+	"	for key in next, t do keys[#keys + 1] = key end\n"
+	"	sort(keys, before)\n"
+	"	return function()\n"
+	"		repeat i = i + 1 until keys[i] == nil or rawget(t, keys[i]) ~= nil\n"
+	"		if keys[i] ~= nil then return keys[i], rawget(t, keys[i]) end\n"
+	"	end, t, nil\n"
+	"end\n";
+
 /* Everything that may raise, under one lua_pcall. */
 static int run(lua_State *L)
 {
 	struct script *script = script_of(L);
 
 	luaL_openlibs(L);
+	if (luaL_dostring(L, ordered_pairs))
+		lua_error(L);
 	open_quire(L);
 	script_open_processes(L);
 	script_open_userfaults(L);
@@ -581,14 +614,38 @@ void target_fail(const char *format, ...)
 	_exit(STATUS_ERROR);
 }
 
+static char *format_text(const char *format, va_list arguments)
+{
+	char *text;
+
+	if (vasprintf(&text, format, arguments) < 0)
+		target_fail("out of memory");
+	return text;
+}
+
+void target_refuse(const char *format, ...)
+{
+	struct script *script = running;
+	struct transcript *transcript = script->transcript;
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, format);
+	text = format_text(format, arguments);
+	va_end(arguments);
+	script_finish(script, STATUS_ERROR,
+		      transcript_printf(transcript, "%s:%d: [%s] %s", script->options->file,
+					transcript->last ? transcript->last->line : 0,
+					script->options->label, text));
+}
+
 void target_skip(const char *format, ...)
 {
 	va_list arguments;
 	char *reason;
 
 	va_start(arguments, format);
-	if (vasprintf(&reason, format, arguments) < 0)
-		target_fail("out of memory");
+	reason = format_text(format, arguments);
 	va_end(arguments);
 	script_finish(running, STATUS_SKIPPED, reason);
 }

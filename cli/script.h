@@ -236,6 +236,11 @@ struct script_file *to_file(lua_State *L, int index);
 struct script_file *argument_file(lua_State *L, int index, const char *what);
 
 /* script_profile.c */
+int script_kernel_bug(lua_State *L);
+/* Does the reason of a skip begin with the name of what the target lacks, and a colon? */
+bool script_explains(const struct script *script, const char *why);
+/* Does the target lack what the setup asks for, or can't it be had at all? */
+bool script_setup_explains(const struct script *script);
 int script_has(lua_State *L);
 int script_needs(lua_State *L);
 /* Skips the script if the target has no such thing. */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the target has: quire.has(), quire.needs().
+ * What the target has: quire.has(), quire.needs(); and which skips that explains.
  */
 #include "script.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
 
 #include "arguments.h"
 
@@ -60,5 +65,69 @@ int script_needs(lua_State *L)
 	for (int i = 1; i <= lua_gettop(L); i++)
 		if (!has(L, script->ops, i))
 			lacks(L, lua_tostring(L, i));
+	return 0;
+}
+
+/* Whether the target lacks what is called so; "library" stands for the library's own view and options. */
+static bool lacks_name(const struct script *script, const char *name)
+{
+	const struct target_ops *ops[] = {script->ops, script->options->other_ops};
+	bool known;
+
+	if (strcmp(name, "library") == 0)
+		return !script->ops->entry;
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		struct profile profile;
+
+		if (!ops[i])
+			continue;
+		profile = ops[i]->profile(&script->setup);
+		if (!profile_has(&profile, name, &known) && known)
+			return true;
+	}
+	return false;
+}
+
+bool script_explains(const struct script *script, const char *why)
+{
+	size_t length = strcspn(why, ":");
+	char name[32];
+
+	if (why[length] != ':' || length >= sizeof(name))
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)length, why);
+	return lacks_name(script, name);
+}
+
+/* Whoever may not change the machine's settings is not root; the rest of a setup any machine can have. */
+bool script_setup_explains(const struct script *script)
+{
+	const struct target_setup bare = {0};
+	const char *why;
+	struct target *target = script->ops->open(&bare, &why);
+
+	if (!target)
+		return true;
+	script->ops->close(target);
+	return lacks_name(script, "root");
+}
+
+/* quire.kernel_bug("6.18", why): skips the script on Linux of this series, where it would hang. */
+int script_kernel_bug(lua_State *L)
+{
+	struct script *script = script_of(L);
+	const char *series, *why;
+	struct utsname kernel;
+	size_t length;
+
+	argument_count(L, 0, 2, 2);
+	series = argument_string(L, 1, "the series", &length);
+	why = argument_string(L, 2, "the bug", NULL);
+	uname(&kernel);
+	if (script->ops == &target_linux && strncmp(kernel.release, series, length) == 0 &&
+	    !isdigit((unsigned char)kernel.release[length]))
+		script_finish(script, STATUS_SKIPPED,
+			      transcript_printf(script->transcript, "a bug of Linux %s: %s", series,
+						why));
 	return 0;
 }

@@ -315,6 +315,9 @@ extern const struct target_ops target_twin;
  */
 _Noreturn void target_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The script asks for what it must not: its error, at the line of the call; the text is one line. */
+_Noreturn void target_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The script asks for what the target lacks, and is skipped; the reason is one line. */
 _Noreturn void target_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -92,8 +92,8 @@ static void end_agents(struct target *target)
 		process_end(process);
 	close(target->lifeline[1]);
 	for (struct process *process = target->processes; process; process = process->next)
-		while (process->group && (waitpid(-process->group, NULL, 0) > 0 || errno == EINTR))
-			;
+		if (process->group)
+			process_reap(process, -process->group);
 	while (target->processes)
 		process_free(target->processes);
 }

@@ -55,6 +55,7 @@ struct transcript {
 	/* what else the worker tells the runner */
 	bool finished;	    /* the worker came to its end by itself */
 	const char *reason; /* why the script was skipped, or its error */
+	bool unexplained;   /* skipped for a reason that the profile of the target does not give */
 	int line;	    /* where the script was when it was told to stop */
 	bool died;	    /* the worker crashed, hung, or its target gave up */
 	double opening;	    /* since when it waits for its target, in seconds_now(); 0: not now */

@@ -11,4 +11,11 @@
 #define WINDOW_TOP UINT64_C(0x7ff000000000)
 #define USER_END   UINT64_C(0x7ffffffff000) /* of the addresses that a process can have */
 
+/*
+ * Scripts may use what is below WINDOW_TOP, from 0x10000 on (vm.mmap_min_addr), but for these, which
+ * the program of the linux target's agents has, where address randomisation is off.
+ */
+#define PROGRAM_START UINT64_C(0x555555000000)
+#define PROGRAM_END   UINT64_C(0x555560000000)
+
 #endif

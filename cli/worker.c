@@ -83,7 +83,8 @@ static enum outcome await(pid_t worker, const struct transcript *transcript, dou
 	}
 }
 
-static void stop(const struct script_options *options, const struct transcript *transcript,
+/* False: not even killing it was of use, and it is left where it is. */
+static bool stop(const struct script_options *options, const struct transcript *transcript,
 		 pid_t worker)
 {
 	int ending, ignored;
@@ -91,9 +92,9 @@ static void stop(const struct script_options *options, const struct transcript *
 	kill(worker, SIGTERM);
 	if (await(worker, transcript, options->grace > 0 ? options->grace : GRACE, &ending,
 		  &ignored) == ENDED)
-		return;
+		return true;
 	kill(worker, SIGKILL);
-	waitpid(worker, &ending, 0);
+	return await(worker, transcript, GRACE, &ending, &ignored) == ENDED;
 }
 
 static _Noreturn void work(const struct script_options *options, struct transcript *transcript,
@@ -154,14 +155,18 @@ static enum status supervise(const struct script_options *options, struct transc
 			     pid_t worker)
 {
 	int ending = 0, told = 0;
-	char what[64];
+	char what[96];
 
 	switch (await(worker, transcript, options->timeout, &ending, &told)) {
 	case ENDED:
 		return judge(options, transcript, ending);
 	case EXPIRED:
-		stop(options, transcript, worker);
-		snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
+		if (stop(options, transcript, worker))
+			snprintf(what, sizeof(what), "timed out after %g s", options->timeout);
+		else
+			snprintf(what, sizeof(what),
+				 "timed out after %g s, can't be killed (process %d),",
+				 options->timeout, (int)worker);
 		explain(options, transcript, what);
 		return STATUS_ERROR;
 	case INTERRUPTED:

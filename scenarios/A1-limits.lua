@@ -1,7 +1,7 @@
 -- A1: an address space has a limit of VMAs, and a call that would pass it changes nothing.
 quire.setup { memory = "64M" }
 if quire.target == "linux" then
-	quire.skip("the process has VMAs of its own, which count")
+	quire.skip("library: the process has VMAs of its own, which count")
 end
 local p = quire.process()
 local K <const> = 4096

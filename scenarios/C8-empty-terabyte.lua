@@ -2,7 +2,7 @@
 -- part leaves the rest protected.  C8-unpopulated-span is what the kernel can be asked of it.
 quire.setup { memory = "64M" }
 if quire.target == "linux" then
-	quire.skip("the kernel takes 2G of page tables to protect a terabyte")
+	quire.skip("library: the kernel takes 2G of page tables to protect a terabyte")
 end
 local p = quire.process()
 local size = 1 << 40

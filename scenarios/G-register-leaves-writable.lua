@@ -1,7 +1,7 @@
 -- G: protection that was asleep and does not wake.  Memory registered again without WP keeps its marks, dormant: a write passes.  When WP is registered
 -- again they are in force, also on the page that has become writable meanwhile: pagemap calls it protected, so its writes must be reported.
 if quire.target == "linux" then
-	quire.skip("Linux leaves the page writable, and protected at once")
+	quire.skip("library: Linux leaves the page writable, and protected at once")
 end
 local p = quire.process()
 local a = p:mmap { length = "4K", prot = "rw" }

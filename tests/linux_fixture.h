@@ -54,6 +54,17 @@ _Noreturn void target_fail(const char *format, ...)
 	exit(2);
 }
 
+_Noreturn void target_refuse(const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	target_fail("%s", text);
+}
+
 #define assert_target_fails(text, statement)                                                       \
 	do {                                                                                       \
 		failure_expected = true;                                                           \

@@ -48,7 +48,7 @@ check() { # KIND PROGRAM OPTION...
 	status=$?
 	while read -r rule count; do
 		rules[$rule]=$((${rules[$rule]:-0} + count))
-	done < <(sed -n 's/^tolerated by \([a-z-]*\): \([0-9]*\)$/\1 \2/p' "$work/log")
+	done < <(sed -n 's/^tolerated by \([a-z-]*\): \([0-9]*\), .*/\1 \2/p' "$work/log")
 	for count in cases operations "calls compared" findings noise; do
 		found=$(grep -aoE "[0-9]+ $count(,|\$)" "$work/log" | tail -n 1)
 		found=${found%% *}

@@ -117,6 +117,10 @@ expect_script 0 '1 passed, 0 failed, 0 skipped' \
 	'check.fails("EFAULT", p:syscall_write(0, "x")) check(quire.verify())'
 expect_script 0 '1 passed' 'check(not pcall(p.munmap, p, a)) check(p:munmap(a, "64K"))'
 
+expect_script 0 '1 passed' 'local keys = ""' \
+	'for k in pairs{ b = 1, a = 2, 7, 8, [2.5] = 3, c = 4 } do keys = keys .. k .. " " end' \
+	'check.eq(keys, "1 2 2.5 a b c ", "pairs() has the order of the keys")'
+
 # ---- several files, arguments, how scripts end
 printf 'quire.skip("not today")\n' >"$work/skip.lua"
 printf 'check(true)\n' >"$work/pass.lua"
@@ -128,6 +132,36 @@ expect "all are skipped" 77 "0 passed, 0 failed, 2 skipped" run "$work/skip.lua"
 expect "one is skipped" 0 "1 passed, 0 failed, 1 skipped" run "$work/skip.lua" "$work/pass.lua"
 expect "the worst status wins" 1 "1 passed, 1 failed, 1 skipped" \
 	run "$work/fail.lua" "$work/pass.lua" "$work/skip.lua"
+expect "why it was skipped is told at the end" 0 "  $work/skip.lua: not today" run "$work/skip.lua" "$work/pass.lua"
+expect "a skip without a name of what lacks" 1 "not today (which the target's profile does not explain)" \
+	run --strict-skips "$work/skip.lua"
+expect "the same, as TAP" 1 "not ok 1 - $work/skip.lua on quire" run --strict-skips --tap "$work/skip.lua"
+printf 'quire.skip("la57: for five levels")\n' >"$work/lacks.lua"
+expect "a skip that the profile explains" 77 "0 passed, 0 failed, 1 skipped" run --strict-skips "$work/lacks.lua"
+printf 'quire.skip("guard: but there are guards")\n' >"$work/lies.lua"
+expect "a skip that the profile denies" 1 "does not explain" run --strict-skips "$work/lies.lua"
+printf 'quire.skip("telepathy: nothing has it")\n' >"$work/unknown.lua"
+expect "a skip for what nobody knows" 1 "does not explain" run --strict-skips "$work/unknown.lua"
+printf 'if quire.target == "twin" then quire.skip("library: it has no view of its own") end\n' >"$work/half.lua"
+expect "skipped on one of two targets" 0 "1 passed, 0 failed, 1 skipped (1 on twin)" \
+	run --strict-skips --on quire,twin "$work/half.lua"
+expect "the same, which one" 0 "skipped on twin (1):" run --on quire,twin "$work/half.lua" "$work/pass.lua"
+expect "skipped on both" 77 "0 passed, 0 failed, 2 skipped (1 on quire, 1 on twin)" \
+	run --on quire,twin "$work/lacks.lua"
+expect "--json, skipped" 0 "1 passed" run --json "$work/json" --on quire,twin "$work/half.lua"
+cp "$work/json" "$work/output"
+grep -q '{"target":"twin","file":".*half.lua","reason":"library: .*","explained":true}' "$work/json" &&
+	grep -q '"passed":1,"failed":0,"skipped":1}' "$work/json" &&
+	grep -q '{"rule":"table-bytes","target":"quire","against":"twin","used":0}' "$work/json"
+report $? "--json: skips and rules"
+printf 'quire.kernel_bug("%s", "it hangs")\n' "$(uname -r | cut -d . -f 1,2)" >"$work/bug.lua"
+expect "a kernel's bug is not the library's" 0 "1 passed" run "$work/bug.lua"
+printf 'quire.kernel_bug("%s0", "it hangs")\n' "$(uname -r | cut -d . -f 1,2)" >"$work/other.lua"
+if "$quire" run --on linux "$work/pass.lua" >/dev/null 2>&1; then
+	expect "a kernel's bug" 77 "a bug of Linux $(uname -r | cut -d . -f 1,2): it hangs" \
+		run --strict-skips --on linux "$work/bug.lua"
+	expect "another kernel's bug" 0 "1 passed" run --on linux "$work/other.lua"
+fi
 expect "a script's arguments" 0 "1 passed" run "$work/arguments.lua" -- one -x
 expect "a script that leaves" 2 "left with exit status 0" run "$work/leave.lua"
 expect "--tap" 1 "not ok 2 - $work/fail.lua on quire" run --tap "$work/pass.lua" "$work/fail.lua"
@@ -149,6 +183,45 @@ printf 'local p = quire.process()\nif quire.target == "twin" then p:maps() else 
 expect "--trace of two" 3 "twin → did something else" run --trace --on quire,twin "$work/differ.lua"
 script 'p:mmap{ length = "1T", prot = "rw", noreserve = true }'
 expect "beyond the twin" 77 "skipped on twin: twin: a process with more than" run --on twin "$work/script.lua"
+
+# ---- the linux target's own memory: an error with the line, before anything happens
+owns() { # LINE
+	script "$1"
+	expect "on linux: $1" 2 "script.lua:3: [linux] " run --on linux "$work/script.lua"
+	grep -q "reaches the agent's own memory; scripts have what is below 0x7ff000000000, but for 0x555555000000 to 0x555560000000" \
+		"$work/output"
+	report $? "and why"
+}
+if "$quire" run --on linux "$work/pass.lua" >/dev/null 2>&1; then
+	owns 'p:munmap(0, 0x7ffffffff000)'
+	owns 'p:munmap(0x500000000000, "16T")'
+	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x555555554000, fixed = true }'
+	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x55555fff0000 }'
+	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x7ff000100000, fixed = true }'
+	owns 'p:mremap(a, "4K", "4K", { maymove = true, fixed = 0x7ff100000000 })'
+	owns 'p:mprotect(a, "64T", "r")'
+	owns 'p:madvise(a, "64T", "dontneed")'
+	owns 'p:madvise(0x7ff100000000, "4K", "cold")'
+	owns 'p:mlock(0x7ff100000000, "4K")'
+	owns 'p:munlock(0x7ff100000000, "4K")'
+	owns 'p:read(0x7ff100000000, 1)'
+	owns 'p:touch(0x555555555000, "x")'
+	owns 'p:syscall_write(0x7ff100000000, "x")'
+	owns 'p:pin(0x7ff100000000, "4K")'
+	owns 'local u = quire.userfaultfd_raw(p) u:api{} u:register(0x7ff100000000, "4K", { "missing" })'
+	# What is left, to its edges, is for scripts.
+	{
+		echo 'local p, K = quire.process(), 4096'
+		for address in 0x10000 0x400000 0x500000000000 0x555554ffc000 0x555560000000 0x600000000000 \
+			0x7efffffff000 0x7fefffffc000; do
+			echo "local a = p:mmap{ length = 4 * K, prot = 'rw', address = $address, fixed = true }"
+			echo "check.eq(a, $address) check(p:write(a, ('x'):rep(4 * K))) check(p:munmap(a, 4 * K))"
+		done
+	} >"$work/window.lua"
+	expect "the window of addresses" 0 "1 passed" run --on both "$work/window.lua"
+fi
+expect "run --help tells the window" 0 "from 0x10000 to 0x7ff000000000, but for 0x555555000000 to 0x555560000000" \
+	run --help
 
 # ---- allocations that fail
 expect "--fail-count" 0 "" run --fail-count "$work/script.lua"
