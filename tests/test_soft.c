@@ -397,6 +397,69 @@ static void a_scalar_store_into_a_forbidden_page_moves_nothing(void **state)
 	assert_int_equal(load(boundary - 8), 0x1111111111111111);
 }
 
+/* ---- what the walker remembers -----------------------------------------------------------------
+ */
+
+#define REGION (2 * MIB)
+
+/* Three regions that begin where a table does, the first of them written to. */
+static uint64_t map_regions(void)
+{
+	uint64_t address = (uint64_t)1 << 40;
+
+	assert_int_equal(quire_mmap(fixture.space, address, 3 * REGION, RW,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				    &address),
+			 0);
+	store(address, 1);
+	store(address + PAGE, 2);
+	return address;
+}
+
+/* The table goes over to another region as a whole, and none is freed. */
+static void a_table_that_moves_is_not_walked_by_its_old_address(void **state)
+{
+	uint64_t from = map_regions(), to = from + 2 * REGION, moved;
+	uint64_t value;
+
+	(void)state;
+	assert_int_equal(quire_mremap(fixture.space, from, REGION, REGION,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, to, &moved),
+			 0);
+	assert_int_equal(load(to), 1);
+	assert_int_equal(soft_load64(cpu, from, &value).outcome, QUIRE_SEGV);
+	assert_int_equal(soft_load64(cpu, from + 5 * PAGE, &value).outcome, QUIRE_SEGV);
+	assert_int_equal(load(to + PAGE), 2);
+}
+
+static void a_table_that_is_gone_is_not_walked(void **state)
+{
+	uint64_t address = map_regions();
+
+	(void)state;
+	assert_int_equal(quire_munmap(fixture.space, address, 3 * REGION), 0);
+	map_regions();
+	assert_int_equal(load(address), 1);
+	assert_int_equal(quire_madvise(fixture.space, address, REGION, QUIRE_MADV_DONTNEED), 0);
+	assert_int_equal(load(address), 0);
+	assert_int_equal(load(address + PAGE), 0);
+}
+
+/* The walker of a CPU that has gone over to another space begins at the root again. */
+static void what_one_space_has_is_not_walked_in_another(void **state)
+{
+	uint64_t address = map_regions(), value;
+	struct quire_space *other = new_space(fixture.machine);
+
+	(void)state;
+	soft_cpu_enter(cpu, other);
+	assert_int_equal(soft_load64(cpu, address, &value).outcome, QUIRE_SEGV);
+	assert_int_equal(soft_load64(cpu, address + 5 * PAGE, &value).outcome, QUIRE_SEGV);
+	soft_cpu_enter(cpu, fixture.space);
+	assert_int_equal(load(address + PAGE), 2);
+	quire_space_destroy(other);
+}
+
 /* ---- the TLB's checker -------------------------------------------------------------------------
  */
 
@@ -466,6 +529,9 @@ int main(void)
 		with_machine(a_transfer_over_many_pages_faults_each_of_them),
 		with_machine(a_transfer_stops_where_it_is_refused),
 		with_machine(a_scalar_store_into_a_forbidden_page_moves_nothing),
+		with_machine(a_table_that_moves_is_not_walked_by_its_old_address),
+		with_machine(a_table_that_is_gone_is_not_walked),
+		with_machine(what_one_space_has_is_not_walked_in_another),
 		with_machine(the_check_notices_a_tlb_that_grants_too_much),
 		with_machine(the_check_leaves_pages_as_old_as_they_are),
 	};

@@ -70,6 +70,23 @@ bool quire_translate(struct quire_space *space, uint64_t address, enum quire_acc
 		     struct quire_translation *translation);
 
 /*
+ * Where walks may begin, instead of at the root: what hardware keeps in its page-walk caches.  All zero
+ * is nowhere.  Belongs to one space.
+ */
+struct quire_walk {
+	uint64_t start, length; /* bytes of addresses that the table below translates */
+	void *table;
+};
+
+/*
+ * The same, but begins where *walk says, if `address` lies there, and leaves there the lowest table that
+ * it came to, if any.  A host that keeps such walks must forget those that overlap a flush, of whatever
+ * kind, before quire_port_flush() returns, as it forgets translations.
+ */
+bool quire_translate_from(struct quire_space *space, uint64_t address, enum quire_access access,
+			  struct quire_walk *walk, struct quire_translation *translation);
+
+/*
  * The kernel reads or writes user memory on the process's behalf (get_user_pages): the same faults
  * as a user access, and the permissions of the VMA; a write-only mapping is not readable.  `length`
  * bytes between `address` and `buffer`; *done: how many were moved, to the page.  (BEHAVIOUR A6)

@@ -157,7 +157,9 @@ bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size);
  * which stands only where the leaf is writable and dirty already, so that the first store to a
  * clean page walks and sets the dirty bit.  Adding `offset` to an address in the page gives its
  * place in the direct map.  The permission bits lie above those of an 8-byte offset, so that one
- * comparison proves page, permission and alignment.  A zero key matches nothing.
+ * comparison proves page and alignment.  It proves that the page can be read, too: where it cannot,
+ * SOFT_TLB_READ is missing and the key has the address of the neighbouring page, which belongs in
+ * another entry, so that no load matches.  So it is with an empty entry, which has no permissions.
  */
 #define SOFT_TLB_ENTRIES 1024
 #define SOFT_TLB_PAGE	 (~(QUIRE_PAGE_SIZE - 1))
@@ -169,6 +171,13 @@ struct soft_tlb_entry {
 	uint64_t key;
 	uint64_t offset;
 };
+
+/* A TLB of empty entries: what a CPU looks its accesses up in when it is wanted for something else. */
+extern const struct soft_tlb_entry soft_tlb_nothing[SOFT_TLB_ENTRIES];
+
+/* What the walker remembers of the upper levels: direct mapped by regions of 2M. */
+#define SOFT_WALKS	 512
+#define SOFT_WALK_REGION ((uint64_t)1 << 21)
 
 /* Flushes that other threads have posted (soft_flush.c).  All zero is empty. */
 #define SOFT_MAILBOX_RANGES 8
@@ -182,14 +191,17 @@ struct soft_mailbox {
 	} range[SOFT_MAILBOX_RANGES]; /* lock */
 };
 
+/* Why a CPU looks in soft_tlb_nothing. */
 enum soft_attention {
 	SOFT_FLUSH_POSTED = 1, /* the mailbox has something */
 	SOFT_FENCE = 2,	       /* the host has no membarrier(2): accesses must fence themselves */
 };
 
 struct soft_cpu {
-	_Atomic uint32_t in_access;    /* 1 from before the TLB lookup to after the data movement */
-	_Atomic uint32_t attention;    /* enum soft_attention; not 0: take the slow path */
+	_Atomic uint32_t in_access; /* 1 from before the TLB lookup to after the data movement */
+	_Atomic uint32_t attention; /* enum soft_attention */
+	/* where accesses are looked up: `tlb`; with attention, soft_tlb_nothing */
+	_Atomic(const struct soft_tlb_entry *) lookup;
 	struct quire_space *space;     /* owner */
 	const void *_Atomic owner;     /* mark of the thread that uses the CPU; NULL: free */
 	struct soft_machine *machine;  /* constant */
@@ -198,6 +210,7 @@ struct soft_cpu {
 	uint64_t valid[SOFT_TLB_ENTRIES / 64]; /* owner: bit n is 0: entry n is empty */
 	alignas(64) struct soft_mailbox mailbox;
 	alignas(64) struct soft_tlb_entry tlb[SOFT_TLB_ENTRIES]; /* owner */
+	struct quire_walk walk[SOFT_WALKS];			 /* owner */
 };
 
 /* The ways on after a TLB miss.  They end the access that the inline function has begun. */
@@ -207,23 +220,22 @@ struct soft_result soft_store_slow(struct soft_cpu *cpu, uint64_t address, const
 				   size_t length);
 
 /*
- * Begins an access and looks `address` up: its place in the direct map, or NULL on a miss or when
- * the CPU is wanted for something else.  That no fence stands between the store to in_access and
- * what follows is made good by the flusher (soft_flush.c).
+ * Begins an access and looks `address` up: *place in the direct map; false on a miss or when the CPU
+ * is wanted for something else.  That no fence stands between the store to in_access and what follows
+ * is made good by the flusher (soft_flush.c).
  */
-static inline void *soft_begin(struct soft_cpu *cpu, uint64_t address, size_t size, uint64_t allow)
+static inline bool soft_begin(struct soft_cpu *cpu, uint64_t address, size_t size, bool store,
+			      void **place)
 {
-	const struct soft_tlb_entry *entry =
-		&cpu->tlb[(address >> QUIRE_PAGE_SHIFT) % SOFT_TLB_ENTRIES];
+	const struct soft_tlb_entry *entry;
 
 	atomic_store_explicit(&cpu->in_access, 1, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&cpu->attention, memory_order_acquire))
-		return NULL;
-	if ((entry->key & (SOFT_TLB_PAGE | allow)) !=
-	    ((address & (SOFT_TLB_PAGE | (size - 1))) | allow))
-		return NULL;
-	return (void *)(uintptr_t)(address + entry->offset);
+	entry = atomic_load_explicit(&cpu->lookup, memory_order_acquire) +
+		(address >> QUIRE_PAGE_SHIFT) % SOFT_TLB_ENTRIES;
+	*place = (void *)(uintptr_t)(address + entry->offset);
+	return !((entry->key ^ address) & (SOFT_TLB_PAGE | (size - 1))) &&
+	       (!store || (entry->key & SOFT_TLB_WRITE));
 }
 
 static inline struct soft_result soft_end(struct soft_cpu *cpu, size_t size)
@@ -238,22 +250,22 @@ static inline struct soft_result soft_end(struct soft_cpu *cpu, size_t size)
 	static inline struct soft_result soft_load##bits(struct soft_cpu *cpu, uint64_t address,   \
 							 uint##bits##_t *value)                    \
 	{                                                                                          \
-		const soft_cell##bits *cell = soft_begin(cpu, address, bits / 8, SOFT_TLB_READ);   \
+		void *place;                                                                       \
                                                                                                    \
-		if (__builtin_expect(!cell, 0))                                                    \
+		if (__builtin_expect(!soft_begin(cpu, address, bits / 8, false, &place), 0))       \
 			return soft_load_slow(cpu, address, value, bits / 8);                      \
-		*value = __atomic_load_n(cell, __ATOMIC_RELAXED);                                  \
+		*value = __atomic_load_n((const soft_cell##bits *)place, __ATOMIC_RELAXED);        \
 		return soft_end(cpu, bits / 8);                                                    \
 	}                                                                                          \
                                                                                                    \
 	static inline struct soft_result soft_store##bits(struct soft_cpu *cpu, uint64_t address,  \
 							  uint##bits##_t value)                    \
 	{                                                                                          \
-		soft_cell##bits *cell = soft_begin(cpu, address, bits / 8, SOFT_TLB_WRITE);        \
+		void *place;                                                                       \
                                                                                                    \
-		if (__builtin_expect(!cell, 0))                                                    \
+		if (__builtin_expect(!soft_begin(cpu, address, bits / 8, true, &place), 0))        \
 			return soft_store_slow(cpu, address, &value, bits / 8);                    \
-		__atomic_store_n(cell, value, __ATOMIC_RELAXED);                                   \
+		__atomic_store_n((soft_cell##bits *)place, value, __ATOMIC_RELAXED);               \
 		return soft_end(cpu, bits / 8);                                                    \
 	}
 

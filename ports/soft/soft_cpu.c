@@ -26,13 +26,17 @@ static void open_access(struct soft_cpu *cpu)
 static unsigned char *reach_page(struct soft_cpu *cpu, uint64_t address, enum quire_access access)
 {
 	unsigned char *place = soft_tlb_lookup(cpu, address, access);
+	struct quire_walk *walk = soft_walk(cpu, address);
 	struct quire_translation translation;
 
 	if (place)
 		return place;
 	cpu->counters.walks++;
-	if (!quire_translate(cpu->space, address, access, &translation))
+	if (!quire_translate_from(cpu->space, address, access, walk, &translation))
 		return NULL;
+	__builtin_prefetch(translation.memory + address % QUIRE_PAGE_SIZE);
+	if (walk->length > SOFT_WALK_REGION)
+		*walk = (struct quire_walk){0}; /* it would not be found to be forgotten */
 	soft_tlb_fill(cpu, address, access, &translation);
 	return translation.memory + address % QUIRE_PAGE_SIZE;
 }

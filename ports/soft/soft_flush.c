@@ -8,17 +8,18 @@
  * start of an access:
  *
  *	CPU					flusher
- *	in_access = 1				post, attention = 1
+ *	in_access = 1				post, lookup = nothing
  *	(no fence)				fence on every processor
- *	attention? then take the posts in	wait until in_access == 0 or the post is taken
+ *	lookup: nothing? take the posts in	wait until in_access == 0 or the post is taken
  *	look up, walk, move data		the old translation is out of use
  *	in_access = 0
  *
- * Either the CPU's store to in_access came before the fence and the flusher sees it, or its look at
- * attention comes after the fence and sees the post.  The fence that the CPU leaves out, because
- * it would cost more than all the rest of a TLB hit, is made by membarrier(2) on the flusher's
- * side, in all threads of the process at once.  Where the host has no such call SOFT_FENCE stands
- * in `attention`, which sends every access down the slow path, and that has the fence.
+ * Which table an access is looked up in is one load: its own TLB, or soft_tlb_nothing, where it misses
+ * and so takes the slow path.  Either the CPU's store to in_access came before the fence and the
+ * flusher sees it, or its load of `lookup` comes after the fence and finds nothing.  The fence that the
+ * CPU leaves out, because it would cost more than all the rest of a TLB hit, is made by membarrier(2)
+ * on the flusher's side, in all threads of the process at once.  Where the host has no such call
+ * `lookup` is always nothing, and the slow path has the fence.
  *
  * An access never waits for anything (a fault is taken outside of it), so the flusher waits for a
  * few hundred bytes to move at most, or for the host to run that thread again.  A busy CPU cannot
@@ -81,6 +82,7 @@ static uint64_t mailbox_post(struct soft_cpu *cpu, const struct quire_flush *flu
 		box->count++;
 	post = ++box->posted;
 	atomic_fetch_or(&cpu->attention, SOFT_FLUSH_POSTED);
+	atomic_store(&cpu->lookup, soft_tlb_nothing);
 	quire_port_unlock(NULL, &box->lock);
 	return post;
 }
@@ -97,7 +99,8 @@ void soft_flush_drain(struct soft_cpu *cpu)
 	for (unsigned i = 0; i < box->count && i < SOFT_MAILBOX_RANGES; i++)
 		soft_tlb_forget_range(cpu, box->range[i].start, box->range[i].end);
 	box->count = 0;
-	atomic_fetch_and(&cpu->attention, ~(uint32_t)SOFT_FLUSH_POSTED);
+	if (atomic_fetch_and(&cpu->attention, ~(uint32_t)SOFT_FLUSH_POSTED) == SOFT_FLUSH_POSTED)
+		atomic_store(&cpu->lookup, cpu->tlb);
 	atomic_store_explicit(&box->taken, box->posted, memory_order_release);
 	quire_port_unlock(NULL, &box->lock);
 	cpu->counters.drains++;

@@ -46,7 +46,9 @@ unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
 /* Enters what a walk for `access` has found for the page of `address`. */
 void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
 		   const struct quire_translation *translation);
-/* Forgets the translations of [start, end), or all. */
+/* Where a walk to `address` may begin. */
+struct quire_walk *soft_walk(struct soft_cpu *cpu, uint64_t address);
+/* Forgets the translations of [start, end), and what was met on the way to them; or all. */
 void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end);
 void soft_tlb_forget(struct soft_cpu *cpu);
 

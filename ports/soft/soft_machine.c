@@ -79,7 +79,9 @@ static bool machine_add_cpu(struct soft_machine *machine)
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->machine = machine;
 	cpu->number = machine->cpus;
+	memcpy(cpu->tlb, soft_tlb_nothing, sizeof(cpu->tlb));
 	atomic_store(&cpu->attention, machine->membarrier ? 0 : SOFT_FENCE);
+	atomic_store(&cpu->lookup, machine->membarrier ? cpu->tlb : soft_tlb_nothing);
 	machine->cpu[machine->cpus++] = cpu;
 	return true;
 }

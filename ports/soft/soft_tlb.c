@@ -29,13 +29,21 @@ static unsigned tlb_index(uint64_t address)
 	return (address >> QUIRE_PAGE_SHIFT) % SOFT_TLB_ENTRIES;
 }
 
+/* Page 1 does not belong in entry 0, nor page 0 in any other: no access matches that. */
+const struct soft_tlb_entry soft_tlb_nothing[SOFT_TLB_ENTRIES] = {{.key = QUIRE_PAGE_SIZE}};
+
+/* The page of an entry that is not empty; see soft.h. */
+static uint64_t tlb_page(uint64_t key)
+{
+	return (key & SOFT_TLB_PAGE) ^ (key & SOFT_TLB_READ ? 0 : QUIRE_PAGE_SIZE);
+}
+
 unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
 			       enum quire_access access)
 {
 	const struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(address)];
-	uint64_t allow = tlb_allow(access);
 
-	if ((entry->key & (SOFT_TLB_PAGE | allow)) != ((address & SOFT_TLB_PAGE) | allow))
+	if (!(entry->key & tlb_allow(access)) || tlb_page(entry->key) != (address & SOFT_TLB_PAGE))
 		return NULL;
 	return (unsigned char *)(uintptr_t)(address + entry->offset);
 }
@@ -51,12 +59,11 @@ void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access acc
 	struct soft_tlb_entry *entry = &cpu->tlb[index];
 	uint64_t page = address & SOFT_TLB_PAGE;
 
-	entry->key = page | tlb_allow(access);
-	if (access != QUIRE_EXECUTE) {
-		entry->key |= SOFT_TLB_READ;
-		entry->key |= translation->writable ? SOFT_TLB_WRITE : 0;
-		entry->key |= translation->executable ? SOFT_TLB_EXECUTE : 0;
-	}
+	if (access == QUIRE_EXECUTE)
+		entry->key = (page ^ QUIRE_PAGE_SIZE) | SOFT_TLB_EXECUTE;
+	else
+		entry->key = page | SOFT_TLB_READ | (translation->writable ? SOFT_TLB_WRITE : 0) |
+			     (translation->executable ? SOFT_TLB_EXECUTE : 0);
 	entry->offset = (uint64_t)(uintptr_t)translation->memory - page;
 	cpu->valid[index / 64] |= (uint64_t)1 << index % 64;
 }
@@ -69,9 +76,9 @@ static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 			unsigned bit = (unsigned)__builtin_ctzll(valid);
 			struct soft_tlb_entry *entry = &cpu->tlb[64 * i + bit];
 
-			if ((entry->key & SOFT_TLB_PAGE) - start >= end - start)
+			if (tlb_page(entry->key) - start >= end - start)
 				continue;
-			entry->key = 0;
+			*entry = soft_tlb_nothing[64 * i + bit];
 			cpu->valid[i] &= ~((uint64_t)1 << bit);
 		}
 	}
@@ -80,10 +87,28 @@ static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 void soft_tlb_forget(struct soft_cpu *cpu)
 {
 	forget_valid(cpu, 0, UINT64_MAX);
+	memset(cpu->walk, 0, sizeof(cpu->walk));
+}
+
+struct quire_walk *soft_walk(struct soft_cpu *cpu, uint64_t address)
+{
+	return &cpu->walk[address / SOFT_WALK_REGION % SOFT_WALKS];
+}
+
+/* What was remembered on the way to any address of [start, end). */
+static void forget_walks(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+{
+	if (end - start >= SOFT_WALKS * SOFT_WALK_REGION) {
+		memset(cpu->walk, 0, sizeof(cpu->walk));
+		return;
+	}
+	for (; start < end; start = (start / SOFT_WALK_REGION + 1) * SOFT_WALK_REGION)
+		*soft_walk(cpu, start) = (struct quire_walk){0};
 }
 
 void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 {
+	forget_walks(cpu, start, end);
 	if (end - start > FORGET_BY_PAGE * QUIRE_PAGE_SIZE) {
 		forget_valid(cpu, start, end);
 		return;
@@ -91,8 +116,8 @@ void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 	for (uint64_t page = start; page < end; page += QUIRE_PAGE_SIZE) {
 		struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(page)];
 
-		if ((entry->key & SOFT_TLB_PAGE) == page)
-			entry->key = 0;
+		if (tlb_page(entry->key) == page)
+			*entry = soft_tlb_nothing[tlb_index(page)];
 	}
 }
 
@@ -110,7 +135,7 @@ static uint64_t leaf_frame(const struct quire_entry_report *leaf, uint64_t page)
 static const char *tlb_excess(const struct soft_cpu *cpu, const struct soft_tlb_entry *entry,
 			      const struct quire_entry_report *leaf)
 {
-	uint64_t page = entry->key & SOFT_TLB_PAGE;
+	uint64_t page = tlb_page(entry->key);
 
 	if (leaf->kind != QUIRE_ENTRY_LEAF || !leaf->has_frame)
 		return "translates a page that has no leaf";
@@ -135,7 +160,7 @@ bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size)
 	soft_flush_drain(cpu);
 	for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
 		const struct soft_tlb_entry *entry = &cpu->tlb[i];
-		uint64_t page = entry->key & SOFT_TLB_PAGE;
+		uint64_t page = tlb_page(entry->key);
 		struct quire_entry_report leaf;
 		const char *excess;
 

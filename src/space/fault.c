@@ -484,5 +484,13 @@ struct quire_fault_result quire_fault(struct quire_space *space, uint64_t addres
 bool quire_translate(struct quire_space *space, uint64_t address, enum quire_access access,
 		     struct quire_translation *translation)
 {
-	return table_translate(&space->tables, address, access, translation);
+	struct quire_walk walk = {0};
+
+	return table_translate(&space->tables, address, access, &walk, translation);
+}
+
+bool quire_translate_from(struct quire_space *space, uint64_t address, enum quire_access access,
+			  struct quire_walk *walk, struct quire_translation *translation)
+{
+	return table_translate(&space->tables, address, access, walk, translation);
 }

@@ -119,6 +119,27 @@ static inline bool cursor_next(struct cursor *cursor)
 	return true;
 }
 
+/*
+ * Passes over the entries that follow in the table, lie wholly in the range, and are as `entry`, which
+ * the cursor stands at: stops at the last of them.  entry_alike() says what that is, so `entry` is no
+ * marker.
+ */
+static inline void cursor_pass_alike(struct cursor *cursor, entry_t entry)
+{
+	unsigned index = level_index(cursor->address, cursor->level);
+	uint64_t begin = cursor->address & ~(level_span(cursor->level) - 1);
+	uint64_t whole = (cursor->end - begin) >> arch_shift(cursor->level);
+	_Atomic entry_t *slot = cursor->slot;
+	_Atomic entry_t *end = slot - index + min_u64(index + whole, arch_entries(cursor->level));
+
+	while (slot + 1 < end && entry_alike(slot_load(slot + 1), entry))
+		slot++;
+	if (slot == cursor->slot)
+		return;
+	cursor->address = begin + ((uint64_t)(slot - cursor->slot) << arch_shift(cursor->level));
+	cursor->slot = slot;
+}
+
 static inline entry_t cursor_entry(const struct cursor *cursor)
 {
 	return slot_load(cursor->slot);

@@ -85,7 +85,6 @@ static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t
 
 uint64_t table_scan(const struct table_scan *scan)
 {
-	entry_t unwanted = ENTRY_ABSENT; /* or the last leaf that was, for which many stand */
 	struct cursor cursor;
 
 	for (bool more = cursor_begin(&cursor, scan->tables, scan->start, scan->end, scan->gather);
@@ -95,11 +94,10 @@ uint64_t table_scan(const struct table_scan *scan)
 		unsigned traits;
 		bool change;
 
-		if (unwanted && entry_alike(entry, unwanted))
-			continue;
 		traits = traits_of(scan, start, entry, cursor.level);
 		if (!may_want(scan, traits)) {
-			unwanted = traits & TRAIT_LEAF ? entry : ENTRY_ABSENT;
+			if (!entry_is_marker(entry))
+				cursor_pass_alike(&cursor, entry);
 			continue;
 		}
 		if (!wants(scan, entry, &traits))

@@ -329,9 +329,9 @@ enum table_use {
 struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use,
 			      uint64_t what);
 
-/* What the hardware's walker does for a user access; see quire_translate().  No lock. */
+/* What the hardware's walker does for a user access; see quire_translate_from().  No lock. */
 bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
-		     struct quire_translation *translation);
+		     struct quire_walk *walk, struct quire_translation *translation);
 
 /*
  * Reports.  The space's lock is held at least for reading.

@@ -35,23 +35,44 @@ static bool use_leaf(_Atomic entry_t *slot, entry_t *leaf, unsigned level, enum 
 	return true;
 }
 
-bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
-		     struct quire_translation *translation)
+/* The entry that ends the way to `address`, and its level; remembers the table at the lowest. */
+static _Atomic entry_t *descend(struct page_tables *tables, uint64_t address,
+				struct quire_walk *walk, unsigned *level)
 {
 	struct frame *table = tables->root;
-	unsigned level = ARCH_LEVELS - 1;
+	_Atomic entry_t *slot;
+	entry_t entry;
+
+	for (*level = ARCH_LEVELS - 1;; --*level) {
+		slot = table_slot(tables->machine, table, level_index(address, *level));
+		entry = slot_load(slot);
+		if (!entry_is_table(entry, *level))
+			break;
+		table = leaf_frame(tables, entry);
+	}
+	if (*level == 0)
+		*walk = (struct quire_walk){
+			.start = address & ~(level_span(1) - 1),
+			.length = level_span(1),
+			.table = frame_memory(tables->machine, table),
+		};
+	return slot;
+}
+
+bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
+		     struct quire_walk *walk, struct quire_translation *translation)
+{
+	unsigned level = 0;
 	_Atomic entry_t *slot;
 	entry_t entry;
 
 	if (address >= table_address_end())
 		return false;
-	for (;; level--) {
-		slot = table_slot(tables->machine, table, level_index(address, level));
-		entry = slot_load(slot);
-		if (!entry_is_table(entry, level))
-			break;
-		table = leaf_frame(tables, entry);
-	}
+	if (address - walk->start < walk->length)
+		slot = (_Atomic entry_t *)walk->table + level_index(address, 0);
+	else
+		slot = descend(tables, address, walk, &level);
+	entry = slot_load(slot);
 	if (!use_leaf(slot, &entry, level, access))
 		return false;
 	translation->frame =
