@@ -242,7 +242,6 @@ void judge_look(struct world *world, struct schedule *schedule, struct outcome *
 	outcome->fault[0] = 0;
 	check(world, outcome);
 	settle(world, schedule, outcome);
-	check(world, outcome);
 	for (unsigned i = 0; i < ACTORS; i++) {
 		add(outcome, ITEM_RESULT, i, 0, (uint64_t)world->actor[i].result);
 		add(outcome, ITEM_VALUE, i, 0, world->actor[i].value);
@@ -282,8 +281,16 @@ static bool has(const struct outcome *outcome, const struct item *item)
 	return false;
 }
 
+static bool in_any(const struct orders *orders, const struct item *item)
+{
+	for (unsigned i = 0; i < orders->count; i++)
+		if (has(&orders->outcome[i], item))
+			return true;
+	return false;
+}
+
 static bool is_like(const struct outcome *seen, const struct outcome *order,
-		    const struct outcome *other, unsigned mixed, unsigned not_compared)
+		    const struct orders *orders, unsigned mixed, unsigned not_compared)
 {
 	unsigned loose = mixed | not_compared;
 
@@ -292,7 +299,7 @@ static bool is_like(const struct outcome *seen, const struct outcome *order,
 
 		if ((not_compared >> item->kind & 1) || has(order, item))
 			continue;
-		if (!(mixed >> item->kind & 1) || !has(other, item))
+		if (!(mixed >> item->kind & 1) || !in_any(orders, item))
 			return false;
 	}
 	for (unsigned i = 0; i < order->count; i++)
@@ -301,11 +308,13 @@ static bool is_like(const struct outcome *seen, const struct outcome *order,
 	return true;
 }
 
-static bool is_either(const struct outcome *seen, const struct outcome serial[2], unsigned mixed,
-		      unsigned not_compared)
+static bool is_like_any(const struct outcome *seen, const struct orders *orders, unsigned mixed,
+			unsigned not_compared)
 {
-	return is_like(seen, &serial[0], &serial[1], mixed, not_compared) ||
-	       is_like(seen, &serial[1], &serial[0], mixed, not_compared);
+	for (unsigned i = 0; i < orders->count; i++)
+		if (is_like(seen, &orders->outcome[i], orders, mixed, not_compared))
+			return true;
+	return false;
 }
 
 static bool equal(const struct outcome *a, const struct outcome *b)
@@ -318,14 +327,29 @@ static bool equal(const struct outcome *a, const struct outcome *b)
 	return true;
 }
 
-int judge_allows(const struct world *world, const struct outcome *seen,
-		 const struct outcome serial[2])
+static bool is_order(const struct outcome *seen, const struct orders *orders)
+{
+	for (unsigned i = 0; i < orders->count; i++)
+		if (equal(seen, &orders->outcome[i]))
+			return true;
+	return false;
+}
+
+void orders_add(struct orders *orders, const struct outcome *outcome)
+{
+	if (is_order(outcome, orders))
+		return;
+	must(orders->count < ORDERS_MAX);
+	orders->outcome[orders->count++] = *outcome;
+}
+
+int judge_allows(const struct world *world, const struct outcome *seen, const struct orders *orders)
 {
 	unsigned a = world->actor[0].operation->flags, b = world->actor[1].operation->flags;
 	unsigned mixed = 0, not_compared = 0;
 	int last = NOT_ALLOWED;
 
-	if (equal(seen, &serial[0]) || equal(seen, &serial[1]))
+	if (is_order(seen, orders))
 		return AS_SERIAL;
 	for (unsigned i = 0; i < exception_count; i++) {
 		if (!exceptions[i].applies(world, a, b) && !exceptions[i].applies(world, b, a))
@@ -333,10 +357,10 @@ int judge_allows(const struct world *world, const struct outcome *seen,
 		mixed |= exceptions[i].mixed;
 		not_compared |= exceptions[i].free;
 		last = (int)i;
-		if (is_either(seen, serial, exceptions[i].mixed, exceptions[i].free))
+		if (is_like_any(seen, orders, exceptions[i].mixed, exceptions[i].free))
 			return last;
 	}
-	return is_either(seen, serial, mixed, not_compared) ? last : NOT_ALLOWED;
+	return is_like_any(seen, orders, mixed, not_compared) ? last : NOT_ALLOWED;
 }
 
 /* --- in words --- */
@@ -359,46 +383,62 @@ static void print_value(const struct outcome *outcome, const struct item *item)
 
 	if (!found)
 		printf(" -");
-	else if (found->kind == ITEM_RESULT || (int64_t)found->value < 0)
+	else if (found->kind == ITEM_RESULT ||
+		 (found->kind >= ITEM_LOAD && (int64_t)found->value < 0))
 		printf(" %" PRId64, (int64_t)found->value);
 	else
 		printf(" %#" PRIx64, found->value);
 }
 
-void judge_explain(const struct outcome *seen, const struct outcome serial[2])
+static void print_name(const struct item *item)
 {
 	static const char *const page_names[PLACES] = {"page 0",    "page 1",	  "page 2",
 						       "page 3",    "source",	  "hole",
 						       "elsewhere", "elsewhere 1"};
-	const struct outcome *all[3] = {seen, &serial[0], &serial[1]};
 
-	for (unsigned o = 0; o < 3; o++)
-		for (unsigned i = 0; i < all[o]->count; i++) {
-			const struct item *item = &all[o]->item[i];
-			bool told_before = false;
+	printf("   %s", kind_names[item->kind]);
+	if (item->kind <= ITEM_SLEEP)
+		printf(" of %c", 'a' + item->who);
+	else if (item->kind == ITEM_FILE)
+		printf(" %s stores", item->who ? "after" : "before");
+	else if (item->kind != ITEM_MESSAGE)
+		printf(" of %s", process_names[item->who]);
+	if (item->kind == ITEM_MESSAGE || item->kind == ITEM_VMA)
+		printf(" %u", item->place);
+	else if (item->kind > ITEM_VMA)
+		printf(" %s", page_names[item->place]);
+	printf(":");
+}
 
-			for (unsigned p = 0; p < o; p++)
-				told_before |= item_like(all[p], item) != NULL;
-			if (told_before ||
-			    (has(seen, item) && has(&serial[0], item) && has(&serial[1], item)))
+static bool agreed(const struct orders *orders, const struct item *item)
+{
+	for (unsigned i = 0; i < orders->count; i++)
+		if (!has(&orders->outcome[i], item))
+			return false;
+	return true;
+}
+
+void judge_explain(const struct outcome *seen, const struct orders *orders)
+{
+	static struct outcome told;
+
+	told.count = 0;
+	for (unsigned o = 0; o <= orders->count; o++) {
+		const struct outcome *outcome = o ? &orders->outcome[o - 1] : seen;
+
+		for (unsigned i = 0; i < outcome->count; i++) {
+			const struct item *item = &outcome->item[i];
+
+			if (item_like(&told, item) || (has(seen, item) && agreed(orders, item)))
 				continue;
-			printf("   %s", kind_names[item->kind]);
-			if (item->kind <= ITEM_SLEEP)
-				printf(" of %c", 'a' + item->who);
-			else if (item->kind == ITEM_FILE)
-				printf(" %s", item->who ? "after stores" : "before stores");
-			else if (item->kind != ITEM_MESSAGE)
-				printf(" of %s", process_names[item->who]);
-			if (item->kind >= ITEM_PROTECTION)
-				printf(" %s", page_names[item->place]);
-			else if (item->kind >= ITEM_MESSAGE)
-				printf(" %u", item->place);
-			printf(": seen");
+			if (told.count < ITEMS_MAX)
+				told.item[told.count++] = *item;
+			print_name(item);
 			print_value(seen, item);
-			printf("; a then b:");
-			print_value(&serial[0], item);
-			printf("; b then a:");
-			print_value(&serial[1], item);
+			printf("; in order:");
+			for (unsigned p = 0; p < orders->count; p++)
+				print_value(&orders->outcome[p], item);
 			printf("\n");
 		}
+	}
 }

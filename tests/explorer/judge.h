@@ -4,8 +4,9 @@
  *
  * A run's *outcome* is a list of items: what each operation returned, each report received, and then of
  * every process its VMAs, what pagemap says, what a load finds and a store meets, and what is found after
- * all the stores; and the file.  A pair may show what one of its two serial orders shows, as a whole;
- * or, by a named exception, may mix them in items of some kinds, or show anything there.
+ * all the stores; and the file.  A pair may show what one of its serial orders shows, as a whole: a
+ * then b, b then a, or, where Linux does an operation in steps, those in any order; or, by a named
+ * exception, may mix them in items of some kinds, or show anything there.
  */
 #ifndef EXPLORER_JUDGE_H
 #define EXPLORER_JUDGE_H
@@ -41,6 +42,16 @@ struct outcome {
 	char fault[400]; /* an invariant that does not hold, something left over; or empty */
 };
 
+#define ORDERS_MAX 64
+
+/* What a pair shows in its serial orders: of whole operations, or of their steps. */
+struct orders {
+	struct outcome outcome[ORDERS_MAX];
+	unsigned count;
+};
+/* Adds one, if it is not there yet. */
+void orders_add(struct orders *orders, const struct outcome *outcome);
+
 /* Receives and answers what is outstanding, so that both actors end, and looks at everything. */
 void judge_look(struct world *world, struct schedule *schedule, struct outcome *outcome);
 /* Ends the world, and sees that everything is given back. */
@@ -61,8 +72,8 @@ extern const unsigned exception_count;
 enum { NOT_ALLOWED = -2, AS_SERIAL = -1 };
 /* AS_SERIAL, the number of the exception that was needed, or NOT_ALLOWED. */
 int judge_allows(const struct world *world, const struct outcome *seen,
-		 const struct outcome serial[2]);
-/* Prints in what `seen` differs from both, and those from each other there. */
-void judge_explain(const struct outcome *seen, const struct outcome serial[2]);
+		 const struct orders *orders);
+/* Prints where `seen` and the orders differ. */
+void judge_explain(const struct outcome *seen, const struct orders *orders);
 
 #endif

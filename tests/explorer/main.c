@@ -27,6 +27,7 @@
 
 #define JOBS_MAX       16
 #define EXCEPTIONS_MAX 32
+#define OPERATIONS_MAX 256
 #define PATIENCE       60 /* seconds without a run: the worker hangs */
 
 struct options {
@@ -87,9 +88,9 @@ static bool count_failure(void)
 	return atomic_fetch_add(&shared->failures, 1) < options.limit;
 }
 
-static void print_command(const struct place *place)
+static void print_command(const char *what, const struct place *place)
 {
-	printf("FAILED explore --pair %s,%s --registration %s --memory %s",
+	printf("%s: explore --pair %s,%s --registration %s --memory %s", what,
 	       place->operation[0]->name, place->operation[1]->name, place->registration->name,
 	       place->memory->name);
 	if (place->stop[0])
@@ -108,6 +109,13 @@ static void run_operation(void *context)
 	actor->operation->run(actor);
 }
 
+static void run_steps(void *context)
+{
+	struct actor *actor = context;
+
+	actor->operation->steps(actor);
+}
+
 static void enter(struct world *world, struct actor *actor)
 {
 	if (actor->operation->flags & IN_PARENT)
@@ -116,104 +124,110 @@ static void enter(struct world *world, struct actor *actor)
 		world_enter(world, actor->cpu, world->space[1]);
 }
 
-/* Whether the first stopped where it should. */
-static bool run(const struct place *place, unsigned first, struct outcome *outcome, int *allowed,
-		const struct outcome *serial)
+/* Runs the pair once, in the world that the place names. */
+static void run(struct world *world, const struct place *place, struct schedule *schedule,
+		struct outcome *outcome)
 {
-	static struct world world;
-	struct schedule schedule = {.fault = cannot_go_on};
-
 	atomic_fetch_add(&self->runs, 1);
 	atomic_fetch_add(&shared->runs, 1);
 	self->current = *place;
-	must(world_open(&world, place->memory, place->registration));
+	must(world_open(world, place->memory, place->registration));
 	for (unsigned i = 0; i < ACTORS; i++) {
-		struct actor *actor = &world.actor[i];
+		struct actor *actor = &world->actor[i];
 
 		actor->operation = place->operation[i];
-		enter(&world, actor);
-		schedule.task[i] = (struct task){.run = run_operation,
-						 .context = actor,
-						 .thread = &actor->thread,
-						 .stop = place->stop[i]};
+		enter(world, actor);
+		schedule->task[i] = (struct task){
+			.run = schedule->by_steps && actor->operation->steps ? run_steps
+									     : run_operation,
+			.context = actor,
+			.thread = &actor->thread,
+			.stop = place->stop[i]};
 	}
-	schedule_run(&schedule, first);
-	judge_look(&world, &schedule, outcome);
-	judge_close(&world, outcome);
-	if (serial)
-		*allowed = judge_allows(&world, outcome, serial);
-	return schedule.task[first].stopped && (!place->stop[1] || schedule.task[1].stopped);
+	schedule_run(schedule);
+	judge_look(world, schedule, outcome);
+	judge_close(world, outcome);
 }
 
 /* Runs a point; whether there is one. */
-static bool explore_point(struct place *place, const struct outcome serial[2], bool *failed)
+static bool explore_point(struct place *place, const struct orders *orders, bool *failed)
 {
 	static struct outcome outcome;
-	int allowed = AS_SERIAL;
+	static struct world world;
+	struct schedule schedule = {.fault = cannot_go_on};
+	int allowed;
 
-	if (!run(place, 0, &outcome, &allowed, serial))
+	run(&world, place, &schedule, &outcome);
+	if (!schedule.task[0].stopped || (place->stop[1] && !schedule.task[1].stopped))
 		return false;
+	allowed = judge_allows(&world, &outcome, orders);
 	atomic_fetch_add(&shared->points, 1);
 	if (allowed >= 0)
 		atomic_fetch_add(&shared->excepted[allowed], 1);
 	if (options.verbose && allowed >= 0) {
-		print_command(place);
-		printf("   allowed: %s\n", exceptions[allowed].name);
-		judge_explain(&outcome, serial);
+		print_command("allowed", place);
+		printf("   by %s\n", exceptions[allowed].name);
+		judge_explain(&outcome, orders);
 	}
 	if (!outcome.fault[0] && allowed != NOT_ALLOWED)
 		return true;
 	*failed = true;
 	if (count_failure()) {
-		print_command(place);
+		print_command("FAILED", place);
 		if (outcome.fault[0])
 			printf("   %s\n", outcome.fault);
 		if (allowed == NOT_ALLOWED)
-			judge_explain(&outcome, serial);
+			judge_explain(&outcome, orders);
 		fflush(stdout);
 	}
 	return true;
 }
 
-static bool explore_serial(struct place *place, struct outcome serial[2])
+/* All orders of the two, or of their steps; whether they are sound. */
+static bool explore_orders(struct place *place, struct orders *orders)
 {
+	static struct outcome outcome;
+	static struct world world;
+	struct schedule schedule = {.fault = cannot_go_on, .by_steps = true};
+
+	orders->count = 0;
 	place->stop[0] = place->stop[1] = 0;
-	for (unsigned first = 0; first < 2; first++) {
-		run(place, first, &serial[first], NULL, NULL);
-		if (!serial[first].fault[0])
-			continue;
-		if (count_failure()) {
-			print_command(place);
-			printf("   %s, one after the other: %s\n", first ? "b then a" : "a then b",
-			       serial[first].fault);
-			fflush(stdout);
+	do {
+		run(&world, place, &schedule, &outcome);
+		if (outcome.fault[0]) {
+			if (count_failure()) {
+				print_command("FAILED", place);
+				printf("   one after the other: %s\n", outcome.fault);
+				fflush(stdout);
+			}
+			return false;
 		}
-		return false;
-	}
+		orders_add(orders, &outcome);
+	} while (schedule_next_script(&schedule));
 	return true;
 }
 
 static void explore_pair(struct place *place)
 {
-	static struct outcome serial[2];
+	static struct orders orders;
 	bool failed = false;
 
-	if (!explore_serial(place, serial))
+	if (!explore_orders(place, &orders))
 		return;
 	if (options.at[0]) {
 		memcpy(place->stop, options.at, sizeof(place->stop));
-		if (!explore_point(place, serial, &failed))
+		if (!explore_point(place, &orders, &failed))
 			printf("they do not come to that point\n");
 		return;
 	}
 	for (place->stop[0] = 1; !failed; place->stop[0]++) {
 		place->stop[1] = 0;
-		if (!explore_point(place, serial, &failed))
+		if (!explore_point(place, &orders, &failed))
 			break;
 		if (options.depth < 2)
 			continue;
 		for (place->stop[1] = 2; !failed; place->stop[1]++)
-			if (!explore_point(place, serial, &failed))
+			if (!explore_point(place, &orders, &failed))
 				break;
 	}
 	atomic_fetch_add(&shared->pairs, 1);
@@ -221,9 +235,32 @@ static void explore_pair(struct place *place)
 
 /* --- all of them --- */
 
+/* What was asked for, of each. */
+static struct {
+	unsigned a[OPERATIONS_MAX], b[OPERATIONS_MAX], memory[64], registration[64];
+	unsigned a_count, b_count, memory_count, registration_count;
+} wanted;
+
+#define WANT(list, number, condition)                                                              \
+	do                                                                                         \
+		if (condition)                                                                     \
+			wanted.list[wanted.list##_count++] = (number);                             \
+	while (0)
+
 static uint64_t combinations(void)
 {
-	return (uint64_t)registration_count * memory_count * operation_count() * operation_count();
+	wanted.a_count = wanted.b_count = wanted.memory_count = wanted.registration_count = 0;
+	for (unsigned i = 0; i < operation_count(); i++) {
+		WANT(a, i, !options.a || options.a == operation_at(i));
+		WANT(b, i, !options.b || options.b == operation_at(i));
+	}
+	for (unsigned i = 0; i < memory_count; i++)
+		WANT(memory, i, !options.memory || options.memory == &memories[i]);
+	for (unsigned i = 0; i < registration_count; i++)
+		WANT(registration, i,
+		     !options.registration || options.registration == &registrations[i]);
+	return (uint64_t)wanted.a_count * wanted.b_count * wanted.memory_count *
+	       wanted.registration_count;
 }
 
 /* Samples jump about; a step that has no factor in common with the total meets all. */
@@ -245,26 +282,27 @@ static uint64_t permute(uint64_t number, uint64_t total)
 	return (number * (step % total) + options.seed) % total;
 }
 
-/* Whether it is one that says something, and was asked for. */
+static unsigned digit(uint64_t *number, const unsigned *list, unsigned count)
+{
+	unsigned chosen = list[*number % count];
+
+	*number /= count;
+	return chosen;
+}
+
+/* Whether it is one that says something. */
 static bool choose(uint64_t number, struct place *place)
 {
-	unsigned operations = operation_count();
 	unsigned memory, registration;
 
 	*place = (struct place){.number = number};
-	place->operation[1] = operation_at((unsigned)(number % operations));
-	number /= operations;
-	place->operation[0] = operation_at((unsigned)(number % operations));
-	number /= operations;
-	memory = (unsigned)(number % memory_count);
-	registration = (unsigned)(number / memory_count);
+	place->operation[1] = operation_at(digit(&number, wanted.b, wanted.b_count));
+	place->operation[0] = operation_at(digit(&number, wanted.a, wanted.a_count));
+	memory = digit(&number, wanted.memory, wanted.memory_count);
+	registration = digit(&number, wanted.registration, wanted.registration_count);
 	place->memory = &memories[memory];
 	place->registration = &registrations[registration];
-	if (!shared->possible[registration][memory] ||
-	    (options.a && place->operation[0] != options.a) ||
-	    (options.b && place->operation[1] != options.b) ||
-	    (options.memory && place->memory != options.memory) ||
-	    (options.registration && place->registration != options.registration))
+	if (!shared->possible[registration][memory])
 		return false;
 	for (unsigned i = 0; i < ACTORS; i++)
 		if (!operation_fits(place->operation[i], place->memory, place->registration))
@@ -344,7 +382,7 @@ static bool report_end(struct worker *worker, int status)
 		return false;
 	atomic_fetch_add(&shared->crashes, 1);
 	if (count_failure()) {
-		print_command(&worker->current);
+		print_command("FAILED", &worker->current);
 		printf("   %s\n", worker->last_words[0] ? worker->last_words
 							: end_of(status, text, sizeof(text)));
 		fflush(stdout);

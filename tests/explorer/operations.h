@@ -6,6 +6,7 @@
 #ifndef EXPLORER_OPERATIONS_H
 #define EXPLORER_OPERATIONS_H
 
+#include "schedule.h"
 #include "world.h"
 
 enum {
@@ -28,7 +29,6 @@ enum {
 
 	/* what exceptions ask for (judge.c) */
 	RECLAIMS = 1 << 16, /* pages leave memory or come back, as far as it is easy */
-	BY_PAGES = 1 << 17, /* page by page, or in steps: other calls may come in between */
 	LOOKS = 1 << 18,    /* changes nothing, tells what it meets */
 	ACCESSES = 1 << 19, /* like a CPU: faults */
 };
@@ -37,6 +37,9 @@ struct operation {
 	const char *name;
 	unsigned flags;
 	void (*run)(struct actor *actor);
+	/* The same by smaller calls, with schedule_step() where Linux lets others come in between; NULL: it
+	 * lets nobody. */
+	void (*steps)(struct actor *actor);
 };
 
 extern const struct operation memory_operations[];

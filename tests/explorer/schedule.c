@@ -7,9 +7,11 @@
 
 #define STACK_BYTES (256 << 10)
 #define CALLS_MAX   200000 /* of one task in a run: more is a loop without end */
+#define TURN_MAX    4000   /* calls in a row: more is a loop that waits for the other task */
 
 static struct schedule
-	*running; /* the one whose tasks are switched; a host thread has one at most */
+	*running;	     /* the one whose tasks are switched; a host thread has one at most */
+static struct task *current; /* the task that runs, or NULL */
 static _Alignas(16) char stacks[2][STACK_BYTES];
 
 static struct task *other_of(struct schedule *schedule, const struct task *task)
@@ -105,7 +107,7 @@ static void probe(void *context, enum port_call call, const void *what)
 
 	if (++task->calls > CALLS_MAX)
 		running->fault("a task makes calls without end");
-	if (other_can_have_its_lock(task))
+	if (other_can_have_its_lock(task) || ++task->turn > TURN_MAX)
 		yield(task);
 	if (task->calls == task->stop) {
 		task->stopped = true;
@@ -150,9 +152,15 @@ void schedule_host_call(void)
 	port_probe_call(PORT_HOST, NULL);
 }
 
+void schedule_step(void)
+{
+	if (current && running->by_steps)
+		yield(current);
+}
+
 static void run_task(void)
 {
-	struct task *task = &running->task[running->current];
+	struct task *task = current;
 
 	task->run(task->context);
 	if (task->held_count)
@@ -161,24 +169,39 @@ static void run_task(void)
 	yield(task);
 }
 
-static void resume(struct schedule *schedule, unsigned number)
+static void resume(struct schedule *schedule, struct task *task)
 {
-	struct task *task = &schedule->task[number];
-
-	schedule->current = number;
+	current = task;
+	task->turn = 0;
 	soft_thread_use(task->thread);
 	port_probe_set(probe, task);
 	swapcontext(&schedule->caller, &task->machine_state);
 	port_probe_set(NULL, NULL);
 	soft_thread_use(NULL);
+	current = NULL;
 }
 
-/* Runs `number` and then whoever can go on, the other one first. */
+static unsigned follow_script(struct schedule *schedule)
+{
+	unsigned bit = schedule->choices++;
+
+	return bit < schedule->script_length ? schedule->script >> bit & 1 : 0;
+}
+
+/* Runs `number`, if it can go on, and then whoever can, the other one first. */
 static void run_all(struct schedule *schedule, unsigned number)
 {
-	while (can_run(schedule, &schedule->task[number]) ||
-	       can_run(schedule, &schedule->task[number ^= 1])) {
-		resume(schedule, number);
+	for (;;) {
+		bool can[2] = {can_run(schedule, &schedule->task[0]),
+			       can_run(schedule, &schedule->task[1])};
+
+		if (!can[0] && !can[1])
+			break;
+		if (!can[number])
+			number ^= 1;
+		else if (can[0] && can[1] && schedule->by_steps)
+			number = follow_script(schedule);
+		resume(schedule, &schedule->task[number]);
 		number ^= 1;
 	}
 	for (number = 0; number < 2; number++)
@@ -186,9 +209,10 @@ static void run_all(struct schedule *schedule, unsigned number)
 			schedule->fault("deadlock: a task waits for a lock of one that sleeps");
 }
 
-void schedule_run(struct schedule *schedule, unsigned first)
+void schedule_run(struct schedule *schedule)
 {
 	running = schedule;
+	schedule->choices = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		struct task *task = &schedule->task[i];
 
@@ -198,7 +222,7 @@ void schedule_run(struct schedule *schedule, unsigned first)
 		task->machine_state.uc_link = NULL;
 		makecontext(&task->machine_state, run_task, 0);
 	}
-	run_all(schedule, first);
+	run_all(schedule, 0);
 }
 
 bool schedule_go_on(struct schedule *schedule)
@@ -207,4 +231,20 @@ bool schedule_go_on(struct schedule *schedule)
 
 	run_all(schedule, 0);
 	return any;
+}
+
+bool schedule_next_script(struct schedule *schedule)
+{
+	uint64_t taken = schedule->script_length < 64
+				 ? schedule->script & (((uint64_t)1 << schedule->script_length) - 1)
+				 : schedule->script;
+	unsigned i = schedule->choices;
+
+	while (i-- > 0)
+		if (!(taken >> i & 1)) {
+			schedule->script = (taken & (((uint64_t)1 << i) - 1)) | (uint64_t)1 << i;
+			schedule->script_length = i + 1;
+			return true;
+		}
+	return false;
 }

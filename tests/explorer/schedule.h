@@ -29,7 +29,7 @@ struct task {
 	unsigned stop;		     /* before which call it stops, counted from 1; 0: none */
 
 	/* of the run */
-	unsigned calls;
+	unsigned calls, turn; /* made, and since it went on last */
 	bool stopped, done;
 	const void *wants; /* a lock of the other task's */
 	bool wants_shared;
@@ -44,14 +44,26 @@ struct task {
 
 struct schedule {
 	struct task task[2];
+	/*
+	 * If set, tasks are switched where they end a step and nowhere else, as the script says: one bit
+	 * for each time that both could go on, 0 when it has none any more.
+	 */
+	bool by_steps;
+	uint64_t script;
+	unsigned script_length;
+	unsigned choices; /* that there were in the run */
+
 	/* Does not return: `what` can not go on. */
 	void (*fault)(const char *what);
-	unsigned current;
 	ucontext_t caller;
 };
 
-/* Starts both, `first` first, and comes back when each is done or asleep. */
-void schedule_run(struct schedule *schedule, unsigned first);
+/* Starts both, task 0 first if there is no script, and comes back when each is done or asleep. */
+void schedule_run(struct schedule *schedule);
+/* The script of the next run by steps; false: that was the last. */
+bool schedule_next_script(struct schedule *schedule);
+/* Ends a step of the task that calls it. */
+void schedule_step(void);
 /* Goes on with those that were woken since; whether there were any. */
 bool schedule_go_on(struct schedule *schedule);
 /* A place where a task may be stopped that is no call of the port: in what the host does for it. */

@@ -2,7 +2,7 @@
 /* Operations of a monitor: requests on the context, messages, signals to the other thread. */
 #include "operations.h"
 
-#include <string.h>
+#include <quire/errno.h>
 
 static void request(struct actor *a, uint32_t number, void *argument)
 {
@@ -84,7 +84,7 @@ static void clear_silently(struct actor *a)
 
 /* --- pages --- */
 
-static void do_copy(struct actor *a, uint64_t pages, uint64_t mode)
+static void do_copy(struct actor *a, uint64_t first, uint64_t pages, uint64_t mode)
 {
 	static uint64_t source[2][2][PAGE / sizeof(uint64_t)];
 	struct quire_uffdio_copy argument = {.dst = target(a),
@@ -100,22 +100,44 @@ static void do_copy(struct actor *a, uint64_t pages, uint64_t mode)
 
 static void copy(struct actor *a)
 {
-	do_copy(a, 1, 0);
+	do_copy(a, 0, 1, 0);
 }
 
 static void copy_wp(struct actor *a)
 {
-	do_copy(a, 1, QUIRE_UFFDIO_COPY_MODE_WP);
+	do_copy(a, 0, 1, QUIRE_UFFDIO_COPY_MODE_WP);
 }
 
 static void copy_two(struct actor *a)
 {
-	do_copy(a, 2, 0);
+	do_copy(a, 0, 2, 0);
+}
+
+static void copy_next(struct actor *a)
+{
+	do_copy(a, 1, 1, 0);
+}
+
+static void copy_two_steps(struct actor *a)
+{
+	uint64_t done;
+
+	copy(a);
+	done = a->value;
+	if (a->result)
+		return;
+	schedule_step();
+	copy_next(a);
+	if (a->result)
+		a->result = -QUIRE_EAGAIN;
+	else
+		done += PAGE;
+	a->value = done;
 }
 
 static void copy_silently(struct actor *a)
 {
-	do_copy(a, 1, QUIRE_UFFDIO_MODE_DONTWAKE);
+	do_copy(a, 0, 1, QUIRE_UFFDIO_MODE_DONTWAKE);
 }
 
 /* From memory of the process. */
@@ -253,8 +275,10 @@ static void serve(struct actor *a)
 {
 	struct quire_uffd_msg message;
 
-	if (read_message(a, &message) && message.event == QUIRE_UFFD_EVENT_PAGEFAULT)
-		a->result = answer_fault(a->world->context, &message);
+	if (!read_message(a, &message) || message.event != QUIRE_UFFD_EVENT_PAGEFAULT)
+		return;
+	schedule_step();
+	a->result = answer_fault(a->world->context, &message);
 }
 
 static void poll(struct actor *a)
@@ -283,34 +307,34 @@ static void kill(struct actor *a)
 #define REGISTERED (ON_CONTEXT | WITH_REGISTERED)
 
 const struct operation userfault_operations[] = {
-	{"register-missing", ON_CONTEXT, register_missing},
-	{"register-wp", ON_CONTEXT, register_wp},
-	{"register-part", ON_CONTEXT, register_part},
-	{"unregister", REGISTERED, unregister},
-	{"unregister-part", REGISTERED, unregister_part},
-	{"wp", REGISTERED, set},
-	{"wp-all", REGISTERED, set_all},
-	{"wp-clear", REGISTERED, clear},
-	{"wp-clear-all", REGISTERED, clear_all},
-	{"wp-clear-dontwake", REGISTERED, clear_silently},
-	{"copy", REGISTERED, copy},
-	{"copy-wp", REGISTERED, copy_wp},
-	{"copy-two", REGISTERED | BY_PAGES, copy_two},
-	{"copy-dontwake", REGISTERED, copy_silently},
-	{"copy-from", REGISTERED | ACCESSES | IN_PARENT, copy_from_process},
-	{"zeropage", REGISTERED, zero_page},
-	{"continue", REGISTERED, go_on},
-	{"continue-wp", REGISTERED, go_on_wp},
-	{"poison", REGISTERED, poison},
-	{"move-in", REGISTERED | WITH_ANONYMOUS, move_in},
-	{"move-out", REGISTERED | WITH_ANONYMOUS, move_out},
-	{"wake", REGISTERED, wake},
-	{"read", REGISTERED, read_one},
-	{"serve", REGISTERED, serve},
-	{"poll", REGISTERED | LOOKS, poll},
-	{"close", CLOSES | WITH_REGISTERED, close},
-	{"interrupt", WITH_REGISTERED, interrupt},
-	{"kill", WITH_REGISTERED, kill},
+	{"register-missing", ON_CONTEXT, register_missing, NULL},
+	{"register-wp", ON_CONTEXT, register_wp, NULL},
+	{"register-part", ON_CONTEXT, register_part, NULL},
+	{"unregister", REGISTERED, unregister, NULL},
+	{"unregister-part", REGISTERED, unregister_part, NULL},
+	{"wp", REGISTERED, set, NULL},
+	{"wp-all", REGISTERED, set_all, NULL},
+	{"wp-clear", REGISTERED, clear, NULL},
+	{"wp-clear-all", REGISTERED, clear_all, NULL},
+	{"wp-clear-dontwake", REGISTERED, clear_silently, NULL},
+	{"copy", REGISTERED, copy, NULL},
+	{"copy-wp", REGISTERED, copy_wp, NULL},
+	{"copy-two", REGISTERED, copy_two, copy_two_steps},
+	{"copy-dontwake", REGISTERED, copy_silently, NULL},
+	{"copy-from", REGISTERED | ACCESSES | IN_PARENT, copy_from_process, NULL},
+	{"zeropage", REGISTERED, zero_page, NULL},
+	{"continue", REGISTERED, go_on, NULL},
+	{"continue-wp", REGISTERED, go_on_wp, NULL},
+	{"poison", REGISTERED, poison, NULL},
+	{"move-in", REGISTERED | WITH_ANONYMOUS, move_in, NULL},
+	{"move-out", REGISTERED | WITH_ANONYMOUS, move_out, NULL},
+	{"wake", REGISTERED, wake, NULL},
+	{"read", REGISTERED, read_one, NULL},
+	{"serve", REGISTERED, serve, NULL},
+	{"poll", REGISTERED | LOOKS, poll, NULL},
+	{"close", CLOSES | WITH_REGISTERED, close, NULL},
+	{"interrupt", WITH_REGISTERED, interrupt, NULL},
+	{"kill", WITH_REGISTERED, kill, NULL},
 };
 const unsigned userfault_operation_count =
 	sizeof(userfault_operations) / sizeof(userfault_operations[0]);
