@@ -87,8 +87,8 @@ static void clear_silently(struct actor *a)
 static void do_copy(struct actor *a, uint64_t first, uint64_t pages, uint64_t mode)
 {
 	static uint64_t source[2][2][PAGE / sizeof(uint64_t)];
-	struct quire_uffdio_copy argument = {.dst = target(a),
-					     .src = (uintptr_t)source[a->number],
+	struct quire_uffdio_copy argument = {.dst = target(a) + first * PAGE,
+					     .src = (uintptr_t)source[a->number][first],
 					     .len = pages * PAGE,
 					     .mode = mode};
 
