@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Swap for the kernel's side, as the command sets it up for a scenario (cli/linux_swap.c). */
+/* Swap for the kernel's side, as the command sets it up for a scenario (cli/linux_guardian.c). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +24,18 @@ bool bench_kernel_swap_on(uint64_t bytes)
 {
 	const struct target_setup setup = {.has_swap = true, .swap = bytes};
 	static bool told;
-	const char *why = swap_set_up(&swapping, &setup);
+	const char *why = guardian_start(&swapping, &setup);
 
 	if (!why)
 		return true;
 	if (!told)
 		printf("no figures of the kernel's swap: %s\n", why);
 	told = true;
-	swap_close(&swapping);
+	guardian_end(&swapping);
 	return false;
 }
 
 void bench_kernel_swap_off(void)
 {
-	swap_close(&swapping);
+	guardian_end(&swapping);
 }

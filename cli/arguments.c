@@ -143,15 +143,16 @@ static const struct {
 	const char *name;
 	int number;
 } advices[] = {
-	{"normal", 0},		 {"random", 1},		 {"sequential", 2},
-	{"willneed", 3},	 {"dontneed", 4},	 {"free", 8},
-	{"remove", 9},		 {"dontfork", 10},	 {"dofork", 11},
-	{"mergeable", 12},	 {"unmergeable", 13},	 {"hugepage", 14},
-	{"nohugepage", 15},	 {"dontdump", 16},	 {"dodump", 17},
-	{"wipeonfork", 18},	 {"keeponfork", 19},	 {"cold", 20},
-	{"pageout", 21},	 {"populate_read", 22},	 {"populate_write", 23},
-	{"dontneed_locked", 24}, {"collapse", 25},	 {"hwpoison", 100},
-	{"soft_offline", 101},	 {"guard_install", 102}, {"guard_remove", 103},
+	{"normal", 0},		{"random", 1},		 {"sequential", 2},
+	{"willneed", 3},	{"dontneed", 4},	 {"free", 8},
+	{"remove", 9},		{"dontfork", 10},	 {"dofork", 11},
+	{"mergeable", 12},	{"unmergeable", 13},	 {"hugepage", 14},
+	{"collapse", 25},	{"nohugepage", 15},	 {"dontdump", 16},
+	{"dodump", 17},		{"wipeonfork", 18},	 {"keeponfork", 19},
+	{"cold", 20},		{"pageout", 21},	 {"populate_read", 22},
+	{"populate_write", 23}, {"dontneed_locked", 24}, {"collapse", 25},
+	{"hwpoison", 100},	{"soft_offline", 101},	 {"guard_install", 102},
+	{"guard_remove", 103},
 };
 
 int argument_advice(lua_State *L, int index, const char *what)
@@ -162,7 +163,7 @@ int argument_advice(lua_State *L, int index, const char *what)
 		return argument_int(L, index, what);
 	name = argument_string(L, index, what, NULL);
 	if (strcmp(name, "collapse") == 0)
-		script_not_built(L, name);
+		script_require(L, "thp");
 	for (size_t i = 0; i < COUNT(advices); i++)
 		if (strcmp(advices[i].name, name) == 0)
 			return advices[i].number;
@@ -316,13 +317,4 @@ uint64_t argument_mode(lua_State *L, int index, const struct bit_name names[])
 		lua_pop(L, 1);
 	}
 	return mode;
-}
-
-void field_not_built(lua_State *L, int table, const char *name)
-{
-	if (!field_given(L, table, name))
-		return;
-	if (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1))
-		script_not_built(L, name);
-	lua_pop(L, 1);
 }

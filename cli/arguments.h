@@ -56,7 +56,5 @@ uint64_t field_bits(lua_State *L, int table, const char *name, const struct bit_
  * passed on instead of them all.  What is not a table at `index` must be nothing.
  */
 uint64_t argument_mode(lua_State *L, int index, const struct bit_name names[]);
-/* Raises "not built yet" if the table has the field, unless it is false. */
-void field_not_built(lua_State *L, int table, const char *name);
 
 #endif

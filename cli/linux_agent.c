@@ -200,7 +200,8 @@ void linux_agent_main_if_asked(int argc, char **argv)
 	server = strtoul(argv[1], NULL, 10);
 	first = strtoul(argv[2], NULL, 10);
 
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	if (!atoi(argv[3]))
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	access_set_up();
 	failure = arena_set_up(AGENT_MAILBOX);
 	if (failure)

@@ -70,9 +70,10 @@ struct agent_slot {
 _Static_assert(sizeof(struct agent_slot) == TARGET_TRANSFER_MAX + (2u << 20), "slot layout");
 _Static_assert(MAILBOX_BASE + AGENT_SLOTS * sizeof(struct agent_slot) <= THREADS_BASE, "arena");
 
-/* What an agent is started with: AGENT_NAME, slots of the server and thread. */
+/* What an agent is started with: AGENT_NAME, slots of the server and thread, whether it may have
+ * transparent huge pages. */
 #define AGENT_NAME	"quire-agent"
-#define AGENT_ARGUMENTS 3
+#define AGENT_ARGUMENTS 4
 
 /* The files that every agent has, besides the three standard ones, which lead nowhere. */
 #define AGENT_MAILBOX  3

@@ -8,12 +8,13 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "linux_target.h"
+#include "linux_hugetlb.h"
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -22,6 +23,7 @@
 struct file {
 	struct target *target;
 	int file;
+	uint64_t page; /* bytes of its huge pages; 0: it has none */
 	struct file *next;
 };
 
@@ -34,14 +36,14 @@ struct cachestat {
 	uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
 };
 
-struct file *memfd_open(struct target *target, uint64_t size)
+static struct file *open_memfd(struct target *target, uint64_t size, unsigned flags, uint64_t page)
 {
 	struct file *file = calloc(1, sizeof(*file));
 	int error;
 
 	if (!file)
 		target_fail("out of memory");
-	file->file = memfd_create("quire-shmem", MFD_CLOEXEC);
+	file->file = memfd_create("quire-shmem", MFD_CLOEXEC | flags);
 	if (file->file < 0 || ftruncate(file->file, (off_t)size)) {
 		error = errno;
 		close(file->file);
@@ -49,10 +51,23 @@ struct file *memfd_open(struct target *target, uint64_t size)
 		errno = error;
 		return NULL;
 	}
+	file->page = page;
 	file->target = target;
 	file->next = target->files;
 	target->files = file;
 	return file;
+}
+
+struct file *memfd_open(struct target *target, uint64_t size)
+{
+	return open_memfd(target, size, 0, 0);
+}
+
+struct file *memfd_open_huge(struct target *target, uint64_t size, enum pool pool)
+{
+	return open_memfd(target, size,
+			  MFD_HUGETLB | (pool == POOL_2M ? MFD_HUGE_2MB : MFD_HUGE_1GB),
+			  pool_page[pool]);
 }
 
 void memfd_close(struct file *file)
@@ -81,6 +96,8 @@ int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t le
 {
 	ssize_t n = 1;
 
+	if (file->page)
+		return hugetlb_write(file->file, file->page, offset, bytes, length, done);
 	for (*done = 0; *done < length && n > 0; *done += n > 0 ? (size_t)n : 0)
 		n = pwrite(file->file, (const char *)bytes + *done, length - *done,
 			   (off_t)(offset + *done));
@@ -125,6 +142,8 @@ int memfd_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t
 		return EINVAL;
 	if (!length) /* which cachestat takes for "up to the end" */
 		return 0;
+	if (file->page)
+		return hugetlb_resident(file->file, file->page, offset, length, pages);
 	if (syscall(SYS_cachestat, file->file, &range, &state, 0))
 		return errno;
 	*pages = state.nr_cache;

@@ -166,7 +166,8 @@ const char *process_start(struct process *process)
 	struct agent_slot *first = process->threads->slot;
 	static char failure[sizeof(first->failure)];
 	char number[2][16];
-	char *arguments[] = {AGENT_NAME, number[0], number[1], NULL};
+	char *arguments[] = {AGENT_NAME, number[0], number[1], target->huge_pages ? "1" : "0",
+			     NULL};
 
 	/* An agent that went on to main() would start agents of its own, and they more. */
 	if (!strcmp(program_invocation_name, AGENT_NAME))

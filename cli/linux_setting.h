@@ -14,6 +14,9 @@
 #define SETTING_THP	  "/sys/kernel/mm/transparent_hugepage/enabled"
 #define SETTING_SHMEM_THP "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
+/* How many pages are read from swap at once, as a power of two. */
+#define SETTING_PAGE_CLUSTER "/proc/sys/vm/page-cluster"
+
 /* The line without its end; false: errno says why, and the text is empty. */
 bool setting_read(const char *path, char text[SETTING_ROOM]);
 /* Of a line like "always [madvise] never": the word in brackets. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the files of the controller's side of the linux target (target_linux.c, linux_process.c,
- * linux_call.c, linux_observe.c, linux_file.c, linux_userfault.c, linux_memfd.c, linux_swap.c,
+ * linux_call.c, linux_observe.c, linux_file.c, linux_userfault.c, linux_memfd.c, linux_guardian.c,
  * linux_pin.c).
  *
  * The controller has one thread.
@@ -46,7 +46,9 @@ struct target {
 	struct process *spare; /* the next one to hand out, or NULL */
 	struct userfault *userfaults;
 	struct file *files;
-	struct swap *swap; /* NULL: none */
+	struct guardian *guardian; /* of what the setup has changed on the machine; NULL: nothing */
+	int shared_lock;	   /* open as long as others must not change it either; -1 */
+	bool huge_pages;	   /* the setup has a say in transparent ones */
 };
 
 /* linux_process.c */
@@ -133,6 +135,7 @@ void userfault_finish_copy(struct thread *thread, struct call *call);
 /* linux_memfd.c */
 
 struct file *memfd_open(struct target *target, uint64_t size);
+struct file *memfd_open_huge(struct target *target, uint64_t size, enum pool pool);
 void memfd_close(struct file *file);
 void memfd_close_all(struct target *target);
 int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t length, size_t *done);
@@ -154,13 +157,16 @@ void pin_release(struct pin *pin);
 void pin_let_go_all(struct process *process);
 void pin_free_all(struct process *process);
 
-/* linux_swap.c */
+/* linux_guardian.c */
 
 /* Arranges what the setup says.  Returns why not, or NULL. */
-const char *swap_set_up(struct target *target, const struct target_setup *setup);
-int swap_off(struct target *target);
+const char *guardian_start(struct target *target, const struct target_setup *setup);
+int guardian_swapoff(struct target *target);
 /* Everything is back as it was. */
-void swap_close(struct target *target);
+void guardian_end(struct target *target);
+
+/* linux_huge.c */
+extern const uint64_t pool_page[POOLS]; /* bytes */
 
 /* Does [start, end) touch what the agent itself needs? */
 static inline bool is_own(const struct process *process, uint64_t start, uint64_t end)

@@ -79,11 +79,6 @@ static _Noreturn void script_error_plain(lua_State *L, const char *format, ...)
 	raise_at(L, "", format, arguments);
 }
 
-void script_not_built(lua_State *L, const char *name)
-{
-	script_error(L, "not built yet: %s", name);
-}
-
 int script_push_error(lua_State *L, int error)
 {
 	const char *name = strerrorname_np(error);
@@ -195,15 +190,12 @@ static int quire_setup(lua_State *L)
 	static const char *const names[] = {
 		"memory",    "cpus",	       "swap",		 "hugetlb",	 "thp",
 		"shmem_thp", "report_swapped", "strict_written", "execute_only", NULL};
-	static const char *const later[] = {"hugetlb", "thp", "shmem_thp"};
 	struct script *script = script_of(L);
 	uint64_t cpus;
 
 	argument_count(L, 0, 1, 1);
 	argument_table(L, 1, "the argument");
 	fields_known(L, 1, names);
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		field_not_built(L, 1, later[i]);
 	if (script->target)
 		script_error(L, "must come before everything else");
 	script->setup.memory = field_size(L, 1, "memory");
@@ -214,6 +206,7 @@ static int quire_setup(lua_State *L)
 	script->setup.report_swapped = library_option(L, "report_swapped");
 	script->setup.strict_written = library_option(L, "strict_written");
 	set_execute_only(L);
+	setup_huge_pages(L);
 	if (field_given(L, 1, "swap")) {
 		script->setup.has_swap = true;
 		script->setup.swap = argument_size(L, -1, "swap");
@@ -262,19 +255,22 @@ static int quire_stats(lua_State *L)
 	struct entry *entry;
 	const char *const *names;
 	const uint64_t *values;
-	unsigned count;
+	unsigned count = 0;
 
 	argument_count(L, 0, 0, 0);
-	if (!script->ops->stats)
+	if (!script->ops->stats && !script->ops->pool_count)
 		script_lacks(L);
 	script_target(L);
 	entry = record_begin(L, ENTRY_LOCAL, "quire", 1, NULL);
-	count = script->ops->stats(script->target, &names, &values);
+	if (script->ops->stats)
+		count = script->ops->stats(script->target, &names, &values);
 	lua_createtable(L, 0, (int)count);
 	for (unsigned i = 0; i < count; i++) {
 		lua_pushinteger(L, (lua_Integer)values[i]);
 		lua_setfield(L, -2, names[i]);
 	}
+	if (script->ops->pool_count)
+		push_pools(L);
 	return record_end(L, entry, 1, NULL);
 }
 
@@ -386,7 +382,8 @@ static const struct binding quire_bindings[] = {
 	{"reached", quire_reached},
 	{"process", script_new_process},
 	{"shmem", script_shmem},
-	{"hugetlb", NULL},
+	{"hugetlb", script_hugetlb},
+	{"hugetlb_pool", script_hugetlb_pool},
 	{"device", NULL},
 	{"userfaultfd_raw", script_userfaultfd_raw},
 	{"swapoff", quire_swapoff},

@@ -150,8 +150,7 @@ const char *script_function(lua_State *L);
 int script_line(lua_State *L);
 /* Raises "FILE:LINE: FUNCTION: text"; the format is that of lua_pushfstring. */
 _Noreturn void script_error(lua_State *L, const char *format, ...);
-_Noreturn void script_not_built(lua_State *L, const char *name);
-/* The same for the binding that runs, which the target does not have yet. */
+/* Raises "not built yet" for the binding that runs, which the target does not have yet. */
 _Noreturn void script_not_built_here(lua_State *L);
 /* Pushes nil and the name of the error, and returns 2. */
 int script_push_error(lua_State *L, int error);
@@ -233,7 +232,16 @@ int script_shmem(lua_State *L);
 /* NULL: something else. */
 struct script_file *to_file(lua_State *L, int index);
 /* The one that `what` at `index` is to be, which must be open. */
+void script_push_file(lua_State *L, struct file *target);
 struct script_file *argument_file(lua_State *L, int index, const char *what);
+
+/* script_huge.c */
+void setup_huge_pages(lua_State *L); /* of the table at 1 */
+void push_pools(lua_State *L);	     /* into the table on the top */
+int script_hugetlb(lua_State *L);
+int script_hugetlb_pool(lua_State *L);
+/* MAP_* of mmap's field `hugetlb` in the table at `index`. */
+int field_huge_flags(lua_State *L, int index);
 
 /* script_profile.c */
 int script_kernel_bug(lua_State *L);

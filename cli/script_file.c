@@ -48,7 +48,7 @@ static struct script_file *self_file(lua_State *L)
 	return file;
 }
 
-static void push_file(lua_State *L, struct file *target)
+void script_push_file(lua_State *L, struct file *target)
 {
 	struct script_file *file = calloc(1, sizeof(*file));
 
@@ -85,7 +85,7 @@ int script_shmem(lua_State *L)
 		file = script->ops->file_shmem(script->target, size);
 	} while (inject_again(script, file ? 0 : errno));
 	if (file)
-		push_file(L, file);
+		script_push_file(L, file);
 	else
 		results = script_push_error(L, errno);
 	return record_end(L, entry, results, NULL);

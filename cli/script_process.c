@@ -314,7 +314,7 @@ static int thread_mmap(lua_State *L)
 	argument_count(L, 1, 1, 1);
 	argument_table(L, 2, "the argument");
 	fields_known(L, 2, names);
-	field_not_built(L, 2, "hugetlb");
+	call.flags |= field_huge_flags(L, 2);
 	set_object(L, 2, &call);
 	field_required(L, 2, "length");
 	field_required(L, 2, "prot");

@@ -29,6 +29,9 @@
 /* The most that one read or write of a script may move, in bytes. */
 #define TARGET_TRANSFER_MAX (16u << 20)
 
+/* Pools of huge pages: of 2M, of 1G. */
+enum pool { POOL_2M, POOL_1G, POOLS };
+
 /* quire.setup{}: zero means "as the machine has it". */
 struct target_setup {
 	uint64_t memory; /* bytes */
@@ -36,8 +39,12 @@ struct target_setup {
 	/* Options of the library's machine; a target that lacks one refuses. */
 	bool report_swapped, strict_written;
 	bool execute_only; /* execute permission alone is not permission to read (quire, twin) */
-	bool has_swap;	   /* as `swap` says; false: as the machine has it */
-	uint64_t swap;	   /* bytes of swap, used before any other; 0: nobody has any */
+	/* Policies of transparent huge pages: the kernel's words for them; NULL: as the machine has it. */
+	const char *thp, *shmem_thp;
+	bool has_pool[POOLS]; /* as `pool` says; false: as the machine has it */
+	uint64_t pool[POOLS]; /* huge pages */
+	bool has_swap;	      /* as `swap` says; false: as the machine has it */
+	uint64_t swap;	      /* bytes of swap, used before any other; 0: nobody has any */
 };
 
 enum call_kind {
@@ -132,6 +139,11 @@ struct target_smaps {
 
 struct target_rss { /* bytes */
 	uint64_t anon, file, shmem, swap, tables;
+};
+
+/* Pages of a pool. */
+struct target_pool {
+	uint64_t total, free, reserved, surplus;
 };
 
 /* The library's own view; no kernel shows this. */
@@ -237,6 +249,8 @@ struct target_ops {
 	/* A new file of holes, all of it shmem, as memfd_create(2) and ftruncate(2) make it; NULL:
 	 * errno says why. */
 	struct file *(*file_shmem)(struct target *target, uint64_t size);
+	/* The same of huge pages; a write to it does not make it grow (EFBIG).  NULL: no such files. */
+	struct file *(*file_hugetlb)(struct target *target, uint64_t size, enum pool pool);
 	/* The name of the file, as it were; what is still open at the target's close() is closed
 	 * then. */
 	void (*file_close)(struct file *file);
@@ -261,6 +275,13 @@ struct target_ops {
 	/* swapoff(2) of the swap that setup asked for, which brings every page in it back.  EINVAL:
 	 * there is none, or none any more.  A target without it has no swap. */
 	int (*swapoff)(struct target *target);
+
+	/* The pools of huge pages.  ENOENT: the target has none of that size. */
+	int (*pool_count)(struct target *target, enum pool pool, struct target_pool *count);
+	/* Makes it that large, as far as memory goes; `overcommit`: how many pages there may be beside
+	 * it, -1: as before. */
+	int (*pool_resize)(struct target *target, enum pool pool, uint64_t pages,
+			   int64_t overcommit);
 
 	/* Ends a pin (CALL_PIN), and the handle.  A pin also ends with its process, its handle does
 	 * not. */

@@ -8,9 +8,10 @@
  *	linux_observe.c	pagemap, mincore, smaps and what is made of it
  *	linux_userfault.c	userfaultfd
  *	linux_file.c	passes files between controller and agents
- *	linux_memfd.c	file memory
+ *	linux_memfd.c, linux_hugetlb.c	file memory, pools of huge pages
  *	linux_pin.c	long-term pins
- *	linux_swap.c	swap, and how the machine gets rid of it again
+ *	linux_guardian.c	what a run changes on the machine, and how it is changed back
+ *	linux_swap.c, linux_huge.c	that is: swap, huge pages
  *	linux_agent.c, linux_arena.c, linux_access.c	the agent: threads, address space, accesses
  *
  * The agents end with the target's close(), and with the controller however it ends: see
@@ -26,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "linux_target.h"
+#include "linux_hugetlb.h"
 
 #define MAILBOX_SIZE (AGENT_SLOTS * sizeof(struct agent_slot))
 
@@ -116,7 +117,7 @@ static void linux_close(struct target *target)
 	close(target->lifeline[0]);
 	close(target->channel[0]);
 	close(target->channel[1]);
-	swap_close(target);
+	guardian_end(target);
 	unpin(target);
 	free(target);
 }
@@ -138,7 +139,7 @@ static const char *set_up(struct target *target, const struct target_setup *setu
 	target->empty = mmap(NULL, PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (target->empty == MAP_FAILED)
 		return strerror(errno);
-	why = swap_set_up(target, setup);
+	why = guardian_start(target, setup);
 	if (why)
 		return why;
 	target->spare = process_new(target);
@@ -154,6 +155,8 @@ static struct target *linux_open(const struct target_setup *setup, const char **
 		return NULL;
 	}
 	pin(target);
+	target->huge_pages = setup->thp || setup->shmem_thp;
+	target->shared_lock = -1;
 	target->mailbox = target->lifeline[0] = target->lifeline[1] = -1;
 	target->channel[0] = target->channel[1] = -1;
 	*why = set_up(target, setup); /* memory and cpus are the machine's */
@@ -210,6 +213,7 @@ const struct target_ops target_linux = {
 	.userfault_poll = userfault_poll,
 	.userfault_close = userfault_close,
 	.file_shmem = memfd_open,
+	.file_hugetlb = memfd_open_huge,
 	.file_close = memfd_close,
 	.file_write = memfd_write,
 	.file_read = memfd_read,
@@ -217,7 +221,9 @@ const struct target_ops target_linux = {
 	.file_punch = memfd_punch,
 	.file_allocate = memfd_allocate,
 	.file_resident = memfd_resident,
-	.swapoff = swap_off,
+	.swapoff = guardian_swapoff,
+	.pool_count = hugetlb_count,
+	.pool_resize = hugetlb_resize,
 	.unpin = pin_release,
 	.pagemap = observe_pagemap,
 	.mincore = observe_mincore,

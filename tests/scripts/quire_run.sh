@@ -93,11 +93,28 @@ bad "unexpected symbol near '='" 'x = = 3'
 bad "boom" 'error("boom")'
 
 # ---- names that are there, for what is not
-for call in 'quire.hugetlb{}' 'quire.device{}' 'p:notifications()'; do
+for call in 'quire.device{}' 'p:notifications()'; do
 	bad "not built yet: " "$call"
 done
-bad "mmap: not built yet: hugetlb" 'p:mmap{ length = 4096, prot = "rw", hugetlb = "2M" }'
-bad "madvise: not built yet: collapse" 'p:madvise(a, 4096, "collapse")'
+skipped() { # WITHOUT LINE
+	expect_script 77 "skipped on quire: the quire target has no $1" "$2"
+}
+skipped hugetlb_2M 'p:mmap{ length = 4096, prot = "rw", hugetlb = "2M" }'
+skipped hugetlb_1G 'quire.hugetlb{ size = "1G", page = "1G" }'
+skipped hugetlb_2M 'quire.hugetlb_pool("2M", 4)'
+skipped thp 'p:madvise(a, 4096, "collapse")'
+bad "hugetlb: page is not a size of huge pages: '4M'" 'quire.hugetlb{ size = "4M", page = "4M" }'
+bad "mmap: hugetlb must be a string, not boolean" 'p:mmap{ length = 1, prot = "r", hugetlb = true }'
+setup() { # STATUS TEXT FIELDS
+	printf '%s\n' "quire.setup{ $3 }" >"$work/setup.lua"
+	expect "setup{ $3 }" "$1" "$2" run --on quire,twin "$work/setup.lua"
+}
+setup 0 "1 passed" 'thp = "never", shmem_thp = "never", hugetlb = { ["2M"] = 0 }'
+setup 77 "skipped on quire: the quire target has no thp" 'thp = "madvise"'
+setup 77 "skipped on quire: the quire target has no shmem_thp" 'shmem_thp = "within_size"'
+setup 77 "skipped on quire: the quire target has no hugetlb_1G" 'hugetlb = { ["2M"] = 0, ["1G"] = 1 }'
+setup 2 "setup: thp is not a policy: 'often'" 'thp = "often"'
+setup 2 "setup: unknown field '4M'" 'hugetlb = { ["4M"] = 1 }'
 
 # ---- checks
 expect_script 1 'script.lua:3: [quire] sum: got 3, want 4' 'check.eq(1 + 2, 4, "sum")'
