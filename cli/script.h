@@ -235,6 +235,9 @@ struct script_file *to_file(lua_State *L, int index);
 void script_push_file(lua_State *L, struct file *target);
 struct script_file *argument_file(lua_State *L, int index, const char *what);
 
+/* script_setup.c */
+int script_setup(lua_State *L);
+
 /* script_huge.c */
 void setup_huge_pages(lua_State *L); /* of the table at 1 */
 void push_pools(lua_State *L);	     /* into the table on the top */
