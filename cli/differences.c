@@ -87,22 +87,34 @@ static bool smaps_fields(const struct comparison *comparison, const struct diffe
 	       there->integer == 0;
 }
 
+static uint64_t pages_of(const struct value *table, const char *name)
+{
+	const struct value *value = difference_field(table, name);
+
+	return value ? (uint64_t)value->integer / PAGE_SIZE : 0;
+}
+
 /*
- * The kernel also counts pages as referenced that it has accessed itself (mlock, system calls), in
- * every process that maps them: so it may count more, as many as those are, if the VMA has so many.
+ * The kernel keeps a flag with the page that says it was used, too, which every process sees that maps
+ * it.  It sets it when it accesses the page itself (mlock, system calls); and when it looks for pages
+ * that are idle (reclaim, DAMON), it takes the bit out of the entries and sets the flag instead.  Then
+ * pages show as used that others have used, or that were, before they were lazily freed.
  */
 static bool smaps_referenced(const struct comparison *comparison,
 			     const struct difference *difference)
 {
 	const struct value *quire = difference->quire_value, *kernel = difference->kernel_value;
-	const struct value *resident;
+	const struct value *smaps = difference->kernel->results->items;
+	uint64_t excess, by_others;
 
 	if (!against_linux(comparison) || !at(difference, "smaps", "Referenced") ||
 	    !both_pages(difference) || quire->integer >= kernel->integer)
 		return false;
-	resident = difference_field(difference->kernel->results->items, "Rss");
-	return resident && kernel->integer <= resident->integer &&
-	       (uint64_t)(kernel->integer - quire->integer) / PAGE_SIZE <= comparison->kernel_pages;
+	excess = (uint64_t)(kernel->integer - quire->integer) / PAGE_SIZE;
+	by_others = pages_of(smaps, "Shared_Clean") + pages_of(smaps, "Shared_Dirty") +
+		    pages_of(smaps, "LazyFree");
+	return pages_of(smaps, "Referenced") <= pages_of(smaps, "Rss") &&
+	       excess <= comparison->kernel_pages + by_others;
 }
 
 struct difference_rule difference_rules[] = {

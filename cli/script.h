@@ -248,7 +248,8 @@ int field_huge_flags(lua_State *L, int index);
 
 /* script_profile.c */
 int script_kernel_bug(lua_State *L);
-/* Does the reason of a skip begin with the name of what the target lacks, and a colon? */
+/* Does the reason of a skip begin with the name of what the target lacks, or "a bug of Linux 6.18" for its series,
+ * and a colon? */
 bool script_explains(const struct script *script, const char *why);
 /* Does the target lack what the setup asks for, or can't it be had at all? */
 bool script_setup_explains(const struct script *script);

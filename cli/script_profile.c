@@ -88,12 +88,29 @@ static bool lacks_name(const struct script *script, const char *name)
 	return false;
 }
 
+#define BUG "a bug of Linux "
+
+/* Is the target a kernel of the series ("6.18") that the text of that length names? */
+static bool is_series(const struct script *script, const char *series, size_t length)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	return script->ops == &target_linux && strncmp(kernel.release, series, length) == 0 &&
+	       !isdigit((unsigned char)kernel.release[length]);
+}
+
 bool script_explains(const struct script *script, const char *why)
 {
+	const size_t bug = strlen(BUG);
 	size_t length = strcspn(why, ":");
 	char name[32];
 
-	if (why[length] != ':' || length >= sizeof(name))
+	if (why[length] != ':')
+		return false;
+	if (strncmp(why, BUG, bug) == 0)
+		return is_series(script, why + bug, length - bug);
+	if (length >= sizeof(name))
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)length, why);
 	return lacks_name(script, name);
@@ -117,17 +134,13 @@ int script_kernel_bug(lua_State *L)
 {
 	struct script *script = script_of(L);
 	const char *series, *why;
-	struct utsname kernel;
 	size_t length;
 
 	argument_count(L, 0, 2, 2);
 	series = argument_string(L, 1, "the series", &length);
 	why = argument_string(L, 2, "the bug", NULL);
-	uname(&kernel);
-	if (script->ops == &target_linux && strncmp(kernel.release, series, length) == 0 &&
-	    !isdigit((unsigned char)kernel.release[length]))
+	if (is_series(script, series, length))
 		script_finish(script, STATUS_SKIPPED,
-			      transcript_printf(script->transcript, "a bug of Linux %s: %s", series,
-						why));
+			      transcript_printf(script->transcript, BUG "%s: %s", series, why));
 	return 0;
 }

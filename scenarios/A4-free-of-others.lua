@@ -1,7 +1,7 @@
 -- A4: one process's MADV_FREE never costs another process its data, also where no entry is dirty: the parent has read its page back from swap, or the
 -- kernel has made a copy to read from, before it forks, and the child frees the page lazily.
 if quire.target == "linux" then
-	quire.skip("Linux drops the page: docs/differences.md")
+	quire.skip("library: Linux drops the page: docs/differences.md")
 end
 quire.setup { swap = "64M" }
 local K <const> = 0x1000

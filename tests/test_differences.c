@@ -189,6 +189,17 @@ static bool referenced(const char *kernel, uint64_t accessed, const char *field,
 	return differ(comparison, table("smaps", quire), table("smaps", linux_));
 }
 
+/* Three of four pages are referenced on Linux alone; so many pages are as the field says. */
+static bool shared_referenced(const char *field, int64_t pages)
+{
+	struct field quire[] = {
+		{"Referenced", 0}, {"Rss", 4 * PAGE}, {field, pages * PAGE}, {NULL, 0}};
+	struct field linux_[] = {
+		{"Referenced", 3 * PAGE}, {"Rss", 4 * PAGE}, {field, pages * PAGE}, {NULL, 0}};
+
+	return differ(between("quire", "linux"), table("smaps", quire), table("smaps", linux_));
+}
+
 static void smaps_referenced(void **state)
 {
 	(void)state;
@@ -200,6 +211,13 @@ static void smaps_referenced(void **state)
 	assert_false(referenced("linux", 9, "Referenced", PAGE, 4 * PAGE));
 	assert_true(referenced("linux", 9, "Referenced", PAGE, 5 * PAGE));
 	assert_true(referenced("linux", 9, "Referenced", PAGE, 2 * PAGE + 1024));
+	/* What others use as well, or used before it was lazily freed. */
+	assert_false(shared_referenced("Shared_Dirty", 3));
+	assert_true(shared_referenced("Shared_Dirty", 2));
+	assert_false(shared_referenced("Shared_Clean", 3));
+	assert_false(shared_referenced("LazyFree", 3));
+	assert_true(shared_referenced("LazyFree", 2));
+	assert_true(shared_referenced("Private_Dirty", 3));
 	/* Fewer; another field; another target. */
 	assert_true(referenced("linux", 9, "Referenced", 2 * PAGE, PAGE));
 	assert_true(referenced("linux", 9, "Private_Dirty", PAGE, 2 * PAGE));

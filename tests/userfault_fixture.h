@@ -26,7 +26,7 @@
 #define RELEASE		 0
 #define RELEASE_DONTWAKE QUIRE_UFFDIO_WRITEPROTECT_MODE_DONTWAKE
 
-#define FOREVER 20.0 /* seconds, after which a thread that should have gone on has not */
+#define FOREVER 60.0 /* seconds, after which a thread that should have gone on has not */
 #define MOMENT	2e-3 /* seconds that are given to a thread that must not go on */
 
 static inline double seconds(void)

@@ -97,7 +97,7 @@ case $status in
 esac
 
 # ---- interruption
-timeout --preserve-status -s INT 1 "$quire" check --against none --time 60 --output "$work" \
+timeout --preserve-status -s INT 5 "$quire" check --against none --time 600 --output "$work" \
 	>"$work/output" 2>&1
 status=$?
 echo "exit status $status, want 130" >>"$work/output"
