@@ -93,6 +93,8 @@ test_of() { # NAME
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	request-borrows-space) echo a_request_keeps_its_space ;;
 	walk-borrows-space) echo a_dump_keeps_the_space_it_is_at ;;
+	signal-borrows-context) echo a_signal_keeps_the_context_it_finds ;;
+	dying-waits | closed-is-told) echo nobody_sleeps_for_ever ;;
 	mmap-creates-first) echo mmap_made_again_allocates_nothing ;;
 	resume-any-call) echo another_call_is_not_the_one_that_was_blocked ;;
 	announced-at-zero) echo what_goes_at_address_zero_is_told ;;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* userfaultfd under every interleaving of two operations (stall.h). */
 #include "stall.h"
-#include "space/space.h"
+#include "userfault/userfault.h"
 #include "userfault_fixture.h"
 
 #define PAGES 4
@@ -204,11 +204,272 @@ static void a_dump_keeps_the_space_it_is_at(void **state)
 	}
 }
 
+/* --- a thread that waits, and what wakes it --- */
+
+/* A guest that never sleeps: its calls say that they would, and are made again (<quire/thread.h>). */
+struct meeting {
+	struct soft_fixture soft;
+	struct quire_machine *machine;
+	struct soft_cpu *cpu;
+	struct quire_userfault *context; /* NULL: it has been closed */
+	uint64_t base;
+	struct quire_thread guest;
+	struct quire_space *child; /* of the guest's fork */
+	const struct action *action;
+	const struct waker *waker;
+	const struct waker *signal; /* or NULL */
+	struct stall stall;
+	bool done;   /* the guest's call */
+	bool served; /* the waker has done what must let the guest go on, if it waits */
+};
+
+struct action {
+	bool (*act)(struct meeting *meeting); /* whether it is done */
+	bool faults;			      /* it waits for a page, not to be heard */
+};
+
+struct waker {
+	bool (*act)(struct meeting *meeting); /* as in `served` */
+	bool pages;			      /* it can only wake who waits for a page */
+};
+
+static bool call_store(struct meeting *meeting)
+{
+	return soft_store64(meeting->cpu, meeting->base, 1).outcome != QUIRE_BLOCKED;
+}
+
+static bool call_write(struct meeting *meeting)
+{
+	size_t done;
+
+	return quire_access_write(meeting->soft.space, meeting->base, "x", 1, &done) !=
+	       -QUIRE_EINPROGRESS;
+}
+
+static bool call_unmap(struct meeting *meeting)
+{
+	return quire_munmap(meeting->soft.space, meeting->base, PAGE) != -QUIRE_EINPROGRESS;
+}
+
+static bool call_drop(struct meeting *meeting)
+{
+	return quire_madvise(meeting->soft.space, meeting->base, PAGE, QUIRE_MADV_DONTNEED) !=
+	       -QUIRE_EINPROGRESS;
+}
+
+static bool call_move(struct meeting *meeting)
+{
+	uint64_t result;
+
+	return quire_mremap(meeting->soft.space, meeting->base, PAGE, PAGE,
+			    QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, meeting->base - 8 * PAGE,
+			    &result) != -QUIRE_EINPROGRESS;
+}
+
+static bool call_fork(struct meeting *meeting)
+{
+	return quire_fork(meeting->soft.space, &meeting->child) != -QUIRE_EINPROGRESS;
+}
+
+static bool wake_by_close(struct meeting *meeting)
+{
+	bool needed = meeting->signal && meeting->action->faults && meeting->stall.stopped &&
+		      meeting->stall.call == PORT_LOCK &&
+		      meeting->stall.what == &meeting->context->lock;
+
+	quire_userfault_close(meeting->context);
+	meeting->context = NULL;
+	/* A signal that is about to lock the context has it still, so the closer waited for it. */
+	if (needed && !meeting->stall.blocked) {
+		port_probe_set(NULL, NULL);
+		fail_msg("the context has gone");
+	}
+	return true;
+}
+
+static bool wake_by_death(struct meeting *meeting)
+{
+	quire_thread_interrupt(meeting->machine, &meeting->guest, true);
+	return true;
+}
+
+static bool wake_by_signal(struct meeting *meeting)
+{
+	quire_thread_interrupt(meeting->machine, &meeting->guest, false);
+	return false; /* it may have come too early */
+}
+
+static bool wake_by_copy(struct meeting *meeting)
+{
+	return copy_value(meeting->context, meeting->base, 1, 0) != -QUIRE_EAGAIN;
+}
+
+static bool wake_by_unregister(struct meeting *meeting)
+{
+	return unregister_pages(meeting->context, meeting->base, PAGES) == 0;
+}
+
+static bool wake_by_wake(struct meeting *meeting)
+{
+	wake_pages(meeting->context, meeting->base, PAGES);
+	return false; /* as a signal */
+}
+
+static bool wake_by_read(struct meeting *meeting)
+{
+	struct quire_userfault *child;
+	struct quire_uffd_msg message;
+
+	if (quire_userfault_read(meeting->context, &message, &child))
+		return false;
+	if (child)
+		quire_userfault_close(child);
+	/* Of a remapping, the unmapping is told as well. */
+	return message.event != QUIRE_UFFD_EVENT_PAGEFAULT &&
+	       message.event != QUIRE_UFFD_EVENT_REMAP;
+}
+
+static const struct action actions[] = {
+	{call_store, true}, {call_write, true}, {call_unmap, false},
+	{call_drop, false}, {call_move, false}, {call_fork, false},
+};
+
+static const struct waker wakers[] = {
+	{wake_by_close, false}, {wake_by_death, false}, {wake_by_signal, false},
+	{wake_by_copy, true},	{wake_by_wake, false},	{wake_by_unregister, true},
+	{wake_by_read, false},
+};
+
+static void open_meeting(struct meeting *meeting)
+{
+	struct soft_config config = {.memory = 4 * MIB, .cpus = 1};
+
+	meeting->soft = soft_fixture_open(&config);
+	meeting->machine = soft_machine_core(meeting->soft.machine);
+	meeting->cpu = soft_machine_cpu(meeting->soft.machine, 0);
+	soft_cpu_enter(meeting->cpu, meeting->soft.space);
+	meeting->base = map(meeting->soft.space, PAGES, RW);
+	meeting->context =
+		open_context(meeting->soft.space, QUIRE_UFFD_FEATURE_EVENT_FORK |
+							  QUIRE_UFFD_FEATURE_EVENT_REMAP |
+							  QUIRE_UFFD_FEATURE_EVENT_REMOVE |
+							  QUIRE_UFFD_FEATURE_EVENT_UNMAP);
+	assert_int_equal(register_pages(meeting->context, meeting->base, PAGES, MISSING), 0);
+	meeting->guest = (struct quire_thread){.id = 1, .nowait = true};
+	meeting->done = meeting->served = false;
+	meeting->child = NULL;
+}
+
+static void guest_acts(void *context)
+{
+	struct meeting *meeting = context;
+
+	soft_thread_use(&meeting->guest);
+	meeting->done = meeting->action->act(meeting);
+	soft_thread_use(NULL);
+}
+
+static void waker_acts(void *context)
+{
+	struct meeting *meeting = context;
+
+	meeting->served |= meeting->waker->act(meeting);
+}
+
+static void signal_comes(void *context)
+{
+	struct meeting *meeting = context;
+
+	meeting->served |= meeting->signal->act(meeting);
+}
+
+/* Whoever has been served does not sleep; closing serves all. */
+static void close_meeting(struct meeting *meeting)
+{
+	if (meeting->served && (meeting->action->faults || !meeting->waker->pages))
+		assert_false(quire_thread_asleep(&meeting->guest));
+	if (meeting->context)
+		quire_userfault_close(meeting->context);
+	assert_false(quire_thread_asleep(&meeting->guest));
+	if (!meeting->done)
+		guest_acts(meeting);
+	assert_true(meeting->done);
+	soft_cpu_leave(meeting->cpu);
+	if (meeting->child)
+		quire_space_destroy(meeting->child);
+	soft_fixture_close(&meeting->soft);
+}
+
+static void meet(struct meeting *meeting, bool guest_stops)
+{
+	struct stall *stall = &meeting->stall;
+
+	*stall = (struct stall){guest_stops ? guest_acts : waker_acts,
+				guest_stops ? waker_acts : guest_acts, meeting, .stopped = true};
+	for (unsigned k = 1; stall->stopped; k++) {
+		open_meeting(meeting);
+		stall_run(stall, k);
+		close_meeting(meeting);
+	}
+}
+
+static void nobody_sleeps_for_ever(void **state)
+{
+	struct meeting meeting = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		for (size_t j = 0; j < sizeof(wakers) / sizeof(wakers[0]); j++) {
+			meeting.action = &actions[i];
+			meeting.waker = &wakers[j];
+			meet(&meeting, true);
+			meet(&meeting, false);
+		}
+	}
+}
+
+/* The guest waits already. */
+static void meet_signal(struct meeting *meeting, bool signal_stops)
+{
+	struct stall *stall = &meeting->stall;
+
+	*stall = (struct stall){signal_stops ? signal_comes : waker_acts,
+				signal_stops ? waker_acts : signal_comes, meeting, .stopped = true};
+	for (unsigned k = 1; stall->stopped; k++) {
+		open_meeting(meeting);
+		guest_acts(meeting);
+		assert_false(meeting->done);
+		stall_run(stall, k);
+		close_meeting(meeting);
+	}
+}
+
+static void a_signal_keeps_the_context_it_finds(void **state)
+{
+	static const struct waker signals[] = {{wake_by_death, false}, {wake_by_signal, false}};
+	struct meeting meeting = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		for (size_t j = 0; j < sizeof(wakers) / sizeof(wakers[0]); j++) {
+			for (size_t k = 0; k < 2; k++) {
+				meeting.action = &actions[i];
+				meeting.waker = &wakers[j];
+				meeting.signal = &signals[k];
+				meet_signal(&meeting, true);
+				meet_signal(&meeting, false);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_keeps_its_space),
 		cmocka_unit_test(a_space_ends_beside_requests),
+		cmocka_unit_test(nobody_sleeps_for_ever),
+		cmocka_unit_test(a_signal_keeps_the_context_it_finds),
 		cmocka_unit_test(a_dump_keeps_the_space_it_is_at),
 	};
 

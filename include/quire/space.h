@@ -104,7 +104,9 @@ int quire_space_create(struct quire_machine *machine, const struct quire_space_c
 
 /*
  * Unmaps everything and frees the space.  No thread may be in it and no CPU may have it entered.
- * Its userfaultfd contexts stay, without a space.  Cannot fail, allocates nothing.
+ * Nor may a call on the space run, but others' that come upon it by themselves: requests on a context of
+ * it, swapoff, reclaim, a dump of the machine.  Its userfaultfd contexts stay, without a space.  Cannot
+ * fail, allocates nothing.
  */
 void quire_space_destroy(struct quire_space *space);
 

@@ -82,17 +82,18 @@ struct quire_thread {
 	bool nowait; /* never sleep: see above */
 
 	/*
-	 * Quire's own from here on.  Lock: the machine's userfault_lock; `owner`: the thread
-	 * itself.
+	 * Quire's own from here on.  Lock: that of the context where it waits; `owner`: the thread
+	 * itself, which may call nothing while it is asleep.
 	 */
-	_Atomic uint32_t asleep;	 /* 1 while it waits; cleared by whoever wakes it */
-	bool kernel;			 /* lock: it waits on the kernel's behalf, past signals */
-	struct quire_userfault *context; /* lock: where it waits, or NULL */
+	_Atomic uint32_t asleep; /* 1 while it waits; cleared by whoever wakes it */
+	bool kernel;		 /* lock: it waits on the kernel's behalf, past signals */
+	_Atomic(struct quire_userfault *)
+		context; /* where it waits, or NULL; set by the thread, cleared with the lock */
 	struct quire_thread *next, *previous; /* lock: in one of the context's queues */
 	struct quire_thread **queue;	      /* lock: that queue */
 	struct quire_uffd_msg message;	      /* lock */
 	struct quire_userfault *child;	      /* lock: a fork event's */
-	bool dying; /* lock: a fatal signal came; it waits for nothing any more */
+	_Atomic bool dying; /* a fatal signal came; it waits for nothing any more */
 
 	struct quire_call blocked; /* owner: the call that is to be made again, or NONE */
 	bool resuming;		   /* owner: it has work to finish, even if the thread dies */
@@ -122,7 +123,7 @@ bool quire_thread_asleep(const struct quire_thread *thread);
  * for an event to be read, goes on waiting, unless the signal is `fatal`: then it never waits
  * again.  What it did is done, and told to nobody; a page that it would wait for is a QUIRE_BUS, or
  * -EFAULT of a call. Before the host forgets a thread it makes sure with this that no context knows
- * it any more.  Any thread may call it; no lock.
+ * it any more, and makes the call again that the thread was blocked in, if thread->resuming says so.  Any thread may call it; no lock.
  */
 struct quire_machine;
 void quire_thread_interrupt(struct quire_machine *machine, struct quire_thread *thread, bool fatal);

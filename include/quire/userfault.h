@@ -6,6 +6,12 @@
  * host kernel offers the same interface by handing them through.  What is registered is anonymous
  * memory and shared memory.
  *
+ * Lifetimes.  A context is there until its last user has closed it: the opener, the reader of a fork's
+ * event, and whoever has called quire_userfault_get().  All calls on one context may run side by side,
+ * the last close excepted.  They may also run beside quire_space_destroy() of the context's space, and
+ * are as if they had come before it or after it; a request that has done a part says so (-EAGAIN).  The
+ * space that a COPY reads from, and the thread that is in a call, must stay until that returns.
+ *
  * Sources: ioctl_userfaultfd(2), userfaultfd(2), Documentation/admin-guide/mm/userfaultfd.rst;
  * BEHAVIOUR B and C.
  */
@@ -124,8 +130,15 @@ int quire_userfault_open(struct quire_space *space, const struct quire_userfault
 			 struct quire_userfault **context);
 
 /*
- * Ends a context: unregisters all its memory, drops every protection in it (poison stays), and
- * wakes every sleeper.  The space may have gone before.  Cannot fail, allocates nothing.
+ * One more user of the context, who will close it.  A context is there as long as it has a user: a
+ * host takes one for each call that may run beside a close, as a kernel holds the file while it is in a
+ * system call.  Any thread may call it; no lock.
+ */
+void quire_userfault_get(struct quire_userfault *context);
+
+/*
+ * One user fewer.  The last one ends the context: unregisters all its memory, drops every protection in
+ * it (poison stays), and wakes every sleeper.  The space may have gone before.  Cannot fail, allocates nothing.
  * (BEHAVIOUR B6)
  */
 void quire_userfault_close(struct quire_userfault *context);

@@ -63,7 +63,7 @@ struct quire_machine {
 	_Atomic uint64_t pins; /* atomic: the sum over all frames */
 
 	struct quire_lock rmap_lock; /* whose a frame is stays while it is held: src/space/rmap.c */
-	struct quire_lock userfault_lock; /* every context's queues, and the threads in them */
+	struct quire_lock userfault_lock; /* contexts of spaces; src/userfault/userfault.h */
 
 	struct quire_lock objects_lock;
 	struct list_link objects; /* objects_lock: every object */

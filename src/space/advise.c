@@ -344,6 +344,23 @@ static void take_up_hole(struct quire_thread *thread, struct advising *advising)
 	thread->resuming = false;
 }
 
+static int advise_pieces(struct quire_space *space, struct advising *advising)
+{
+	int error;
+
+	do {
+		error = advising->object ? -ERRAND : 0;
+		if (!error) {
+			space_write_lock(space);
+			error = advise_range(space, advising);
+			space_write_unlock(space);
+		}
+		if (error == -ERRAND)
+			error = run_errand(space, advising);
+	} while (try_again(space, advising, error));
+	return error;
+}
+
 static int advise(struct quire_space *space, const struct quire_call *call, uint64_t start,
 		  uint64_t end, int advice)
 {
@@ -354,23 +371,16 @@ static int advise(struct quire_space *space, const struct quire_call *call, uint
 		.advice = advice,
 		.flags = find_flag_advice(advice),
 	};
+	bool early = false; /* made again before it was woken */
 	int error;
 
 	if (call_resumes(space, call)) {
 		advising.position = call_reached(space, start);
 		advising.hole = thread->hole;
 		take_up_hole(thread, &advising);
+		early = quire_thread_asleep(thread);
 	}
-	do {
-		error = advising.object ? -ERRAND : 0;
-		if (!error) {
-			space_write_lock(space);
-			error = advise_range(space, &advising);
-			space_write_unlock(space);
-		}
-		if (error == -ERRAND)
-			error = run_errand(space, &advising);
-	} while (try_again(space, &advising, error));
+	error = early ? -QUIRE_EINPROGRESS : advise_pieces(space, &advising);
 	if (error == -QUIRE_EINPROGRESS) {
 		call_block(space, call, advising.position);
 		keep_hole(thread, &advising);

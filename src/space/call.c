@@ -16,7 +16,10 @@ bool call_resumes(const struct quire_space *space, const struct quire_call *call
 	struct quire_thread *thread = space_caller(space);
 	bool resumes;
 
-	if (!thread || thread->blocked.operation == QUIRE_CALL_NONE)
+	if (!thread)
+		return false;
+	/* One that sleeps has given up what it sleeps for. */
+	if (thread->blocked.operation == QUIRE_CALL_NONE && !quire_thread_asleep(thread))
 		return false;
 	resumes = same(&thread->blocked, call);
 	thread->blocked.operation = QUIRE_CALL_NONE;

@@ -262,7 +262,7 @@ int fault_report(struct fault *fault, uint64_t flags)
 	if (outcome != QUIRE_BLOCKED)
 		return 0;
 	if (overtaken(fault) && !QUIRE_MISTAKE(SLEEP_WITHOUT_LOOKING)) {
-		hooks->withdraw(fault->space->machine);
+		hooks->withdraw(fault->vma);
 		fault_signal(fault, QUIRE_DONE, 0);
 	}
 	return 0;

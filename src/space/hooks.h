@@ -35,8 +35,8 @@ struct userfault_hooks {
 	 */
 	enum quire_outcome (*fault)(struct quire_space *space, const struct vma *vma,
 				    uint64_t address, uint64_t flags, bool kernel);
-	/* The calling thread does not wait any more. */
-	void (*withdraw)(struct quire_machine *machine);
+	/* The calling thread, which waits for a fault in `vma`, does so no more.  Same lock. */
+	void (*withdraw)(const struct vma *vma);
 	/* Sleeps until it is woken: true.  false: it may not sleep, and still waits. */
 	bool (*sleep)(struct quire_machine *machine);
 

@@ -109,16 +109,9 @@ static int populate_awake(struct quire_space *space, uint64_t *position, uint64_
 /* A fatal signal has come: nothing is faulted in any more. */
 static bool caller_dies(const struct quire_space *space)
 {
-	struct quire_machine *machine = space->machine;
 	const struct quire_thread *thread = space_caller(space);
-	bool dies;
 
-	if (!thread)
-		return false;
-	machine_lock(machine, &machine->userfault_lock);
-	dies = thread->dying;
-	machine_unlock(machine, &machine->userfault_lock);
-	return dies;
+	return thread && atomic_load(&thread->dying);
 }
 
 /*

@@ -4,6 +4,16 @@
  */
 #include "userfault/userfault.h"
 
+static void list_lock(struct quire_machine *machine)
+{
+	machine_lock(machine, &machine->userfault_lock);
+}
+
+static void list_unlock(struct quire_machine *machine)
+{
+	machine_unlock(machine, &machine->userfault_lock);
+}
+
 struct quire_userfault *context_new(struct quire_space *space)
 {
 	struct quire_machine *machine = space->machine;
@@ -14,50 +24,64 @@ struct quire_userfault *context_new(struct quire_space *space)
 	context->machine = machine;
 	context->space = space;
 	context->highest = space->highest;
-	context->references = 1;
-	queue_lock(machine);
+	context->users = context->references = 1;
+	list_lock(machine);
 	context->next = space->userfaults;
 	space->userfaults = context;
-	queue_unlock(machine);
+	list_unlock(machine);
 	return context;
 }
 
-/* Out of the space's list; the queue lock is held. */
+/* Out of the space's list, which is locked. */
 static void leave_space(struct quire_userfault *context)
 {
+	struct quire_space *space = context->space;
 	struct quire_userfault **link;
 
-	if (!context->space)
+	if (!space)
 		return;
-	for (link = &context->space->userfaults; *link != context; link = &(*link)->next)
+	for (link = &space->userfaults; *link != context; link = &(*link)->next)
 		;
 	*link = context->next;
-	context->space = NULL;
 }
 
 void context_put(struct quire_userfault *context)
 {
 	struct quire_machine *machine = context->machine;
-	bool last;
 
-	queue_lock(machine);
-	last = --context->references == 0;
-	if (last)
-		leave_space(context);
-	queue_unlock(machine);
-	if (last)
-		slab_free(machine, context);
+	if (atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) > 1)
+		return;
+	list_lock(machine);
+	leave_space(context);
+	list_unlock(machine);
+	slab_free(machine, context);
+}
+
+void contexts_forget_space(struct quire_space *space)
+{
+	struct quire_machine *machine = space->machine;
+
+	list_lock(machine);
+	while (space->userfaults) {
+		struct quire_userfault *context = space->userfaults;
+
+		space->userfaults = context->next;
+		context_lock(context);
+		context->space = NULL;
+		context_unlock(context);
+	}
+	list_unlock(machine);
 }
 
 struct quire_space *context_space(struct quire_userfault *context)
 {
 	struct quire_space *space;
 
-	queue_lock(context->machine);
+	context_lock(context);
 	space = context->space;
 	if (space && !QUIRE_MISTAKE(REQUEST_BORROWS_SPACE))
 		space_get(space);
-	queue_unlock(context->machine);
+	context_unlock(context);
 	return space;
 }
 
@@ -76,26 +100,6 @@ int context_enter(struct quire_userfault *context, bool valid, bool resumes,
 		return -QUIRE_EINVAL;
 	*space = context_space(context);
 	return *space ? 0 : -QUIRE_ESRCH;
-}
-
-bool context_gone(const struct quire_userfault *context)
-{
-	bool gone;
-
-	queue_lock(context->machine);
-	gone = !context->space;
-	queue_unlock(context->machine);
-	return gone;
-}
-
-bool context_changing(struct quire_userfault *context)
-{
-	bool changing;
-
-	queue_lock(context->machine);
-	changing = context->changing;
-	queue_unlock(context->machine);
-	return changing;
 }
 
 uint64_t context_vma_flags(const struct quire_userfault *context)
@@ -136,14 +140,14 @@ int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api)
 		error = -QUIRE_EINVAL;
 	else if ((asked & QUIRE_UFFD_FEATURE_EVENT_FORK) && context->config.no_fork_event)
 		error = -QUIRE_EPERM;
-	queue_lock(context->machine);
+	context_lock(context);
 	if (!error && context->negotiated)
 		error = -QUIRE_EINVAL;
 	if (!error) {
 		context->features = asked;
-		context->negotiated = true;
+		atomic_store_explicit(&context->negotiated, true, memory_order_release);
 	}
-	queue_unlock(context->machine);
+	context_unlock(context);
 	*api = (struct quire_uffdio_api){0};
 	if (!error)
 		*api = (struct quire_uffdio_api){QUIRE_UFFD_API, UFFD_FEATURES, UFFD_IOCTLS};
@@ -153,28 +157,26 @@ int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api)
 int quire_userfault_read(struct quire_userfault *context, struct quire_uffd_msg *message,
 			 struct quire_userfault **child)
 {
-	struct quire_machine *machine = context->machine;
 	struct quire_thread *thread;
 	int error = 0;
 
 	*child = NULL;
-	queue_lock(machine);
-	if (!context->negotiated) {
-		error = -QUIRE_EINVAL;
-	} else if (context->faults) {
+	if (!context_negotiated(context))
+		return -QUIRE_EINVAL;
+	context_lock(context);
+	if (context->faults) {
 		thread = context->faults;
 		*message = thread->message;
-		queue_append(&context->waiting, context, thread);
+		queue_move(&context->waiting, thread);
 	} else if (context->events) {
 		thread = context->events;
 		*message = thread->message;
-		*child = thread->child;
-		context->changing--;
-		queue_wake(machine, thread);
+		*child = queue_remove_event(context, thread);
+		queue_wake(context, thread);
 	} else {
 		error = -QUIRE_EAGAIN;
 	}
-	queue_unlock(machine);
+	context_unlock(context);
 	return error;
 }
 
@@ -182,23 +184,49 @@ int quire_userfault_poll(struct quire_userfault *context)
 {
 	int readable;
 
-	queue_lock(context->machine);
+	if (!context_negotiated(context))
+		return -QUIRE_EINVAL;
+	context_lock(context);
 	readable = context->faults || context->events;
-	if (!context->negotiated)
-		readable = -QUIRE_EINVAL;
-	queue_unlock(context->machine);
+	context_unlock(context);
 	return readable;
 }
 
-static void wake_all(struct quire_machine *machine, struct quire_thread **queue)
+/* --- closing --- */
+
+static void wake_all(struct quire_userfault *context, struct quire_thread **queue)
 {
-	while (*queue)
-		queue_wake(machine, *queue);
+	while (*queue) {
+		struct quire_thread *thread = *queue;
+
+		queue_remove(thread);
+		queue_wake(context, thread);
+	}
 }
 
-void quire_userfault_close(struct quire_userfault *context)
+/* A fork whose message nobody has read takes its child's context along, which comes to *more. */
+static void end_waits(struct quire_userfault *context, struct quire_userfault **more)
 {
-	struct quire_machine *machine = context->machine;
+	context_lock(context);
+	context->closed = true;
+	wake_all(context, &context->faults);
+	if (!QUIRE_MISTAKE(CLOSE_LEAVES_SLEEPERS))
+		wake_all(context, &context->waiting);
+	while (context->events) {
+		struct quire_thread *thread = context->events;
+		struct quire_userfault *child = queue_remove_event(context, thread);
+
+		if (child) {
+			child->closing = *more;
+			*more = child;
+		}
+		queue_wake(context, thread);
+	}
+	context_unlock(context);
+}
+
+static void end_context(struct quire_userfault *context, struct quire_userfault **more)
+{
 	struct quire_space *space = context_space(context);
 
 	if (space) {
@@ -207,24 +235,23 @@ void quire_userfault_close(struct quire_userfault *context)
 		space_write_unlock(space);
 		context_leave(space);
 	}
-	queue_lock(machine);
-	context->closed = true;
-	wake_all(machine, &context->faults);
-	if (!QUIRE_MISTAKE(CLOSE_LEAVES_SLEEPERS))
-		wake_all(machine, &context->waiting);
-	/* A fork whose message nobody has read takes its child's context along. */
-	while (context->events) {
-		struct quire_thread *thread = context->events;
-		struct quire_userfault *child = thread->child;
-
-		context->changing--;
-		queue_wake(machine, thread);
-		if (!child)
-			continue;
-		queue_unlock(machine);
-		quire_userfault_close(child);
-		queue_lock(machine);
-	}
-	queue_unlock(machine);
+	end_waits(context, more);
 	context_put(context);
+}
+
+void quire_userfault_get(struct quire_userfault *context)
+{
+	atomic_fetch_add_explicit(&context->users, 1, memory_order_relaxed);
+}
+
+void quire_userfault_close(struct quire_userfault *context)
+{
+	struct quire_userfault *more = NULL;
+
+	if (atomic_fetch_sub_explicit(&context->users, 1, memory_order_acq_rel) > 1)
+		return;
+	for (; context; context = more) {
+		more = context->closing;
+		end_context(context, &more);
+	}
 }

@@ -19,12 +19,13 @@ static enum quire_outcome report_fault(struct quire_space *space, const struct v
 
 	if (!thread || (vma->flags & VMA_UFFD_SIGBUS) || (kernel && context->config.user_mode_only))
 		return QUIRE_BUS;
-	queue_lock(machine);
-	if (thread->dying) {
-		queue_unlock(machine);
+	if (quire_thread_asleep(thread) && !queue_leave_fault(machine, thread))
+		return QUIRE_BLOCKED;
+	context_lock(context);
+	if (!queue_enter(&context->faults, context, thread)) {
+		context_unlock(context);
 		return QUIRE_BUS;
 	}
-	queue_append(&context->faults, context, thread);
 	thread->kernel = kernel;
 	thread->child = NULL;
 	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_PAGEFAULT};
@@ -32,16 +33,22 @@ static enum quire_outcome report_fault(struct quire_space *space, const struct v
 	thread->message.arg.pagefault.address = exact ? address : page_down(address);
 	if (context->features & QUIRE_UFFD_FEATURE_THREAD_ID)
 		thread->message.arg.pagefault.ptid = thread->id;
-	queue_unlock(machine);
+	context_unlock(context);
 	return QUIRE_BLOCKED;
 }
 
-static void withdraw(struct quire_machine *machine)
+static void withdraw(const struct vma *vma)
 {
-	struct quire_thread *thread = current_thread(machine);
+	struct quire_userfault *context = vma->userfault;
+	struct quire_thread *thread = current_thread(context->machine);
 
-	if (thread)
-		queue_leave(machine, thread);
+	context_lock(context);
+	/* Someone may have woken it. */
+	if (atomic_load(&thread->context) == context && thread->queue != &context->events) {
+		queue_remove(thread);
+		atomic_store_explicit(&thread->asleep, 0, memory_order_relaxed);
+	}
+	context_unlock(context);
 }
 
 static bool sleep_until_woken(struct quire_machine *machine)
@@ -72,10 +79,8 @@ static int prepare_event(struct quire_userfault *context, struct event_chain *ch
 	else
 		chain->first = *event;
 	chain->last = *event;
-	queue_lock(machine);
-	context->references++;
-	context->changing++;
-	queue_unlock(machine);
+	atomic_fetch_add(&context->references, 1);
+	atomic_fetch_add(&context->changing, 1);
 	return 0;
 }
 
@@ -86,9 +91,7 @@ static void drop_event(struct quire_userfault_event *event, bool told)
 	struct quire_machine *machine = context->machine;
 
 	if (!told) {
-		queue_lock(machine);
-		context->changing -= !QUIRE_MISTAKE(FAILURE_KEEPS_REFUSING);
-		queue_unlock(machine);
+		atomic_fetch_sub(&context->changing, !QUIRE_MISTAKE(FAILURE_KEEPS_REFUSING));
 		if (event->child)
 			quire_userfault_close(event->child);
 	}
@@ -191,20 +194,19 @@ static int prepare_unmap(struct quire_space *space, uint64_t start, uint64_t end
 }
 
 /* Lets the thread wait in the event's context, unless that is closed or the thread is dying. */
-static bool tell_one(struct quire_machine *machine, struct quire_thread *thread,
-		     const struct quire_userfault_event *event)
+static bool tell_one(struct quire_thread *thread, const struct quire_userfault_event *event)
 {
 	struct quire_userfault *context = event->context;
 	bool waits;
 
-	queue_lock(machine);
-	waits = !context->closed && !thread->dying;
+	context_lock(context);
+	waits = (!context->closed || QUIRE_MISTAKE(CLOSED_IS_TOLD)) &&
+		queue_enter(&context->events, context, thread);
 	if (waits) {
-		queue_append(&context->events, context, thread);
 		thread->message = event->message;
 		thread->child = event->child;
 	}
-	queue_unlock(machine);
+	context_unlock(context);
 	return waits;
 }
 
@@ -218,7 +220,7 @@ static int tell_rest(struct quire_machine *machine, struct quire_thread *thread,
 	while (thread->events) {
 		struct quire_userfault_event *event = thread->events;
 
-		told = told || tell_one(machine, thread, event);
+		told = told || tell_one(thread, event);
 		if (!sleep_until_woken(machine)) {
 			thread->blocked = *call;
 			thread->resuming = true;
@@ -294,37 +296,21 @@ static bool announce_remove(struct quire_machine *machine, const struct vma *vma
 		return false;
 	if (!context || !(context->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE))
 		return false;
-	queue_lock(machine);
-	if (thread->dying) {
-		queue_unlock(machine);
+	context_lock(context);
+	if (!queue_enter(&context->events, context, thread)) {
+		context_unlock(context);
 		return false;
 	}
+	atomic_fetch_add(&context->changing, 1);
 	thread->announced = true;
 	thread->announced_start = start;
 	thread->announced_end = end;
-	queue_append(&context->events, context, thread);
-	context->changing++;
 	thread->child = NULL;
 	thread->message = (struct quire_uffd_msg){.event = QUIRE_UFFD_EVENT_REMOVE};
 	thread->message.arg.remove.start = start;
 	thread->message.arg.remove.end = end;
-	queue_unlock(machine);
+	context_unlock(context);
 	return true;
-}
-
-/* Waiters stay in their contexts; the contexts know no space any more. */
-static void space_gone(struct quire_space *space)
-{
-	struct quire_machine *machine = space->machine;
-
-	queue_lock(machine);
-	while (space->userfaults) {
-		struct quire_userfault *context = space->userfaults;
-
-		space->userfaults = context->next;
-		context->space = NULL;
-	}
-	queue_unlock(machine);
 }
 
 const struct userfault_hooks userfault_hooks = {
@@ -339,5 +325,5 @@ const struct userfault_hooks userfault_hooks = {
 	.resume = resume,
 	.forget = forget,
 	.remove = announce_remove,
-	.gone = space_gone,
+	.gone = contexts_forget_space,
 };

@@ -10,20 +10,10 @@ static int wake(struct quire_userfault *context, const struct quire_uffdio_range
 	return 0;
 }
 
-static bool negotiated(struct quire_userfault *context)
-{
-	bool answer;
-
-	queue_lock(context->machine);
-	answer = context->negotiated;
-	queue_unlock(context->machine);
-	return answer;
-}
-
 int quire_userfault_ioctl(struct quire_userfault *context, uint32_t request, void *argument,
 			  struct quire_space *source)
 {
-	if (request != QUIRE_UFFDIO_API && !negotiated(context))
+	if (request != QUIRE_UFFDIO_API && !context_negotiated(context))
 		return -QUIRE_EINVAL;
 	switch (request) {
 	case QUIRE_UFFDIO_API:

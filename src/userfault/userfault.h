@@ -9,8 +9,26 @@
  *	waiting    one whose message has
  *	events     an event that has not been read; reading it wakes the thread
  *
- * Locks: `queue` = machine->userfault_lock, a short lock, taken under everything but the frame and
- * slab locks; `space` = the space's lock.
+ * Locks: `lock` = the context's own, a short lock: the queues, and the threads in them.  It is all that a
+ * fault, a request and a reader take.  `list` = machine->userfault_lock, taken before it, for what is
+ * rare: the contexts of a space, the end of a context, and to find a context from a thread.
+ *
+ * Who keeps what alive:
+ *
+ *	the context: its users (quire_userfault_get()), and each event to be told; a VMA that is registered
+ *	counts for nothing, as the last user unregisters it, with the space's lock, before he lets go.  So
+ *	whoever has that lock may use the context of a VMA.  The last one frees it, after he has had `list`:
+ *	so whoever has `list` may lock the context that he has found in a thread.
+ *
+ *	the space: whoever has taken a reference to it under `lock`, or under `list`, while the context names
+ *	it; quire_space_destroy() takes the name away before it takes the space's lock.
+ *
+ *	a thread that waits: itself.  It goes on when `asleep` is cleared, which is the last that a waker
+ *	does to it.  What takes it out of a queue does so under `lock`, and clears thread->context first; a
+ *	reader who moves it from `faults` to `waiting` leaves that as it is, or a signal would miss it.
+ *
+ * A fatal signal and a thread that is about to wait: one sets `dying` and looks at thread->context, the
+ * other sets that and looks at `dying`, in this order, sequentially consistent.  So one of them sees.
  */
 #ifndef QUIRE_USERFAULT_USERFAULT_H
 #define QUIRE_USERFAULT_USERFAULT_H
@@ -24,53 +42,73 @@
 
 struct quire_userfault {
 	struct quire_machine *machine;	      /* constant */
-	struct quire_space *space;	      /* queue: NULL when it has gone */
-	struct quire_userfault *next;	      /* queue: of the space's contexts */
+	struct quire_userfault *next;	      /* list: of the space's contexts */
 	uint64_t highest;		      /* constant: where the space's addresses end */
 	struct quire_userfault_config config; /* constant */
 	uint64_t features;		      /* constant once negotiated */
-	bool negotiated;		      /* queue */
-	bool closed;			      /* queue */
-	uint32_t references; /* queue: the opener's, and one for each event to be told */
-	uint32_t changing;   /* queue: events that have not been read */
-	struct quire_thread *faults, *waiting, *events; /* queue */
+	_Atomic bool negotiated;	      /* set with the lock */
+	_Atomic uint32_t users;		      /* atomic: each will close it */
+	_Atomic uint32_t references; /* atomic: one for the users, one for each event to be told */
+	/* events that have not been read; rises with the space's lock for writing */
+	_Atomic uint32_t changing;
+
+	struct quire_lock lock;
+	/* cleared with `list` and the lock, when the space goes: NULL */
+	_Atomic(struct quire_space *) space;
+	bool closed;					/* lock */
+	struct quire_thread *faults, *waiting, *events; /* lock */
+	struct quire_userfault *closing;		/* the closer's: what he closes next */
 };
 
-static inline void queue_lock(struct quire_machine *machine)
+static inline void context_lock(struct quire_userfault *context)
 {
-	machine_lock(machine, &machine->userfault_lock);
+	machine_lock(context->machine, &context->lock);
 }
-static inline void queue_unlock(struct quire_machine *machine)
+static inline void context_unlock(struct quire_userfault *context)
 {
-	machine_unlock(machine, &machine->userfault_lock);
+	machine_unlock(context->machine, &context->lock);
 }
 static inline struct quire_thread *current_thread(struct quire_machine *machine)
 {
 	return quire_port_current(machine->host);
 }
 
-/* --- queue.c; the queue lock is held --- */
+/* --- queue.c --- */
 
-void queue_append(struct quire_thread **queue, struct quire_userfault *context,
-		  struct quire_thread *thread);
-/* Takes the thread out of its queue, if it is in one. */
-void queue_remove(struct quire_thread *thread);
-/* Takes it out and lets it go on. */
-void queue_wake(struct quire_machine *machine, struct quire_thread *thread);
 /*
- * Takes the lock itself: the thread does not wait any more, and an event that nobody has read is told
- * to nobody.
+ * The calling thread waits from here on, unless it is dying: false.  Lock held; it is in no queue.
+ */
+bool queue_enter(struct quire_thread **queue, struct quire_userfault *context,
+		 struct quire_thread *thread);
+/* From one queue of a context to the end of another.  Lock held. */
+void queue_move(struct quire_thread **queue, struct quire_thread *thread);
+/* Takes it out of its queue.  Lock held. */
+void queue_remove(struct quire_thread *thread);
+/*
+ * Out of `events`, read or not; returns the child that a fork tells of, or NULL.  Who has not passed it
+ * on closes it, with no lock held.  Lock held.
+ */
+struct quire_userfault *queue_remove_event(struct quire_userfault *context,
+					   struct quire_thread *thread);
+/* Lets one that is in no queue any more go on.  Lock held. */
+void queue_wake(struct quire_userfault *context, struct quire_thread *thread);
+/* Wakes every thread whose fault lies in [start, end). */
+void userfault_wake(struct quire_userfault *context, uint64_t start, uint64_t end);
+/*
+ * The calling thread does not wait any more, wherever it does; an event of it that nobody has read is
+ * told to nobody.  No lock held.
  */
 void queue_leave(struct quire_machine *machine, struct quire_thread *thread);
-/* Wakes every thread whose fault lies in [start, end). */
-void queue_wake_range(struct quire_userfault *context, uint64_t start, uint64_t end);
-/* Takes the lock itself. */
-void userfault_wake(struct quire_userfault *context, uint64_t start, uint64_t end);
+/*
+ * The calling thread makes an access again before it has been woken: it does not wait for that any more.
+ * false: it sleeps for something else, or will be woken in a moment.  The space's lock at most is held.
+ */
+bool queue_leave_fault(struct quire_machine *machine, struct quire_thread *thread);
 
 /* --- context.c --- */
 
 struct quire_userfault *context_new(struct quire_space *space);
-/* Drops one reference; the last one frees. */
+/* Drops one reference; the last one frees.  No context's lock held. */
 void context_put(struct quire_userfault *context);
 /* The context's space, of which the caller is a user until it leaves it; NULL: it has gone. */
 struct quire_space *context_space(struct quire_userfault *context);
@@ -95,9 +133,22 @@ int context_enter(struct quire_userfault *context, bool valid, bool resumes,
  * Whether the space has gone; asked again with its lock, as it may have lost its VMAs meanwhile: the
  * request is one that came later, then.
  */
-bool context_gone(const struct quire_userfault *context);
+static inline bool context_gone(const struct quire_userfault *context)
+{
+	return !context->space;
+}
+/* Whether it has been negotiated; its features are constant then. */
+static inline bool context_negotiated(const struct quire_userfault *context)
+{
+	return atomic_load_explicit(&context->negotiated, memory_order_acquire);
+}
+/* The space is going: its contexts know none any more. */
+void contexts_forget_space(struct quire_space *space);
 /* Whether an event is unread; asked again with the space's lock, as one may have come meanwhile. */
-bool context_changing(struct quire_userfault *context);
+static inline bool context_changing(const struct quire_userfault *context)
+{
+	return atomic_load_explicit(&context->changing, memory_order_acquire) != 0;
+}
 
 int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api);
 int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request);
