@@ -95,6 +95,7 @@ test_of() { # NAME
 	walk-borrows-space) echo a_dump_keeps_the_space_it_is_at ;;
 	signal-borrows-context) echo a_signal_keeps_the_context_it_finds ;;
 	dying-waits | closed-is-told) echo nobody_sleeps_for_ever ;;
+	move-appears-early) echo a_page_that_moves_is_at_one_place ;;
 	mmap-creates-first) echo mmap_made_again_allocates_nothing ;;
 	resume-any-call) echo another_call_is_not_the_one_that_was_blocked ;;
 	announced-at-zero) echo what_goes_at_address_zero_is_told ;;

@@ -135,3 +135,42 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 	if (!QUIRE_MISTAKE(MREMAP_LOSES_MARKER))
 		put_run(tables, &run, reserve);
 }
+
+void table_move_page(struct page_tables *tables, uint64_t from, uint64_t to,
+		     struct table_reserve *reserve, struct gather *gather)
+{
+	struct cursor cursor;
+	entry_t entry;
+
+	cursor_begin(&cursor, tables, from, from + PAGE_SIZE, gather);
+	while (cursor.level > 0)
+		cursor_descend(&cursor);
+	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
+	/* Another table's lock may be needed; one that is left empty goes after that. */
+	cursor_pause(&cursor);
+	if (!QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
+		gather_span(gather, from, from + PAGE_SIZE);
+	if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, 0))
+		entry = entry_set_dirty(entry, false);
+	if (entry_is_leaf(entry, 0) && !QUIRE_MISTAKE(MOVE_APPEARS_EARLY))
+		entry = entry_begin_migration(entry);
+	put(tables, to, 0, entry, reserve);
+	cursor_resume(&cursor);
+	cursor_end(&cursor);
+}
+
+void table_move_end(struct page_tables *tables, uint64_t start, uint64_t end)
+{
+	struct cursor cursor;
+
+	for (bool more = cursor_begin(&cursor, tables, start, end, NULL); more;
+	     more = cursor_next(&cursor)) {
+		entry_t entry;
+
+		while (entry_is_table(cursor_entry(&cursor), cursor.level))
+			cursor_descend(&cursor);
+		entry = cursor_entry(&cursor);
+		if (entry_is_leaf(entry, cursor.level) && entry_migrating(entry))
+			cursor_exchange(&cursor, entry_end_migration(entry));
+	}
+}

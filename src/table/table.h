@@ -239,6 +239,14 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *
 unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length);
 void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
 		struct table_reserve *reserve, struct gather *gather);
+/*
+ * The same for one page that has an entry, and cannot be reached at either place until the caller has
+ * flushed and called table_move_end() for where it has gone: it is a migration entry for that time.
+ * The space's lock is held for writing all the while.
+ */
+void table_move_page(struct page_tables *tables, uint64_t from, uint64_t to,
+		     struct table_reserve *reserve, struct gather *gather);
+void table_move_end(struct page_tables *tables, uint64_t start, uint64_t end);
 
 /*
  * fork: copies the entries of one VMA from `parent` to the same addresses of `child`, which are

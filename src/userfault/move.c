@@ -3,7 +3,8 @@
  * MOVE: pages change their address without being copied.
  *
  * A page can be moved if it is this space's alone, that is exclusive, and not pinned; what it is
- * protected by stays behind.  Page by page, as COPY.
+ * protected by stays behind.  Page by page, as COPY; but no page can be reached at its new place before
+ * all have left their old ones for every CPU, which takes one flush.
  */
 #include "space/rmap.h"
 #include "userfault/userfault.h"
@@ -58,13 +59,13 @@ static int check_page(const struct moving *moving, const struct table_snapshot *
 										   : 0;
 }
 
-static int move_page(const struct moving *moving, struct vma *target, uint64_t offset)
+static int move_page(const struct moving *moving, struct vma *target, uint64_t offset,
+		     struct gather *gather)
 {
 	struct page_tables *tables = &moving->space->tables;
 	uint64_t from = moving->from + offset, to = moving->to + offset;
 	struct table_reserve reserve = {0};
 	struct table_snapshot source, there;
-	struct gather gather;
 	int error;
 
 	table_probe(tables, from, &source);
@@ -77,26 +78,48 @@ static int move_page(const struct moving *moving, struct vma *target, uint64_t o
 		return error;
 	if (source.frame)
 		rmap_set_owner(source.frame, target, to);
-	gather_begin(&gather, tables);
-	table_move(tables, from, to, PAGE_SIZE, &reserve, &gather);
-	if (!QUIRE_MISTAKE(MOVE_KEEPS_PROTECTION))
-		table_write_release(tables, to, to + PAGE_SIZE, vma_permissions(target), &gather);
-	gather_end(&gather);
+	table_move_page(tables, from, to, &reserve, gather);
 	table_unreserve(moving->space->machine, &reserve);
 	return 0;
+}
+
+/*
+ * What has been moved to [start, end) can be reached there from now on.  Not inlined: the two gathers are
+ * not on the stack at once.
+ */
+__attribute__((noinline)) static void arrive(struct page_tables *tables, const struct vma *target,
+					     uint64_t start, uint64_t end)
+{
+	struct gather gather;
+
+	table_move_end(tables, start, end);
+	if (QUIRE_MISTAKE(MOVE_KEEPS_PROTECTION))
+		return;
+	gather_begin(&gather, tables);
+	table_write_release(tables, start, end, vma_permissions(target), &gather);
+	gather_end(&gather);
 }
 
 /* From *done on; lock for writing. */
 static int move_pages(const struct moving *moving, uint64_t *done)
 {
+	struct page_tables *tables = &moving->space->tables;
+	uint64_t start = moving->to + *done;
+	struct gather gather;
 	struct vma *target;
 	int error = check_vmas(moving, &target);
 
+	if (error)
+		return error;
+	gather_begin(&gather, tables);
 	while (!error && *done < moving->length) {
-		error = move_page(moving, target, *done);
+		error = move_page(moving, target, *done, &gather);
 		if (!error)
 			*done += PAGE_SIZE;
 	}
+	gather_end(&gather);
+	if (start < moving->to + *done)
+		arrive(tables, target, start, moving->to + *done);
 	return error;
 }
 
