@@ -445,21 +445,8 @@ static void an_aligned_move_keeps_the_table(void **state)
 	compare(world, &world->tables);
 }
 
-<<<<<<< HEAD
 /* A walk of the hardware's kind sets accessed and dirty, and refuses what the leaf does not allow.
  */
-=======
-/* A walk from the root. */
-static bool translates(struct world *world, uint64_t address, enum quire_access access,
-		       struct quire_translation *translation)
-{
-	struct quire_walk walk = {0};
-
-	return table_translate(&world->tables, address, access, &walk, translation);
-}
-
-/* A walk of the hardware's kind sets accessed and dirty, and refuses what the leaf does not allow. */
->>>>>>> 3e5d603 (Comment in its place)
 static void translating_sets_accessed_and_dirty(void **state)
 {
 	struct world *world = *state;
