@@ -67,6 +67,8 @@ static const struct words words[] = {
 	 "broken memory cannot be simulated", "a kernel with CONFIG_MEMORY_FAILURE"},
 	{HAS_PIN, true, "long-term pins, by io_uring", "no long-term pins: io_uring is refused",
 	 "sysctl kernel.io_uring_disabled=0"},
+	{HAS_MLOCK, true, "memory can be locked", "memory cannot be locked: its limit is 0",
+	 "run as root, or raise the limit (ulimit -l)"},
 	{HAS_LA57, false, "page tables of five levels", "page tables of four levels", NULL},
 };
 
@@ -164,6 +166,16 @@ static void print_huge_policy(const char *name, const char *path, const char *fi
 	print_huge_sizes(file);
 }
 
+/* Processes of scripts have no transparent huge pages unless they ask; files have what the machine says. */
+static void warn_of_huge_shmem(void)
+{
+	char word[SETTING_ROOM];
+
+	if (setting_choice(SETTING_SHMEM_THP, word) && strcmp(word, "never") != 0 &&
+	    strcmp(word, "advise") != 0 && strcmp(word, "deny") != 0)
+		printf("  %-20s -> scenarios on shared memory expect never, advise or deny\n", "");
+}
+
 static void print_pool(uint64_t page)
 {
 	int64_t total = setting_number(setting_pool(page, "nr_hugepages"));
@@ -221,6 +233,7 @@ static void print_settings(bool root)
 	print_swap(root);
 	print_huge_policy("huge pages", SETTING_THP, "enabled");
 	print_huge_policy("of shared memory", SETTING_SHMEM_THP, "shmem_enabled");
+	warn_of_huge_shmem();
 	print_pool(UINT64_C(2) << 20);
 	print_pool(UINT64_C(1) << 30);
 	print_locked_memory(root);

@@ -114,6 +114,16 @@ static bool has_pin(void)
 	return ring >= 0;
 }
 
+/* Refused outright where the limit is 0 and the user is bound by it. */
+static bool has_mlock(void)
+{
+	void *page = new_page(PROT_READ);
+	int error = mlock(page, HOST_PAGE);
+
+	munmap(page, HOST_PAGE);
+	return !error;
+}
+
 static bool has_swap(void)
 {
 	struct sysinfo host;
@@ -208,6 +218,7 @@ static void ask_memory(struct profile *profile)
 		{HAS_MEMORY_FAILURE, has_memory_failure()},
 		{HAS_LA57, has_la57()},
 		{HAS_PIN, has_pin()},
+		{HAS_MLOCK, has_mlock()},
 	};
 
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)

@@ -27,6 +27,7 @@ const struct bit_name profile_names[] = {
 	{"memory_failure", HAS_MEMORY_FAILURE},
 	{"la57", HAS_LA57},
 	{"pin", HAS_PIN},
+	{"mlock", HAS_MLOCK},
 	{NULL, 0},
 };
 
@@ -114,7 +115,7 @@ struct profile profile_model(const struct target_setup *setup)
 {
 	struct profile profile = {
 		.has = HAS_ROOT | HAS_USERFAULTFD | HAS_USER_MODE_ONLY | HAS_UFFD_WP | HAS_GUARD |
-		       HAS_PAGEMAP_SCAN | HAS_PIN,
+		       HAS_PAGEMAP_SCAN | HAS_PIN | HAS_MLOCK,
 	};
 
 	if (setup->execute_only)

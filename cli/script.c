@@ -325,7 +325,7 @@ static const struct binding quire_bindings[] = {
 	{"shmem", script_shmem},
 	{"hugetlb", script_hugetlb},
 	{"hugetlb_pool", script_hugetlb_pool},
-	{"device", NULL},
+	{"device", script_device},
 	{"userfaultfd_raw", script_userfaultfd_raw},
 	{"swapoff", quire_swapoff},
 	{NULL, NULL},

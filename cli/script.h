@@ -243,6 +243,7 @@ void setup_huge_pages(lua_State *L); /* of the table at 1 */
 void push_pools(lua_State *L);	     /* into the table on the top */
 int script_hugetlb(lua_State *L);
 int script_hugetlb_pool(lua_State *L);
+int script_device(lua_State *L);
 /* MAP_* of mmap's field `hugetlb` in the table at `index`. */
 int field_huge_flags(lua_State *L, int index);
 

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE 1
 #include "script.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -98,6 +99,9 @@ void script_verify(lua_State *L, struct script_process *process, uint64_t start,
 
 static int push_call_error(lua_State *L, const struct call *call)
 {
+	/* It is the user who may lock nothing. */
+	if (call->kind == CALL_MLOCK && call->error == EPERM)
+		script_require(L, "mlock");
 	int results = script_push_error(L, call->error);
 
 	if (call->kind == CALL_COPY) {

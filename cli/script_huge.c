@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Huge pages: what quire.setup{} says of them, pools that are resized, files and mappings of them.
+ * Huge pages: what quire.setup{} says of them, pools that are resized, files and mappings of them; and devices, which may
+ * have huge pages.
  */
 #include "script.h"
 
@@ -182,4 +183,27 @@ void push_pools(lua_State *L)
 		lua_setfield(L, -2, pool_names[pool]);
 	}
 	lua_setfield(L, -2, "hugetlb");
+}
+
+/* quire.device{ size=, page=, kind= } */
+int script_device(lua_State *L)
+{
+	static const char *const names[] = {"size", "page", "kind", NULL};
+	static const char *const kinds[][2] = {
+		{"dax", "device_dax"}, {"fsdax", "device_fsdax"}, {"pfn", "device_pfn"}};
+	const char *given;
+
+	argument_count(L, 0, 1, 1);
+	argument_table(L, 1, "the argument");
+	fields_known(L, 1, names);
+	if (!field_given(L, 1, "kind"))
+		script_error(L, "the field 'kind' is missing");
+	given = argument_string(L, -1, "kind", NULL);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(given, kinds[i][0]) != 0)
+			continue;
+		script_require(L, kinds[i][1]);
+		script_not_built_here(L);
+	}
+	script_error(L, "kind is not one of a device: '%s'", given);
 }

@@ -3,6 +3,7 @@
 local K <const> = 4096
 local END <const> = 0x7ffffffff000
 local A <const> = 0x600000000000
+local root <const> = quire.has("root")
 local MAX <const> = math.maxinteger
 local p = quire.process()
 local lengths <const> = { 0, 1, K - 1, K, K + 1, 2 * K, (1 << 31) - K, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + K, END - K, END - 1, END, END + 1, 1 << 47, (1 << 47) + K,
@@ -27,7 +28,9 @@ for _, start in ipairs { A, A + 1, 0, K, END - K, END, END + K, 1 << 47, math.mi
 			p:mprotect(start, length, "r")
 			p:mprotect(start, length, "rw")
 			if quire.has("root") then -- anyone else's limit comes first
+				if root then -- for others a limit is looked at first
 				p:mlock(start, length)
+			end
 			end
 			p:munlock(start, length)
 			for _, advice in ipairs(advices) do
