@@ -1,8 +1,6 @@
 -- G: a context that is closed while a fork waits to be heard.  The child's context ends with it, so nothing of the child is protected: no mark stays
 -- behind in memory that is not registered, and none revives when the child registers that memory itself.
-if quire.target == "linux" then
-	quire.skip("a bug of Linux 6.18: marks stay in the child, and revive")
-end
+quire.kernel_bug("6.18", "marks stay in the child, and a guard that is installed over one never returns")
 local K <const> = 4096
 
 local function child_of_a_fork_unheard(p, a, features)

@@ -93,6 +93,7 @@ test_of() { # NAME
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	request-borrows-space) echo a_request_keeps_its_space ;;
 	walk-borrows-space) echo a_dump_keeps_the_space_it_is_at ;;
+	close-ends-users) echo a_close_waits_for_the_last_user ;;
 	signal-borrows-context) echo a_signal_keeps_the_context_it_finds ;;
 	dying-waits | closed-is-told) echo nobody_sleeps_for_ever ;;
 	move-appears-early) echo a_page_that_moves_is_at_one_place ;;

@@ -183,6 +183,78 @@ static void a_space_ends_beside_requests(void **state)
 	end_beside_requests(false);
 }
 
+/* --- calls on a context beside its close --- */
+
+static int call_wake(struct owner *owner)
+{
+	return wake_pages(owner->context, owner->base, PAGES);
+}
+
+static int call_read(struct owner *owner)
+{
+	struct quire_userfault *child;
+	struct quire_uffd_msg message;
+
+	return quire_userfault_read(owner->context, &message, &child);
+}
+
+static int call_poll(struct owner *owner)
+{
+	return quire_userfault_poll(owner->context);
+}
+
+/* As a kernel does, which has the file as long as it is in a system call. */
+static void call_as_user(void *context)
+{
+	struct owner *owner = context;
+
+	owner->request(owner);
+	quire_userfault_close(owner->context);
+}
+
+/* As long as somebody uses the context its memory is registered. */
+static void close_file(void *context)
+{
+	struct owner *owner = context;
+	struct quire_vma_report vma;
+
+	quire_userfault_close(owner->context);
+	if (!owner->stall->stopped)
+		return;
+	assert_int_equal(quire_vma(owner->space, owner->base, &vma), 0);
+	if (owner->stall->blocked || strstr(vma.flags, "um"))
+		return;
+	port_probe_set(NULL, NULL);
+	fail_msg("closed while it is in use");
+}
+
+static void a_close_waits_for_the_last_user(void **state)
+{
+	static int (*const calls[])(struct owner * owner) = {
+		request_register, request_protect, request_release, request_copy, request_zeropage,
+		request_poison,	  request_move,	   call_wake,	    call_read,	  call_poll,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct owner owner = {.request = calls[i]};
+		struct stall stall = {call_as_user, close_file, &owner, .stopped = true};
+
+		owner.stall = &stall;
+		for (unsigned k = 1; stall.stopped; k++) {
+			struct quire_vma_report vma;
+
+			open_owner(&owner);
+			quire_userfault_get(owner.context);
+			stall_run(&stall, k);
+			assert_int_equal(quire_vma(owner.space, owner.base, &vma), 0);
+			assert_null(strstr(vma.flags, "um"));
+			owner.context = NULL;
+			close_owner(&owner);
+		}
+	}
+}
+
 static void dump(void *context)
 {
 	struct owner *owner = context;
@@ -566,6 +638,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_keeps_its_space),
 		cmocka_unit_test(a_space_ends_beside_requests),
+		cmocka_unit_test(a_close_waits_for_the_last_user),
 		cmocka_unit_test(nobody_sleeps_for_ever),
 		cmocka_unit_test(a_signal_keeps_the_context_it_finds),
 		cmocka_unit_test(a_page_that_moves_is_at_one_place),

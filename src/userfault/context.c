@@ -248,7 +248,8 @@ void quire_userfault_close(struct quire_userfault *context)
 {
 	struct quire_userfault *more = NULL;
 
-	if (atomic_fetch_sub_explicit(&context->users, 1, memory_order_acq_rel) > 1)
+	if (atomic_fetch_sub_explicit(&context->users, 1, memory_order_acq_rel) > 1 &&
+	    !QUIRE_MISTAKE(CLOSE_ENDS_USERS))
 		return;
 	for (; context; context = more) {
 		more = context->closing;
