@@ -110,6 +110,12 @@ test_of() { # NAME
 	swap-copies-lock) echo swap_comes_and_goes_beside_one_who_waits ;;
 	taker-stays-visited) echo 'a_walk_finds_*' ;;
 	new-vma-behind-walks) echo a_walk_ends_whatever_others_do ;;
+	change-sleeps-locked) echo the_hook_may_truncate_what_is_written ;;
+	change-without-lock) echo changes_are_made_one_after_the_other ;;
+	allocate-marks-late) echo a_page_in_use_is_not_taken_for_unused ;;
+	drop-without-pause) echo many_pages_go_a_few_at_a_time ;;
+	munmap-drops-pages) echo the_pages_of_what_was_unmapped_go_without_the_spaces_lock ;;
+	reclaim-recurses | spare-for-nobody) echo an_object_may_be_kept_in_another ;;
 	copy-leaves-gap) echo 'a_page_that_is_being_copied*' ;;
 	esac
 }

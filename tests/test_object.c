@@ -81,7 +81,9 @@ static void insert(unsigned place)
 {
 	struct frame *frame = new_frame();
 
+	object_lock(model.object);
 	assert_int_equal(cache_insert(model.object, places[place], frame), 0);
+	object_unlock(model.object);
 	model.entry[place] = cache_entry_of(frame);
 }
 
@@ -89,7 +91,9 @@ static void replace(unsigned place, cache_entry entry)
 {
 	cache_entry was = model.entry[place];
 
+	object_lock(model.object);
 	cache_replace(model.object, places[place], entry);
+	object_unlock(model.object);
 	model.entry[place] = entry;
 	if (cache_page(was))
 		frame_put(fixture.machine, cache_page(was));

@@ -59,8 +59,9 @@ struct quire_machine_config {
 	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
 
 	/*
-	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at most 16 times for one unit of work;
-	 * may sleep.  Returns whether it is worth trying again (it gave frames back, or waited
+	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at
+	 * most 16 times for one unit of work; may sleep, and call Quire (truncate an object, say),
+	 * but is not called once more for what that allocates.  Returns whether it is worth trying again (it gave frames back, or waited
 	 * until someone did).  NULL: out of memory at once.
 	 */
 	bool (*reclaim)(void *host);

@@ -9,7 +9,11 @@
  * a read-only image.
  *
  * All functions may be called from any thread, several at once, with no lock held; they may sleep in
- * the machine's reclaim hook.  Offsets and lengths are bytes.
+ * the machine's reclaim hook, or while a page is read or written.  Offsets and lengths are bytes.
+ *
+ * Write, truncate, punch and allocate are made one after the other; only a write that must wait lets
+ * others in between two pages.  The operations of a kind may call any of these functions, also of
+ * the same object: an object may be kept in another one.
  */
 #ifndef QUIRE_OBJECT_H
 #define QUIRE_OBJECT_H
@@ -37,7 +41,8 @@ struct quire_object_operations {
 	int (*read_page)(void *context, uint64_t index, void *memory);
 	/*
 	 * Keeps the content of page `index`, before memory gives it up; called with no lock held, may
-	 * sleep.  0, or a negative error: the page stays in memory.  NULL: where there is swap the
+	 * sleep.  What it allocates has no other pages written: it gets free frames, and a few that
+	 * are kept back for that.  0, or a negative error: the page stays in memory.  NULL: where there is swap the
 	 * page goes there, else it stays.
 	 */
 	int (*write_page)(void *context, uint64_t index, const void *memory);

@@ -105,7 +105,7 @@ void quire_port_write_unlock(void *host, struct quire_rwlock *lock);
 /*
  * The thread that is calling Quire, for userfaultfd (<quire/thread.h>).  NULL: a caller that takes
  * no part in it; what would have to sleep is refused then (a fault is a BUS, a call fails with
- * -EFAULT).  No lock, must be fast.
+ * -EFAULT), and of such threads one at a time has memory reclaimed.  No lock, must be fast.
  */
 struct quire_thread;
 struct quire_thread *quire_port_current(void *host);

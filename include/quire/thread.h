@@ -109,6 +109,7 @@ struct quire_thread {
 	struct quire_object *removing; /* owner: MADV_REMOVE: what has been told of, or NULL */
 	uint64_t removing_start;       /* owner: from this offset */
 	uint64_t removing_length;      /* owner: so many bytes */
+	_Atomic bool reclaiming;       /* owner: it has pages reclaimed, and must not once more */
 };
 
 /*

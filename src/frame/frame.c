@@ -201,7 +201,10 @@ static struct frame *alloc_single(struct quire_machine *machine, bool counted)
 	if (!fails)
 		frame = cache_take(cache);
 	machine_unlock(machine, &cache->lock);
-	return frame || fails ? frame : take_and_fill(machine, cache);
+	if (frame || fails)
+		return frame;
+	frame = take_and_fill(machine, cache);
+	return frame ? frame : spare_take(machine);
 }
 
 static struct frame *alloc_block(struct quire_machine *machine, unsigned order)

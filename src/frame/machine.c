@@ -11,6 +11,7 @@
  * touched, and a descriptor for each free block.
  */
 #include "frame/machine.h"
+#include <quire/thread.h>
 
 #define MAX_BYTES  ((uint64_t)1 << 48)
 #define MAX_FRAMES ((uint64_t)1 << 40) /* so that a physical address has 52 bits */
@@ -129,6 +130,31 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
+_Atomic bool *machine_reclaiming(struct quire_machine *machine)
+{
+	struct quire_thread *thread = quire_port_current(machine->host);
+
+	return thread ? &thread->reclaiming : &machine->reclaiming;
+}
+
+/* Pages leave memory, or the host gives some back.  What that allocates on its way, to keep a page,
+ * must do with what there is: so this is never more than one deep. */
+static bool gain(struct quire_machine *machine, bool pages)
+{
+	_Atomic bool *mark = machine_reclaiming(machine);
+	bool gained;
+
+	if (atomic_exchange_explicit(mark, true, memory_order_acquire) &&
+	    !QUIRE_MISTAKE(RECLAIM_RECURSES))
+		return false;
+	gained = pages && reclaim_frames(machine, RECLAIM_BATCH);
+	if (!gained && machine->reclaim)
+		gained = machine->reclaim(machine->host);
+	atomic_store_explicit(mark, false, memory_order_release);
+	spare_fill(machine);
+	return gained;
+}
+
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 {
 	bool wanted;
@@ -137,9 +163,7 @@ bool machine_reclaim(struct quire_machine *machine, unsigned *tries)
 		return false;
 	/* A failure that was asked for (quire_machine_fail_nth) is not helped by pages. */
 	wanted = atomic_exchange_explicit(&machine->frames.wanted, false, memory_order_relaxed);
-	if (!wanted && reclaim_frames(machine, RECLAIM_BATCH))
-		return true;
-	if (machine->reclaim && machine->reclaim(machine->host))
+	if (gain(machine, !wanted))
 		return true;
 	/* Another thread may have given some back; or there are some, but too few for the unit. */
 	return !wanted && frames_free(machine) != 0;

@@ -42,6 +42,14 @@ struct machine_counts {
  * What every fault reads keeps to cache lines that nothing is written to; what every fault writes is
  * each CPU's own (frames.caches, faults).
  */
+/* Frames that are kept back: see spare.c. */
+struct spare {
+	struct quire_lock lock;
+	struct frame *chain;	/* lock: FRAME_RESERVED */
+	_Atomic unsigned count; /* written under lock: of the chain */
+	_Atomic bool kept;	/* atomic */
+};
+
 struct quire_machine {
 	void *host; /* constant, as are the next ones */
 	bool (*reclaim)(void *host);
@@ -73,7 +81,9 @@ struct quire_machine {
 	uint64_t space_count;	 /* spaces_lock */
 	uint64_t next_tag;	 /* spaces_lock */
 
-	_Atomic uint64_t hand; /* atomic: where reclaim looks for its next frame */
+	_Atomic uint64_t hand;	 /* atomic: where reclaim looks for its next frame */
+	_Atomic bool reclaiming; /* atomic: a thread that the port does not know reclaims */
+	struct spare spare;
 };
 _Static_assert(offsetof(struct quire_machine, frames) == 64,
 	       "what is constant has a cache line of its own");
@@ -147,10 +157,23 @@ static inline void frame_put(struct quire_machine *machine, struct frame *frame)
 }
 
 /*
- * No frame was left, no lock is held: asks the machine's reclaim hook.  Whether to try again;
- * *tries starts at 0.
+ * No frame was left, no lock is held: has pages reclaimed, or asks the machine's reclaim hook.  Whether
+ * to try again; *tries starts at 0.  Called from within itself, by what the host does to keep a page or
+ * to give memory back, it does neither.
  */
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries);
+
+/* The caller's mark that it is in there already; threads that the port does not know share one. */
+_Atomic bool *machine_reclaiming(struct quire_machine *machine);
+
+/* --- spare.c --- */
+
+/* From now on frames are kept back; takes as many as there are. */
+void spare_keep(struct quire_machine *machine);
+/* Again as many as are to be kept back, if there are. */
+void spare_fill(struct quire_machine *machine);
+/* For the allocator: one of them, for a thread that reclaims; else NULL. */
+struct frame *spare_take(struct quire_machine *machine);
 
 /*
  * What the layers below ask of src/reclaim, which lies above them: bound when Quire is linked.  No

@@ -147,9 +147,11 @@ static void find_path(const struct quire_object *object, uint64_t index, struct 
 	}
 }
 
+/* The lock is a short one: object_unlock() does the rest. */
 static void free_node(struct quire_object *object, struct frame *node)
 {
-	frame_free(object->machine, node);
+	node->next = object->emptied;
+	object->emptied = node;
 }
 
 /* Takes out the nodes above `index` that hold nothing. */

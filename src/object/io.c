@@ -16,19 +16,6 @@ static bool holds(uint64_t offset, uint64_t length)
 	return offset <= QUIRE_OBJECT_MAX && length <= QUIRE_OBJECT_MAX - offset;
 }
 
-/* object_make_page() with reclaim; what the public functions say of it. */
-static int make_page(struct quire_object *object, uint64_t offset, bool beyond,
-		     struct frame **frame)
-{
-	unsigned tries = 0;
-	int error;
-
-	do
-		error = object_make_page(object, offset >> PAGE_SHIFT, beyond, frame);
-	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
-	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
-}
-
 /* One page's part of a read.  What has been cut off meanwhile reads as zeros. */
 static int read_page(struct quire_object *object, uint64_t offset, unsigned char *buffer,
 		     size_t bytes)
@@ -45,10 +32,10 @@ static int read_page(struct quire_object *object, uint64_t offset, unsigned char
 			memset(buffer, 0, bytes);
 			return 0;
 		}
-		error = make_page(object, offset, true, &frame);
+		error = object_bring_in(object, offset >> PAGE_SHIFT, 0, &frame);
 		break;
 	case PAGE_SWAPPED:
-		error = make_page(object, offset, true, &frame);
+		error = object_bring_in(object, offset >> PAGE_SHIFT, 0, &frame);
 		break;
 	}
 	if (error)
@@ -96,94 +83,124 @@ int object_check_span(const struct quire_object *object, uint64_t offset, uint64
 	return object->operations->read_only ? -QUIRE_EACCES : 0;
 }
 
-static int write_page(struct quire_object *object, uint64_t offset, const unsigned char *buffer,
-		      size_t bytes)
-{
-	struct frame *frame;
-	int error = make_page(object, offset, true, &frame);
+struct writing {
+	struct object_change change;
+	uint64_t offset;
+	const unsigned char *buffer;
+	size_t length;
+	size_t *done;
+};
 
-	if (error)
-		return error;
-	memcpy((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, buffer, bytes);
-	frame_mark(frame, FRAME_DIRTY);
-	frame_unmark(frame, FRAME_UNUSED);
-	extend(object, offset + bytes);
-	frame_put(object->machine, frame);
-	return object_changed(object, offset >> PAGE_SHIFT, (offset >> PAGE_SHIFT) + 1);
+/* Up to the end, or to the first page that it must wait for. */
+static int make_write(struct object_change *change)
+{
+	struct writing *writing = container_of(change, struct writing, change);
+	struct quire_object *object = change->object;
+
+	while (*writing->done < writing->length) {
+		uint64_t offset = writing->offset + *writing->done;
+		size_t bytes = bytes_here(offset, writing->length - *writing->done);
+		struct frame *frame;
+		int error = change_page(change, offset >> PAGE_SHIFT, &frame);
+
+		if (error)
+			return error;
+		memcpy((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE,
+		       writing->buffer + *writing->done, bytes);
+		frame_mark(frame, FRAME_DIRTY);
+		frame_unmark(frame, FRAME_UNUSED);
+		extend(object, offset + bytes);
+		frame_put(object->machine, frame);
+		*writing->done += bytes;
+	}
+	return 0;
 }
 
 int quire_object_write(struct quire_object *object, uint64_t offset, const void *buffer,
 		       size_t length, size_t *done)
 {
-	int error = 0;
+	struct writing writing = {.change = {.object = object, .make = make_write},
+				  .offset = offset,
+				  .buffer = buffer,
+				  .length = length,
+				  .done = done};
+	int error, unheard;
 
 	*done = 0;
 	if (!holds(offset, length))
 		return -QUIRE_EINVAL;
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
-	object_begin_change(object);
-	while (!error && *done < length) {
-		size_t bytes = bytes_here(offset + *done, length - *done);
+	error = object_change(&writing.change);
+	unheard =
+		object_changed(object, offset >> PAGE_SHIFT, page_up(offset + *done) >> PAGE_SHIFT);
+	return error ? error : unheard;
+}
 
-		error = write_page(object, offset + *done, (const unsigned char *)buffer + *done,
-				   bytes);
+struct allocating {
+	struct object_change change;
+	uint64_t start, page, end; /* offsets; page: up to where it is done */
+};
+
+/* A page that nobody asks for yet; one that is in swap comes back.  What others have allocated stays
+ * if this fails. */
+static int allocate_page(struct object_change *change, uint64_t offset)
+{
+	struct frame *frame;
+	int error = 0;
+
+	if (object_find_page(change->object, offset >> PAGE_SHIFT, &frame) != PAGE_FOUND)
+		error = change_page(change, offset >> PAGE_SHIFT, &frame);
+	else if (frame != change->held[0])
+		frame_unmark(frame, FRAME_UNUSED);
+	if (error)
+		return error;
+	if (QUIRE_MISTAKE(ALLOCATE_MARKS_LATE))
+		frame_mark(frame, FRAME_UNUSED);
+	frame_mark(frame, FRAME_DIRTY);
+	frame_put(change->object->machine, frame);
+	return 0;
+}
+
+static int make_allocate(struct object_change *change)
+{
+	struct allocating *allocating = container_of(change, struct allocating, change);
+	int error = 0;
+
+	while (!error && allocating->page < allocating->end) {
+		error = allocate_page(change, allocating->page);
 		if (!error)
-			*done += bytes;
+			allocating->page += PAGE_SIZE;
 	}
-	object_end_change(object);
+	if (!error)
+		extend(change->object, allocating->end);
 	return error;
 }
 
-/* A page that nobody asks for yet; one that is in swap comes back. */
-static int allocate_page(struct quire_object *object, uint64_t offset)
+static int undo_allocate(struct object_change *change)
 {
-	struct frame *frame;
-	enum object_page there = object_find_page(object, offset >> PAGE_SHIFT, &frame);
-	int error = 0;
+	struct allocating *allocating = container_of(change, struct allocating, change);
 
-	if (there != PAGE_FOUND)
-		error = make_page(object, offset, true, &frame);
-	if (error)
-		return error;
-	if (there != PAGE_FOUND && there != PAGE_SWAPPED)
-		frame_mark(frame, FRAME_UNUSED);
-	else
-		frame_unmark(frame, FRAME_UNUSED);
-	frame_mark(frame, FRAME_DIRTY);
-	frame_put(object->machine, frame);
+	object_drop_pages(change->object, allocating->start >> PAGE_SHIFT,
+			  allocating->page >> PAGE_SHIFT, true);
 	return 0;
 }
 
 int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t length)
 {
-	uint64_t start = page_down(offset), page = start, end = offset + length;
+	struct allocating allocating = {
+		.change = {.object = object, .make = make_allocate, .how = MAKE_UNUSED},
+		.start = page_down(offset),
+		.page = page_down(offset),
+		.end = offset + length};
 	int error = object_check_span(object, offset, length);
 
 	if (error)
 		return error;
-	object_begin_change(object);
-	for (; !error && page < end; page += PAGE_SIZE)
-		error = allocate_page(object, page);
-	if (!error)
-		extend(object, end);
-	else
-		object_drop_pages(object, start >> PAGE_SHIFT, page >> PAGE_SHIFT, true);
-	object_end_change(object);
+	error = object_change(&allocating.change);
+	if (error) {
+		allocating.change.make = undo_allocate;
+		object_change(&allocating.change);
+	}
 	return error;
-}
-
-uint64_t quire_object_resident(struct quire_object *object, uint64_t offset, uint64_t length)
-{
-	uint64_t index = offset >> PAGE_SHIFT, end = UINT64_MAX >> PAGE_SHIFT, pages = 0;
-
-	if (length == 0)
-		return 0;
-	if (length < UINT64_MAX - offset - PAGE_SIZE)
-		end = page_up(offset + length) >> PAGE_SHIFT;
-	object_lock(object);
-	for (cache_entry entry; (entry = cache_next(object, &index, end)); index++)
-		pages += cache_page(entry) != NULL;
-	object_unlock(object);
-	return pages;
 }

@@ -37,6 +37,8 @@ int quire_object_create(struct quire_machine *machine, uint64_t size,
 		return -QUIRE_EINVAL;
 	do {
 		*object = object_new(machine, size, operations, context);
+		if (*object && operations->write_page)
+			spare_keep(machine);
 		if (*object)
 			return 0;
 	} while (machine_reclaim(machine, &tries));
@@ -65,10 +67,13 @@ bool object_try_get(struct quire_object *object)
 	return false;
 }
 
-void quire_object_put(struct quire_object *object)
+bool object_unget(struct quire_object *object)
 {
-	if (atomic_fetch_sub_explicit(&object->users, 1, memory_order_acq_rel) > 1)
-		return;
+	return atomic_fetch_sub_explicit(&object->users, 1, memory_order_acq_rel) == 1;
+}
+
+void object_end(struct quire_object *object)
+{
 	quire_assert(list_empty(&object->rmap.vmas));
 	machine_lock(object->machine, &object->machine->objects_lock);
 	list_remove(&object->link);
@@ -80,6 +85,12 @@ void quire_object_put(struct quire_object *object)
 	if (object->operations->release)
 		object->operations->release(object->context);
 	slab_free(object->machine, object);
+}
+
+void quire_object_put(struct quire_object *object)
+{
+	if (object_unget(object))
+		object_end(object);
 }
 
 uint64_t quire_object_size(struct quire_object *object)

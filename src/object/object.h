@@ -24,17 +24,19 @@ struct quire_object {
 	bool anonymous; /* constant once mapped: made for one mmap(), nobody else can name it */
 	_Atomic uint64_t users; /* atomic */
 
-	/* One change of its size or content after the other: write, truncate, punch, allocate.  Taken
-	 * with no lock held. */
+	/* One change of its size or content after the other (change.c).  Taken with no lock held. */
 	struct quire_rwlock changing;
 
 	struct quire_lock lock;
-	uint64_t size;	       /* lock: bytes */
-	struct frame *root;    /* lock: the cache's tree, or NULL: see cache.c */
-	unsigned height;       /* lock: levels of nodes */
-	uint64_t pages;	       /* lock: in the cache */
-	uint64_t swapped;      /* lock: pages in swap */
-	struct list_link link; /* machine->objects_lock */
+	uint64_t size;	    /* lock: bytes */
+	struct frame *root; /* lock: the cache's tree, or NULL: see cache.c */
+	unsigned height;    /* lock: levels of nodes */
+	struct frame
+		*emptied; /* lock: nodes that hold nothing any more; they go when it is let go */
+	uint64_t pages;	  /* lock: in the cache */
+	uint64_t swapped; /* lock: pages in swap */
+	struct list_link link;	   /* machine->objects_lock */
+	struct quire_object *next; /* the lock of the space that is to end it: its `orphans` */
 
 	struct rmap rmap; /* the VMAs that map it */
 	/* atomic: someone listens for what is written (src/space/strict.c), and how often that began */
@@ -48,18 +50,18 @@ static inline void object_lock(struct quire_object *object)
 }
 static inline void object_unlock(struct quire_object *object)
 {
+	struct frame *emptied = object->emptied;
+
+	object->emptied = NULL;
 	machine_unlock(object->machine, &object->lock);
+	if (emptied)
+		frame_free_chain(object->machine, emptied);
 }
 
-static inline void object_begin_change(struct quire_object *object)
-{
-	quire_port_write_lock(object->machine->host, &object->changing);
-}
-static inline void object_end_change(struct quire_object *object)
-{
-	quire_port_write_unlock(object->machine->host, &object->changing);
-}
-
+/* quire_object_put() in two steps: one user fewer, and whether that was the last; then it ends, which
+ * takes O(pages), with no lock held. */
+bool object_unget(struct quire_object *object);
+void object_end(struct quire_object *object);
 /* One more user, unless the object has none any more. */
 bool object_try_get(struct quire_object *object);
 
@@ -118,10 +120,17 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
 		       struct frame **frames);
 /*
  * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.
- * `beyond`: also behind the object's end.  Where it may sleep (it is in swap, or object_sleeps()), no lock is held.
+ *   BEYOND  also behind the object's end
+ *   AWAKE   the caller must not sleep, and may hold locks: where the page is in swap, or
+ *           object_sleeps(), -WOULD_SLEEP.  Without this no lock is held.
+ *   UNUSED  a page that is made is FRAME_UNUSED
  * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *frame is NULL
  */
-int object_make_page(struct quire_object *object, uint64_t index, bool beyond,
+#define MAKE_BEYOND 1u
+#define MAKE_AWAKE  2u
+#define MAKE_UNUSED 4u
+#define WOULD_SLEEP 4101
+int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
 		     struct frame **frame);
 /*
  * Puts a page that the caller has made (zero holders, FRAME_HELD) where none is: 0, with a reference
@@ -166,7 +175,32 @@ int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
 int object_check_span(const struct quire_object *object, uint64_t offset, uint64_t length);
 /* Takes the pages of [start, end), in pages, out of the cache: all, or those that nobody has used. */
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused);
-/* Makes `bytes` at `offset`, inside one page, zeros, if that page is in the cache or can be read. */
-int object_clear_bytes(struct quire_object *object, uint64_t offset, uint64_t bytes);
+
+/* --- change.c --- */
+
+/* object_make_page() with reclaim, and also beyond the end: -QUIRE_ENOMEM for -NO_FRAMES. */
+int object_bring_in(struct quire_object *object, uint64_t index, unsigned how,
+		    struct frame **frame);
+
+/*
+ * A change of the object; what it is of is embedded in what it needs to know.  make() is called with
+ * object->changing held and does not sleep.  0, an error, or -WOULD_SLEEP or -NO_FRAMES as of
+ * change_page(): it is called again when the page is there, and goes on, or begins again.
+ */
+struct object_change {
+	struct quire_object *object;
+	int (*make)(struct object_change *change);
+	unsigned how; /* pages are made: MAKE_* */
+
+	uint64_t index;	       /* of the page that it must wait for */
+	struct frame *held[2]; /* pages that were brought in for it last */
+};
+/* Makes the change.  No lock held.  0, what make() says, or what keeps a page from being brought in. */
+int object_change(struct object_change *change);
+/* The page at `index`, made if need be: *frame, with a reference. */
+int change_page(struct object_change *change, uint64_t index, struct frame **frame);
+/* The page that `offset` lies in the middle of; NULL where it does not, or there is nothing but
+ * zeros. */
+int change_edge(struct object_change *change, uint64_t offset, struct frame **frame);
 
 #endif

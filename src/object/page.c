@@ -4,6 +4,9 @@
  */
 #include "object/object.h"
 
+/* object->lock is a short one: it is let go of after so many pages. */
+#define BATCH_PAGES 32
+
 /* Lock held: whether the object ends before page `index`. */
 static bool ends_before(const struct quire_object *object, uint64_t index)
 {
@@ -62,19 +65,41 @@ bool object_in_core(struct quire_object *object, uint64_t index)
 unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_t end,
 			   uint64_t *slots, unsigned room)
 {
+	cache_entry entry = 1;
 	unsigned count = 0;
-	cache_entry entry;
 
-	object_lock(object);
-	while (count < room && (entry = cache_next(object, index, end))) {
-		++*index;
-		if (cache_page(entry))
-			continue;
-		slots[count++] = cache_slot(entry);
-		swap_hold(object->machine, cache_slot(entry));
+	while (entry && count < room) {
+		object_lock(object);
+		for (unsigned i = 0;
+		     i < BATCH_PAGES && count < room && (entry = cache_next(object, index, end));
+		     i++, ++*index) {
+			if (cache_page(entry))
+				continue;
+			slots[count++] = cache_slot(entry);
+			swap_hold(object->machine, cache_slot(entry));
+		}
+		object_unlock(object);
 	}
-	object_unlock(object);
 	return count;
+}
+
+uint64_t quire_object_resident(struct quire_object *object, uint64_t offset, uint64_t length)
+{
+	uint64_t index = offset >> PAGE_SHIFT, end = UINT64_MAX >> PAGE_SHIFT, pages = 0;
+	cache_entry entry = 1;
+
+	if (length == 0)
+		return 0;
+	if (length < UINT64_MAX - offset - PAGE_SIZE)
+		end = page_up(offset + length) >> PAGE_SHIFT;
+	while (entry) {
+		object_lock(object);
+		for (unsigned i = 0; i < BATCH_PAGES && (entry = cache_next(object, &index, end));
+		     i++, index++)
+			pages += cache_page(entry) != NULL;
+		object_unlock(object);
+	}
+	return pages;
 }
 
 /* What stands at `index`, for one who will make the page: of a swap slot one count more. */
@@ -113,7 +138,7 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 }
 
 /* A page that is in no cache yet, with one reference. */
-static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
+static int new_page(struct quire_object *object, uint64_t index, uint64_t slot, bool unused,
 		    struct frame **frame)
 {
 	struct quire_machine *machine = object->machine;
@@ -131,6 +156,8 @@ static int new_page(struct quire_object *object, uint64_t index, uint64_t slot,
 	}
 	if (slot)
 		frame_mark(*frame, FRAME_DIRTY);
+	else if (unused)
+		frame_mark(*frame, FRAME_UNUSED);
 	frame_set_kind(machine, *frame, object->kind);
 	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_REFERENCE, memory_order_release);
 	return 0;
@@ -175,7 +202,8 @@ static int insert(struct quire_object *object, uint64_t index, bool beyond, cach
 	return error;
 }
 
-int object_make_page(struct quire_object *object, uint64_t index, bool beyond, struct frame **frame)
+int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
+		     struct frame **frame)
 {
 	int error;
 
@@ -183,17 +211,20 @@ int object_make_page(struct quire_object *object, uint64_t index, bool beyond, s
 		cache_entry seen = look_up(object, index);
 		uint64_t slot = cache_slot(seen);
 
-		if (!beyond && index >= page_up(quire_object_size(object)) >> PAGE_SHIFT) {
+		if (!(how & MAKE_BEYOND) &&
+		    index >= page_up(quire_object_size(object)) >> PAGE_SHIFT) {
 			error = -QUIRE_EFBIG;
 			if (cache_page(seen))
 				frame_put(object->machine, cache_page(seen));
 		} else if (cache_page(seen)) {
 			*frame = cache_page(seen);
 			return 0;
+		} else if ((how & MAKE_AWAKE) && (slot || object_sleeps(object))) {
+			error = -WOULD_SLEEP;
 		} else {
-			error = new_page(object, index, slot, frame);
+			error = new_page(object, index, slot, how & MAKE_UNUSED, frame);
 			if (!error)
-				error = insert(object, index, beyond, seen, frame);
+				error = insert(object, index, how & MAKE_BEYOND, seen, frame);
 		}
 		if (slot)
 			swap_drop(object->machine, slot);
@@ -290,47 +321,55 @@ bool object_migrate_page(struct quire_object *object, uint64_t index, struct fra
 	return moved;
 }
 
-void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused)
+/* What has left the cache, and is let go of without the lock. */
+struct dropped {
+	struct frame *frames; /* whose last reference the cache's was */
+	uint64_t slots[BATCH_PAGES];
+	unsigned slot_count;
+};
+
+/* Lock held: what stood there has left the cache. */
+static void collect(struct dropped *dropped, cache_entry entry)
 {
+	struct frame *frame = cache_page(entry);
+
+	if (!frame) {
+		dropped->slots[dropped->slot_count++] = cache_slot(entry);
+	} else if (frame_drop(frame, FRAME_ONE_REFERENCE)) {
+		frame->next = dropped->frames;
+		dropped->frames = frame;
+	}
+}
+
+/* Of the next BATCH_PAGES entries from *start on those that go; false: there were not so many. */
+static bool drop_batch(struct quire_object *object, uint64_t *start, uint64_t end, bool unused,
+		       struct dropped *dropped)
+{
+	const unsigned limit = QUIRE_MISTAKE(DROP_WITHOUT_PAUSE) ? UINT32_MAX : BATCH_PAGES;
+	unsigned pages = 0;
 	cache_entry entry;
 
 	object_lock(object);
-	for (; (entry = cache_next(object, &start, end)); start++) {
+	for (; pages < limit && (entry = cache_next(object, start, end)); pages++, ++*start) {
 		if (unused && !(cache_page(entry) && frame_has(cache_page(entry), FRAME_UNUSED)))
 			continue;
-		cache_replace(object, start, 0);
-		if (cache_page(entry))
-			frame_put(object->machine, cache_page(entry));
-		else
-			swap_drop(object->machine, cache_slot(entry));
+		cache_replace(object, *start, 0);
+		collect(dropped, entry);
 	}
 	object_unlock(object);
+	return pages == limit;
 }
 
-int object_clear_bytes(struct quire_object *object, uint64_t offset, uint64_t bytes)
+void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused)
 {
-	uint64_t index = offset >> PAGE_SHIFT;
-	struct frame *frame;
-	int error = 0;
+	bool more;
 
-	switch (object_find_page(object, index, &frame)) {
-	case PAGE_FOUND:
-		break;
-	case PAGE_ABSENT:
-		if (!object_sleeps(object))
-			return 0; /* it is zeros */
-		error = object_make_page(object, index, true, &frame);
-		break;
-	case PAGE_SWAPPED:
-		error = object_make_page(object, index, true, &frame);
-		break;
-	case PAGE_BEYOND:
-		return 0;
-	}
-	if (error)
-		return error;
-	memset((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, 0, bytes);
-	frame_mark(frame, FRAME_DIRTY);
-	frame_put(object->machine, frame);
-	return 0;
+	do {
+		struct dropped dropped = {.frames = NULL};
+
+		more = drop_batch(object, &start, end, unused, &dropped);
+		frame_free_chain(object->machine, dropped.frames);
+		while (dropped.slot_count)
+			swap_drop(object->machine, dropped.slots[--dropped.slot_count]);
+	} while (more);
 }

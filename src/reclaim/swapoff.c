@@ -44,20 +44,14 @@ static int empty_space(struct quire_space *space)
 
 static int empty_object(struct quire_object *object)
 {
-	uint64_t index = 0;
+	uint64_t index = 0, slot;
 	int error = 0;
 
-	while (!error) {
+	while (!error && object_hold_slots(object, &index, UINT64_MAX, &slot, 1)) {
 		struct frame *frame;
-		cache_entry entry;
 
-		object_lock(object);
-		while ((entry = cache_next(object, &index, UINT64_MAX)) && cache_page(entry))
-			index++;
-		object_unlock(object);
-		if (!entry)
-			return 0;
-		error = object_make_page(object, index, true, &frame);
+		swap_drop(object->machine, slot);
+		error = object_make_page(object, index - 1, MAKE_BEYOND, &frame);
 		if (!error)
 			frame_put(object->machine, frame);
 		else if (error != -NO_FRAMES)

@@ -381,6 +381,9 @@ static void end_errand(struct fault *fault)
 
 static int run_errand(struct fault *fault)
 {
+	if (fault->former)
+		quire_object_put(fault->former);
+	fault->former = NULL;
 	switch (fault->errand) {
 	case ERRAND_MAKE:
 		return fault_make_page(fault);

@@ -23,6 +23,7 @@ struct fault {
 	 * `index` of `object`, which the fault is a user of then.
 	 */
 	struct quire_object *object; /* NULL: nothing */
+	struct quire_object *former; /* what it was before, to be put without a lock */
 	uint64_t index;
 	enum fault_errand {
 		ERRAND_MAKE,	  /* it is to be read; `made` has a reference to it then */

@@ -25,8 +25,8 @@
 static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 {
 	if (fault->object != fault->vma->object) {
-		if (fault->object)
-			quire_object_put(fault->object);
+		quire_assert(!fault->former);
+		fault->former = fault->object;
 		fault->object = fault->vma->object;
 		quire_object_get(fault->object);
 		fault->may_write = false;
@@ -56,7 +56,7 @@ int fault_make_page(struct fault *fault)
 	if (fault->made)
 		frame_put(fault->space->machine, fault->made);
 	fault->made = NULL;
-	return object_make_page(fault->object, fault->index, false, &fault->made);
+	return object_make_page(fault->object, fault->index, 0, &fault->made);
 }
 
 /* Whether an errand has been run for this page of this object. */
@@ -184,11 +184,10 @@ static int serve_absent(struct fault *fault, uint64_t index)
 {
 	struct quire_object *object = fault->vma->object;
 	struct frame *frame;
-	int error;
+	int error = object_make_page(object, index, MAKE_AWAKE, &frame);
 
-	if (object_sleeps(object))
+	if (error == -WOULD_SLEEP)
 		return send(fault, ERRAND_MAKE, index);
-	error = object_make_page(object, index, false, &frame);
 	return error ? error : serve_found(fault, frame);
 }
 

@@ -90,12 +90,13 @@ struct quire_space {
 	struct tree vmas;			    /* lock */
 
 	_Alignas(64) struct quire_rwlock lock;
-	struct list_link link;	     /* machine->spaces_lock */
-	_Atomic uint64_t users;	     /* atomic: the host, and walkers of an rmap */
-	uint64_t vma_count;	     /* lock */
-	uint64_t mapped, locked;     /* lock: pages */
-	struct quire_lock anon_lock; /* a VMA gets its identity */
-	uint64_t last_anon;	     /* anon_lock: the identity given out last */
+	struct list_link link;	      /* machine->spaces_lock */
+	_Atomic uint64_t users;	      /* atomic: the host, and walkers of an rmap */
+	uint64_t vma_count;	      /* lock */
+	uint64_t mapped, locked;      /* lock: pages */
+	struct quire_object *orphans; /* lock: objects that have lost their last user under it */
+	struct quire_lock anon_lock;  /* a VMA gets its identity */
+	uint64_t last_anon;	      /* anon_lock: the identity given out last */
 
 	struct quire_userfault *userfaults; /* machine->userfault_lock: its contexts */
 	struct page_tables tables;	    /* lock, and the locks that table.h names */
@@ -112,8 +113,17 @@ static inline void space_write_lock(struct quire_space *space)
 }
 static inline void space_write_unlock(struct quire_space *space)
 {
+	struct quire_object *orphan = space->orphans;
+
+	space->orphans = NULL;
 	space->tables.written = false;
 	quire_port_write_unlock(space->machine->host, &space->lock);
+	while (orphan) {
+		struct quire_object *next = orphan->next;
+
+		object_end(orphan);
+		orphan = next;
+	}
 }
 static inline void space_read_lock(struct quire_space *space)
 {

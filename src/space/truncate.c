@@ -28,91 +28,130 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 }
 
 /* Pages [first, end) go. */
-static int remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
+static void remove_pages(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
 	unsigned first_keep = keep;
 
 	if (first >= end)
-		return 0;
+		return;
 	if (QUIRE_MISTAKE(PUNCH_DROPS_MARKERS))
 		first_keep &= ~(unsigned)ZAP_KEEP_PROTECTION;
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &first_keep);
 	object_drop_pages(object, first, end, false);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
-	return object_changed(object, first, end);
 }
 
-/* Makes the bytes of [start, end), which lie in one page, zeros; reads the page if need be. */
-static int clear(struct quire_object *object, uint64_t start, uint64_t end)
+/* Makes bytes [start, end) of a page that is held zeros (NULL: they are), and lets go of it. */
+static void clear(struct quire_object *object, struct frame *frame, uint64_t start, uint64_t end)
 {
-	unsigned tries = 0;
-	int error;
+	if (!frame)
+		return;
+	memset((char *)frame_memory(object->machine, frame) + start, 0, end - start);
+	frame_mark(frame, FRAME_DIRTY);
+	frame_put(object->machine, frame);
+}
 
-	if (start >= end)
-		return 0;
-	do
-		error = object_clear_bytes(object, start, end - start);
-	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
+struct truncating {
+	struct object_change change;
+	uint64_t size;
+	bool shrinks;
+};
+
+/* What lies behind the end in the last page must be zeros when the object grows again. */
+static int clear_tail(struct truncating *truncating)
+{
+	struct quire_object *object = truncating->change.object;
+	struct frame *tail;
+	int error = change_edge(&truncating->change, truncating->size, &tail);
+
 	if (!error)
-		error = object_changed(object, start >> PAGE_SHIFT, (start >> PAGE_SHIFT) + 1);
-	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
+		clear(object, tail, truncating->size % PAGE_SIZE, PAGE_SIZE);
+	return error;
 }
 
-/* One change at a time. */
-static int truncate(struct quire_object *object, uint64_t size)
+static void set_size(struct quire_object *object, uint64_t size)
 {
-	uint64_t before = quire_object_size(object);
-	int error;
-
-	/* What lies behind the end in the last page must be zeros when the object grows again. */
-	error = size < before ? clear(object, size, min_u64(page_up(size), before)) : 0;
-	if (error)
-		return error;
 	object_lock(object);
 	object->size = size;
 	object_unlock(object);
-	error = remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT,
-			     TRUNCATE_KEEPS);
-	return error ? error : clear(object, size, size < before ? page_up(size) : size);
+}
+
+/* First what may have to wait; and again for what was written there until the page had gone from the
+ * mappings. */
+static int make_truncate(struct object_change *change)
+{
+	struct truncating *truncating = container_of(change, struct truncating, change);
+	struct quire_object *object = change->object;
+	uint64_t size = truncating->size;
+	int error = 0;
+
+	truncating->shrinks |= size < quire_object_size(object);
+	if (truncating->shrinks)
+		error = clear_tail(truncating);
+	if (error)
+		return error;
+	set_size(object, size);
+	remove_pages(object, page_up(size) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT, TRUNCATE_KEEPS);
+	return truncating->shrinks ? clear_tail(truncating) : 0;
 }
 
 int quire_object_truncate(struct quire_object *object, uint64_t size)
 {
+	struct truncating truncating = {.change = {.object = object, .make = make_truncate},
+					.size = size};
 	int error;
 
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
 	if (size > QUIRE_OBJECT_MAX)
 		return -QUIRE_EINVAL;
-	object_begin_change(object);
-	error = truncate(object, size);
-	object_end_change(object);
-	return error;
+	error = object_change(&truncating.change);
+	if (error)
+		return error;
+	return object_changed(object, (truncating.shrinks ? size : page_up(size)) >> PAGE_SHIFT,
+			      UINT64_MAX >> PAGE_SHIFT);
 }
 
-static int punch(struct quire_object *object, uint64_t offset, uint64_t end)
-{
-	uint64_t first = page_up(offset), last = page_down(end);
-	int error;
+struct punching {
+	struct object_change change;
+	uint64_t start, end;
+};
 
-	if (first > last) /* inside one page */
-		return clear(object, offset, end);
-	error = clear(object, offset, first);
-	if (!error)
-		error = clear(object, last, end);
-	if (!error)
-		error = remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
-	return error;
+static int make_punch(struct object_change *change)
+{
+	struct punching *punching = container_of(change, struct punching, change);
+	uint64_t start = punching->start, end = punching->end;
+	uint64_t first = page_up(start), last = page_down(end);
+	struct quire_object *object = change->object;
+	struct frame *front, *back = NULL;
+	int error = change_edge(change, start, &front);
+
+	/* `first` lies behind `last` where all is inside one page. */
+	if (!error && first <= last)
+		error = change_edge(change, end, &back);
+	if (error) {
+		if (front)
+			frame_put(object->machine, front);
+		return error;
+	}
+	clear(object, front, start % PAGE_SIZE,
+	      first <= last ? PAGE_SIZE : PAGE_SIZE - (first - end));
+	clear(object, back, 0, end % PAGE_SIZE);
+	remove_pages(object, first >> PAGE_SHIFT, last >> PAGE_SHIFT, PUNCH_KEEPS);
+	return 0;
 }
 
 int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t length)
 {
+	struct punching punching = {.change = {.object = object, .make = make_punch},
+				    .start = offset,
+				    .end = offset + length};
 	int error = object_check_span(object, offset, length);
 
 	if (error)
 		return error;
-	object_begin_change(object);
-	error = punch(object, offset, offset + length);
-	object_end_change(object);
-	return error;
+	error = object_change(&punching.change);
+	if (error)
+		return error;
+	return object_changed(object, offset >> PAGE_SHIFT, page_up(offset + length) >> PAGE_SHIFT);
 }

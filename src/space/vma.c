@@ -60,8 +60,12 @@ struct vma *vma_new(struct quire_space *space)
 
 void vma_free(struct quire_space *space, struct vma *vma)
 {
-	if (vma->object)
+	if (vma->object && QUIRE_MISTAKE(MUNMAP_DROPS_PAGES)) {
 		quire_object_put(vma->object);
+	} else if (vma->object && object_unget(vma->object)) {
+		vma->object->next = space->orphans;
+		space->orphans = vma->object;
+	}
 	if (vma->family)
 		family_put(space->machine, vma->family);
 	slab_free(space->machine, vma);

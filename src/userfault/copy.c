@@ -461,7 +461,7 @@ static int bring_in(struct filling *filling, int why)
 		machine_await_migration(filling->space->machine);
 		return 0;
 	}
-	error = object_make_page(filling->object, filling->index, false, &frame);
+	error = object_make_page(filling->object, filling->index, 0, &frame);
 	if (!error)
 		frame_put(filling->space->machine, frame);
 	quire_object_put(filling->object);

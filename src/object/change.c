@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes of an object: write, truncate, punch, allocate; one after the other.
+ *
+ * On Linux a change holds the inode's lock while it waits for memory and for pages.  Here the host may
+ * be asked for both, and may want to change an object on its way: the same one, to give memory back,
+ * or the one that this one is kept in.  So a change is made with object->changing held and without
+ * sleeping; where it cannot go on without that, it lets go of the lock, the page is brought in, and it
+ * is made again, or goes on, with the page held so that it stays.
+ */
+#include "object/object.h"
+
+int object_bring_in(struct quire_object *object, uint64_t index, unsigned how, struct frame **frame)
+{
+	unsigned tries = 0;
+	int error;
+
+	do
+		error = object_make_page(object, index, how | MAKE_BEYOND, frame);
+	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
+	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
+}
+
+/* The page that the change could not go on without, for want of a frame or because that takes sleep;
+ * it stays until another one is needed, and yet another. */
+static int bring_in(struct object_change *change, int why)
+{
+	struct quire_machine *machine = change->object->machine;
+	struct frame *frame;
+	unsigned tries = 0;
+	int error;
+
+	if (why == -NO_FRAMES && !machine_reclaim(machine, &tries))
+		return -QUIRE_ENOMEM;
+	error = object_bring_in(change->object, change->index, change->how, &frame);
+	if (error)
+		return error;
+	if (change->held[1])
+		frame_put(machine, change->held[1]);
+	change->held[1] = change->held[0];
+	change->held[0] = frame;
+	return 0;
+}
+
+/* Whether the change is to be made again; with a page brought in, if it needed one. */
+static bool goes_on(struct object_change *change, int *error)
+{
+	if (*error != -WOULD_SLEEP && *error != -NO_FRAMES)
+		return false;
+	*error = bring_in(change, *error);
+	return !*error;
+}
+
+int object_change(struct object_change *change)
+{
+	struct quire_object *object = change->object;
+	void *host = object->machine->host;
+	int error;
+
+	do {
+		if (!QUIRE_MISTAKE(CHANGE_WITHOUT_LOCK))
+			quire_port_write_lock(host, &object->changing);
+		do
+			error = change->make(change);
+		while (QUIRE_MISTAKE(CHANGE_SLEEPS_LOCKED) && goes_on(change, &error));
+		if (!QUIRE_MISTAKE(CHANGE_WITHOUT_LOCK))
+			quire_port_write_unlock(host, &object->changing);
+	} while (goes_on(change, &error));
+	for (unsigned i = 0; i < 2; i++) {
+		if (change->held[i])
+			frame_put(object->machine, change->held[i]);
+		change->held[i] = NULL;
+	}
+	return error;
+}
+
+int change_page(struct object_change *change, uint64_t index, struct frame **frame)
+{
+	change->index = index;
+	return object_make_page(change->object, index, change->how | MAKE_BEYOND | MAKE_AWAKE,
+				frame);
+}
+
+int change_edge(struct object_change *change, uint64_t offset, struct frame **frame)
+{
+	*frame = NULL;
+	if (page_aligned(offset))
+		return 0;
+	switch (object_find_page(change->object, offset >> PAGE_SHIFT, frame)) {
+	case PAGE_FOUND:
+		return 0;
+	case PAGE_BEYOND:
+		*frame = NULL;
+		return 0;
+	case PAGE_ABSENT:
+		if (!object_sleeps(change->object))
+			return 0; /* it is zeros */
+		break;
+	case PAGE_SWAPPED:
+		break;
+	}
+	return change_page(change, offset >> PAGE_SHIFT, frame);
+}
