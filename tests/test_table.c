@@ -447,6 +447,15 @@ static void an_aligned_move_keeps_the_table(void **state)
 
 /* A walk of the hardware's kind sets accessed and dirty, and refuses what the leaf does not allow.
  */
+/* A walk from the root. */
+static bool translates(struct world *world, uint64_t address, enum quire_access access,
+		       struct quire_translation *translation)
+{
+	struct quire_walk walk = {0};
+
+	return table_translate(&world->tables, address, access, &walk, translation);
+}
+
 static void translating_sets_accessed_and_dirty(void **state)
 {
 	struct world *world = *state;
@@ -461,23 +470,23 @@ static void translating_sets_accessed_and_dirty(void **state)
 	table_run(&world->tables, address_of(7), address_of(8), true, &run);
 	assert_false(run.young || run.dirty);
 
-	assert_true(table_translate(&world->tables, address_of(7) + 5, QUIRE_READ, &translation));
+	assert_true(translates(world, address_of(7) + 5, QUIRE_READ, &translation));
 	assert_false(translation.writable); /* not dirty yet: the first store walks again */
 	table_run(&world->tables, address_of(7), address_of(8), true, &run);
 	assert_true(run.young && !run.dirty);
 
-	assert_true(table_translate(&world->tables, address_of(7) + 5, QUIRE_WRITE, &translation));
+	assert_true(translates(world, address_of(7) + 5, QUIRE_WRITE, &translation));
 	assert_true(translation.writable);
 	assert_ptr_equal(translation.memory,
 			 frame_memory(world->fixture.machine, world->page[7].frame));
 	table_run(&world->tables, address_of(7), address_of(8), true, &run);
 	assert_true(run.young && run.dirty);
 
-	assert_false(table_translate(&world->tables, address_of(7), QUIRE_EXECUTE, &translation));
+	assert_false(translates(world, address_of(7), QUIRE_EXECUTE, &translation));
 	operate_protect(world, 7, 8, false);
-	assert_false(table_translate(&world->tables, address_of(7), QUIRE_WRITE, &translation));
-	assert_false(table_translate(&world->tables, address_of(8), QUIRE_READ, &translation));
-	assert_false(table_translate(&world->tables, UINT64_MAX, QUIRE_READ, &translation));
+	assert_false(translates(world, address_of(7), QUIRE_WRITE, &translation));
+	assert_false(translates(world, address_of(8), QUIRE_READ, &translation));
+	assert_false(translates(world, UINT64_MAX, QUIRE_READ, &translation));
 }
 
 int main(void)
