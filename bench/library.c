@@ -16,7 +16,8 @@ static void ok(int error, const char *what)
 
 void bench_library_open(void)
 {
-	const struct soft_config config = {.memory = 3ull << 30, .cpus = 2};
+	/* As a kernel's direct map. */
+	const struct soft_config config = {.memory = 3ull << 30, .cpus = 2, .huge_pages = true};
 
 	ok(soft_machine_open(&config, &machine), "opening the library's machine");
 	/* The kernel's forks are of its own side.  A machine stands where its memory begins. */

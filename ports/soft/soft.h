@@ -56,6 +56,10 @@ struct soft_config {
 	bool (*reclaim)(void *context);
 	void *context;
 
+	/* The host backs the memory with huge pages, if it has any: fewer misses of the host's own TLB,
+	 * but the memory is taken 2M at a time. */
+	bool huge_pages;
+
 	/* Where pages go when memory is short (soft_swap.h); closed with the machine.  NULL: nowhere. */
 	struct soft_swap *swap;
 };
@@ -211,6 +215,9 @@ struct soft_cpu {
 	alignas(64) struct soft_mailbox mailbox;
 	alignas(64) struct soft_tlb_entry tlb[SOFT_TLB_ENTRIES]; /* owner */
 	struct quire_walk walk[SOFT_WALKS];			 /* owner */
+	/* bit n % 64 of word n / 64: something of a region whose number is n (modulo SOFT_WALKS) may
+	 * be in `tlb` or `walk`, or on its way there; written by the owner */
+	alignas(64) _Atomic uint64_t touched[SOFT_WALKS / 64];
 };
 
 /* The ways on after a TLB miss.  They end the access that the inline function has begun. */

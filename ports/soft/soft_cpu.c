@@ -21,26 +21,6 @@ static void open_access(struct soft_cpu *cpu)
 	soft_flush_drain(cpu);
 }
 
-/* The place of `address` in the direct map, from the TLB or by a walk; NULL: the walk is refused.
- */
-static unsigned char *reach_page(struct soft_cpu *cpu, uint64_t address, enum quire_access access)
-{
-	unsigned char *place = soft_tlb_lookup(cpu, address, access);
-	struct quire_walk *walk = soft_walk(cpu, address);
-	struct quire_translation translation;
-
-	if (place)
-		return place;
-	cpu->counters.walks++;
-	if (!quire_translate_from(cpu->space, address, access, walk, &translation))
-		return NULL;
-	__builtin_prefetch(translation.memory + address % QUIRE_PAGE_SIZE);
-	if (walk->length > SOFT_WALK_REGION)
-		*walk = (struct quire_walk){0}; /* it would not be found to be forgotten */
-	soft_tlb_fill(cpu, address, access, &translation);
-	return translation.memory + address % QUIRE_PAGE_SIZE;
-}
-
 /* Bytes of [address, address + length) in its first page. */
 static size_t in_first_page(uint64_t address, size_t length)
 {
@@ -66,10 +46,10 @@ static struct quire_fault_result begin(struct soft_cpu *cpu, uint64_t address, s
 		uint64_t refused = address;
 
 		open_access(cpu);
-		place[0] = reach_page(cpu, address, access);
+		place[0] = soft_tlb_reach(cpu, address, access);
 		if (place[0] && first < length) {
 			refused = address + first;
-			place[1] = reach_page(cpu, refused, access);
+			place[1] = soft_tlb_reach(cpu, refused, access);
 		}
 		if (place[0] && (first == length || place[1]))
 			return (struct quire_fault_result){.outcome = QUIRE_DONE};

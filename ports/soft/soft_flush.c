@@ -26,6 +26,10 @@
  * keep it waiting: its next access takes the post in.  Page tables are covered too, since a walk is
  * part of an access.
  *
+ * A CPU that has not come by the regions of the range since it was empty is left alone: it notes a
+ * region before it walks there (soft_tlb.c).  Threads that work on memory of their own do not stop each
+ * other.
+ *
  * The CPUs of the calling thread are in no access now.  Their entries are dropped on the spot, and
  * where no other CPU is named there is no fence: a program with one thread pays next to nothing.
  *
@@ -132,7 +136,7 @@ void quire_port_flush(void *host, const struct quire_flush *flush)
 
 		if (atomic_load_explicit(&cpu->owner, memory_order_relaxed) == self) {
 			soft_tlb_forget_range(cpu, flush->start, flush->end);
-		} else if (SHOOTDOWN) {
+		} else if (SHOOTDOWN && soft_tlb_may_hold(cpu, flush->start, flush->end)) {
 			post[number] = mailbox_post(cpu, flush);
 			others |= (uint64_t)1 << number;
 		}

@@ -40,14 +40,13 @@ const void *soft_thread_mark(void);
 
 /* --- soft_tlb.c.  The CPU must be the calling thread's, or idle. --- */
 
-/* The place of `address` in the direct map if the TLB allows the access, or NULL. */
-unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
-			       enum quire_access access);
-/* Enters what a walk for `access` has found for the page of `address`. */
-void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
-		   const struct quire_translation *translation);
-/* Where a walk to `address` may begin. */
-struct quire_walk *soft_walk(struct soft_cpu *cpu, uint64_t address);
+/* The place of `address` in the direct map, from the TLB or by a walk; NULL: the walk is refused. */
+unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire_access access);
+/*
+ * Whether the CPU, which may be another thread's, may have anything of [start, end).  If not, what it
+ * looks at from now on is as the caller has left it.
+ */
+bool soft_tlb_may_hold(struct soft_cpu *cpu, uint64_t start, uint64_t end);
 /* Forgets the translations of [start, end), and what was met on the way to them; or all. */
 void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end);
 void soft_tlb_forget(struct soft_cpu *cpu);

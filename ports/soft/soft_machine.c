@@ -86,13 +86,15 @@ static bool machine_add_cpu(struct soft_machine *machine)
 	return true;
 }
 
-static bool machine_map(struct soft_machine *machine, uint64_t bytes)
+static bool machine_map(struct soft_machine *machine, uint64_t bytes, bool huge_pages)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return false;
+	if (huge_pages)
+		madvise(memory, bytes, MADV_HUGEPAGE); /* where the host refuses it does without */
 	machine->memory = memory;
 	machine->bytes = bytes;
 	return true;
@@ -135,7 +137,8 @@ int soft_machine_open(const struct soft_config *config, struct soft_machine **re
 	while (machine->cpus < cpus)
 		if (!machine_add_cpu(machine))
 			goto fail;
-	if (!machine_map(machine, config->memory ? config->memory : DEFAULT_MEMORY))
+	if (!machine_map(machine, config->memory ? config->memory : DEFAULT_MEMORY,
+			 config->huge_pages))
 		goto fail;
 	error = machine_create_core(machine, config);
 	if (!error && config->swap)

@@ -12,22 +12,29 @@
 
 #include "soft_swap.h"
 
-#define LEVEL 1 /* of compression: the fastest of the usual ones */
+/* Of compression: about as fast as lzo, and about as good. */
+#define LEVEL (-1)
 
 struct slot {
 	uint32_t bytes; /* of `data`; 0: a page of zeros */
 	void *data;
 };
 
-/* A thread's turn: (de)compression needs a context of its own. */
-struct compressed_swap {
-	struct soft_swap swap;
-	pthread_mutex_t mutex; /* everything below */
+/* What one thread needs to compress or decompress a page. */
+struct worker {
+	struct worker *next;
 	ZSTD_CCtx *compressor;
 	ZSTD_DCtx *decompressor;
 	size_t bound;
-	unsigned char *buffer; /* of `bound` bytes */
-	struct slot slot[];    /* [slots] */
+	unsigned char buffer[]; /* [bound] */
+};
+
+struct compressed_swap {
+	struct soft_swap swap;
+	pthread_mutex_t mutex; /* everything below; never held over compression */
+	pthread_cond_t idle;   /* a worker has become free */
+	struct worker *workers;
+	struct slot slot[]; /* [slots] */
 };
 
 static struct compressed_swap *of(struct soft_swap *swap)
@@ -46,35 +53,93 @@ static void drop(struct slot *slot)
 	*slot = (struct slot){0};
 }
 
-static int keep(struct compressed_swap *store, struct slot *slot, const void *memory)
+static void worker_free(struct worker *worker)
+{
+	ZSTD_freeCCtx(worker->compressor);
+	ZSTD_freeDCtx(worker->decompressor);
+	free(worker);
+}
+
+static struct worker *worker_new(void)
+{
+	size_t bound = ZSTD_compressBound(QUIRE_PAGE_SIZE);
+	struct worker *worker = calloc(1, sizeof(*worker) + bound);
+
+	if (!worker)
+		return NULL;
+	worker->bound = bound;
+	worker->compressor = ZSTD_createCCtx();
+	worker->decompressor = ZSTD_createDCtx();
+	if (worker->compressor && worker->decompressor)
+		return worker;
+	worker_free(worker);
+	return NULL;
+}
+
+/* One for the calling thread; where the host has no memory for another it waits: there is one at
+ * least. */
+static struct worker *take_worker(struct compressed_swap *store)
+{
+	struct worker *worker;
+
+	pthread_mutex_lock(&store->mutex);
+	worker = store->workers;
+	if (!worker) {
+		pthread_mutex_unlock(&store->mutex);
+		worker = worker_new();
+		if (worker)
+			return worker;
+		pthread_mutex_lock(&store->mutex);
+		while (!store->workers)
+			pthread_cond_wait(&store->idle, &store->mutex);
+		worker = store->workers;
+	}
+	store->workers = worker->next;
+	pthread_mutex_unlock(&store->mutex);
+	return worker;
+}
+
+/* Mutex held. */
+static void give_worker(struct compressed_swap *store, struct worker *worker)
+{
+	worker->next = store->workers;
+	store->workers = worker;
+	pthread_cond_signal(&store->idle);
+}
+
+/* The page as the slot will keep it; 0, -EIO or -ENOSPC. */
+static int compress(struct worker *worker, const void *memory, struct slot *slot)
 {
 	size_t bytes;
-	void *data;
 
-	if (is_zero(memory)) {
-		drop(slot);
+	*slot = (struct slot){0};
+	if (is_zero(memory))
 		return 0;
-	}
-	bytes = ZSTD_compressCCtx(store->compressor, store->buffer, store->bound, memory,
+	bytes = ZSTD_compressCCtx(worker->compressor, worker->buffer, worker->bound, memory,
 				  QUIRE_PAGE_SIZE, LEVEL);
 	if (ZSTD_isError(bytes))
 		return -EIO;
-	data = malloc(bytes);
-	if (!data)
+	slot->data = malloc(bytes);
+	if (!slot->data)
 		return -ENOSPC;
-	memcpy(data, store->buffer, bytes);
-	drop(slot);
-	*slot = (struct slot){(uint32_t)bytes, data};
+	memcpy(slot->data, worker->buffer, bytes);
+	slot->bytes = (uint32_t)bytes;
 	return 0;
 }
 
 static int compressed_write(struct soft_swap *swap, uint64_t slot, const void *memory)
 {
 	struct compressed_swap *store = of(swap);
-	int error;
+	struct worker *worker = take_worker(store);
+	struct slot kept;
+	int error = compress(worker, memory, &kept);
 
 	pthread_mutex_lock(&store->mutex);
-	error = keep(store, &store->slot[slot - 1], memory);
+	if (!error) {
+		drop(&store->slot[slot - 1]);
+		store->slot[slot - 1] = kept;
+	}
+	give_worker(store, worker);
 	pthread_mutex_unlock(&store->mutex);
 	return error;
 }
@@ -82,17 +147,24 @@ static int compressed_write(struct soft_swap *swap, uint64_t slot, const void *m
 static int compressed_read(struct soft_swap *swap, uint64_t slot, void *memory)
 {
 	struct compressed_swap *store = of(swap);
-	const struct slot *from = &store->slot[slot - 1];
-	size_t bytes = QUIRE_PAGE_SIZE;
+	struct worker *worker = take_worker(store);
+	size_t bytes, whole = QUIRE_PAGE_SIZE;
 
+	/* The same content may be written to the slot meanwhile, which gives it another block. */
 	pthread_mutex_lock(&store->mutex);
-	if (from->bytes)
-		bytes = ZSTD_decompressDCtx(store->decompressor, memory, QUIRE_PAGE_SIZE,
-					    from->data, from->bytes);
+	bytes = store->slot[slot - 1].bytes;
+	if (bytes)
+		memcpy(worker->buffer, store->slot[slot - 1].data, bytes);
+	pthread_mutex_unlock(&store->mutex);
+	if (bytes)
+		whole = ZSTD_decompressDCtx(worker->decompressor, memory, QUIRE_PAGE_SIZE,
+					    worker->buffer, bytes);
 	else
 		memset(memory, 0, QUIRE_PAGE_SIZE);
+	pthread_mutex_lock(&store->mutex);
+	give_worker(store, worker);
 	pthread_mutex_unlock(&store->mutex);
-	return bytes == QUIRE_PAGE_SIZE ? 0 : -EIO;
+	return whole == QUIRE_PAGE_SIZE ? 0 : -EIO;
 }
 
 static void compressed_free(struct soft_swap *swap, uint64_t slot)
@@ -110,10 +182,14 @@ static void compressed_close(struct soft_swap *swap)
 
 	for (uint64_t i = 0; i < swap->slots; i++)
 		drop(&store->slot[i]);
-	ZSTD_freeCCtx(store->compressor);
-	ZSTD_freeDCtx(store->decompressor);
+	while (store->workers) {
+		struct worker *worker = store->workers;
+
+		store->workers = worker->next;
+		worker_free(worker);
+	}
 	pthread_mutex_destroy(&store->mutex);
-	free(store->buffer);
+	pthread_cond_destroy(&store->idle);
 	free(store);
 }
 
@@ -127,11 +203,9 @@ struct soft_swap *soft_swap_compressed(uint64_t slots)
 	store->swap = (struct soft_swap){compressed_write, compressed_read, compressed_free,
 					 compressed_close, slots};
 	pthread_mutex_init(&store->mutex, NULL);
-	store->compressor = ZSTD_createCCtx();
-	store->decompressor = ZSTD_createDCtx();
-	store->bound = ZSTD_compressBound(QUIRE_PAGE_SIZE);
-	store->buffer = malloc(store->bound);
-	if (store->compressor && store->decompressor && store->buffer)
+	pthread_cond_init(&store->idle, NULL);
+	store->workers = worker_new();
+	if (store->workers)
 		return &store->swap;
 	compressed_close(&store->swap);
 	errno = ENOMEM;

@@ -38,8 +38,7 @@ static uint64_t tlb_page(uint64_t key)
 	return (key & SOFT_TLB_PAGE) ^ (key & SOFT_TLB_READ ? 0 : QUIRE_PAGE_SIZE);
 }
 
-unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
-			       enum quire_access access)
+static unsigned char *lookup(const struct soft_cpu *cpu, uint64_t address, enum quire_access access)
 {
 	const struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(address)];
 
@@ -52,8 +51,8 @@ unsigned char *soft_tlb_lookup(const struct soft_cpu *cpu, uint64_t address,
  * A walk for a fetch does not prove that the leaf can be read, one for a load or store does; and
  * one that did not set the dirty bit grants stores only where that was set already.
  */
-void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
-		   const struct quire_translation *translation)
+static void fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
+		 const struct quire_translation *translation)
 {
 	unsigned index = tlb_index(address);
 	struct soft_tlb_entry *entry = &cpu->tlb[index];
@@ -66,6 +65,58 @@ void soft_tlb_fill(struct soft_cpu *cpu, uint64_t address, enum quire_access acc
 			     (translation->executable ? SOFT_TLB_EXECUTE : 0);
 	entry->offset = (uint64_t)(uintptr_t)translation->memory - page;
 	cpu->valid[index / 64] |= (uint64_t)1 << index % 64;
+}
+
+/* Where a walk to `address` may begin. */
+static struct quire_walk *walk_of(struct soft_cpu *cpu, uint64_t address)
+{
+	return &cpu->walk[address / SOFT_WALK_REGION % SOFT_WALKS];
+}
+
+/*
+ * Before an entry of the region is looked at: a flusher whose change the walk does not see has to know
+ * of it.  Both do a read-modify-write of the word, so the later one sees what the other had done.
+ */
+static void touch(struct soft_cpu *cpu, uint64_t address)
+{
+	uint64_t region = address / SOFT_WALK_REGION % SOFT_WALKS;
+	_Atomic uint64_t *word = &cpu->touched[region / 64];
+	uint64_t bit = (uint64_t)1 << region % 64;
+
+	if (!(atomic_load_explicit(word, memory_order_relaxed) & bit))
+		atomic_fetch_or(word, bit);
+}
+
+bool soft_tlb_may_hold(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+{
+	uint64_t first = start / SOFT_WALK_REGION, last = (end - 1) / SOFT_WALK_REGION;
+	uint64_t mask[SOFT_WALKS / 64] = {0};
+
+	for (uint64_t region = first; region <= last && region - first < SOFT_WALKS; region++)
+		mask[region % SOFT_WALKS / 64] |= (uint64_t)1 << region % 64;
+	for (unsigned i = 0; i < SOFT_WALKS / 64; i++)
+		if (mask[i] && (atomic_fetch_or(&cpu->touched[i], 0) & mask[i]))
+			return true;
+	return false;
+}
+
+unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire_access access)
+{
+	unsigned char *place = lookup(cpu, address, access);
+	struct quire_walk *walk = walk_of(cpu, address);
+	struct quire_translation translation;
+
+	if (place)
+		return place;
+	cpu->counters.walks++;
+	touch(cpu, address);
+	if (!quire_translate_from(cpu->space, address, access, walk, &translation))
+		return NULL;
+	__builtin_prefetch(translation.memory + address % QUIRE_PAGE_SIZE);
+	if (walk->length > SOFT_WALK_REGION)
+		*walk = (struct quire_walk){0}; /* it would not be found to be forgotten */
+	fill(cpu, address, access, &translation);
+	return translation.memory + address % QUIRE_PAGE_SIZE;
 }
 
 /* Costs what is in the TLB, not what the range is. */
@@ -88,11 +139,8 @@ void soft_tlb_forget(struct soft_cpu *cpu)
 {
 	forget_valid(cpu, 0, UINT64_MAX);
 	memset(cpu->walk, 0, sizeof(cpu->walk));
-}
-
-struct quire_walk *soft_walk(struct soft_cpu *cpu, uint64_t address)
-{
-	return &cpu->walk[address / SOFT_WALK_REGION % SOFT_WALKS];
+	for (unsigned i = 0; i < SOFT_WALKS / 64; i++)
+		atomic_store_explicit(&cpu->touched[i], 0, memory_order_release);
 }
 
 /* What was remembered on the way to any address of [start, end). */
@@ -103,7 +151,7 @@ static void forget_walks(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 		return;
 	}
 	for (; start < end; start = (start / SOFT_WALK_REGION + 1) * SOFT_WALK_REGION)
-		*soft_walk(cpu, start) = (struct quire_walk){0};
+		*walk_of(cpu, start) = (struct quire_walk){0};
 }
 
 void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)

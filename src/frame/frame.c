@@ -49,18 +49,20 @@ static void cache_give(struct frame_cache *cache, struct frame *first, struct fr
 	set_count(cache, cache_count(cache) + count);
 }
 
-/* Gives up to `count` frames of the cache to all; frames.lock held. */
-static void drain_cache(struct quire_machine *machine, struct frame_cache *cache, uint32_t count)
+/* Gives the frames of the cache to all, but for the `keep` that came last; frames.lock held. */
+static void drain_cache(struct quire_machine *machine, struct frame_cache *cache, uint32_t keep)
 {
-	struct frame *first, *last;
+	struct frame **link = &cache->singles, *first, *last;
+	uint32_t count;
 
 	machine_lock(machine, &cache->lock);
-	first = last = cache->singles;
-	count = cache_count(cache) < count ? cache_count(cache) : count;
-	for (uint32_t i = 1; i < count; i++)
-		last = last->next;
+	for (count = cache_count(cache); keep && *link; keep--, count--)
+		link = &(*link)->next;
+	first = last = *link;
 	if (first) {
-		cache->singles = last->next;
+		while (last->next)
+			last = last->next;
+		*link = NULL;
 		set_count(cache, cache_count(cache) - count);
 		buddy_give_singles(&machine->frames, first, last, count);
 	}
@@ -74,7 +76,7 @@ static bool drain_caches(struct quire_machine *machine)
 
 	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
 		if (cache_count(&machine->frames.caches[cpu]))
-			drain_cache(machine, &machine->frames.caches[cpu], UINT32_MAX);
+			drain_cache(machine, &machine->frames.caches[cpu], 0);
 	return machine->frames.free != before;
 }
 

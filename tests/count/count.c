@@ -174,7 +174,7 @@ static void measure(const struct count_operation *operation)
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 
-	printf("%-36s %-4s", operation->name, operation->unit);
+	printf("%-37s %-4s", operation->name, operation->unit);
 	for (unsigned i = 0; i < COSTS; i++) {
 		double each = (double)counts[i] / operation->units;
 
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 	       "rest;\n"
 	       "rwlocks for reading and writing; flushes; system calls; atomic operations of "
 	       "library "
-	       "and port;\ninstructions of both.\n\n%-36s %-4s",
+	       "and port;\ninstructions of both.\n\n%-37s %-4s",
 	       __VERSION__, "operation", "unit");
 	for (unsigned i = 0; i < COSTS; i++)
 		printf(" %7s", heading[i]);

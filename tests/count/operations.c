@@ -125,11 +125,16 @@ static struct quire_machine *prepare_forked(void)
 	return core;
 }
 
+static bool uses; /* the other CPU has used the pages too */
+
 static void *enter_and_stay(void *argument)
 {
 	pthread_barrier_t *entered = argument;
+	uint8_t byte;
 
 	soft_cpu_enter(soft_machine_cpu(machine, 1), space);
+	for (uint64_t i = 0; uses && i < PAGES; i++)
+		soft_load8(soft_machine_cpu(machine, 1), base + i * PAGE, &byte);
 	pthread_barrier_wait(entered);
 	pause();
 	return NULL;
@@ -215,6 +220,12 @@ static struct quire_machine *prepare_clean(void)
 	protect.range = (struct quire_uffdio_range){other, SCAN_PAGES * PAGE};
 	ok(quire_userfault_ioctl(context, QUIRE_UFFDIO_WRITEPROTECT, &protect, NULL), "protect");
 	return core;
+}
+
+static struct quire_machine *prepare_forked_used(void)
+{
+	uses = true;
+	return prepare_forked_two();
 }
 
 /* As many pages again have come by, so that the TLB has forgotten the first. */
@@ -317,6 +328,7 @@ const struct count_operation count_operations[] = {
 	{"anonymous read fault", "page", PAGES, prepare, run_read},
 	{"copy-on-write", "page", PAGES, prepare_forked, run_write},
 	{"copy-on-write, two CPUs in the space", "page", PAGES, prepare_forked_two, run_write},
+	{"copy-on-write, two CPUs use the pages", "page", PAGES, prepare_forked_used, run_write},
 	{"UFFDIO_COPY", "page", PAGES, prepare_registered, run_copy},
 	{"UFFDIO_MOVE", "page", PAGES, prepare_registered, run_move},
 	{"MADV_PAGEOUT", "page", PAGES, prepare_written, run_page_out},
