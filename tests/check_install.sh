@@ -74,6 +74,7 @@ NOTHING(write_unlock, struct quire_rwlock)
 NOTHING(wait, _Atomic uint32_t)
 NOTHING(wake, _Atomic uint32_t)
 struct quire_thread *quire_port_current(void *host) { return host; }
+unsigned quire_port_cpu(void *host) { return host != NULL; }
 #endif
 #if QUIRE_PORT_TIER >= 2
 int quire_port_swap_write(void *host, uint64_t slot, const void *page) { return host || !page || slot; }

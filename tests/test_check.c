@@ -110,12 +110,12 @@ static void permissions_that_are_not_the_vmas(void **state)
 	DAMAGE(vma->flags, vma->flags & ~VMA_WRITE);
 	finds_at(page(0), "a writable leaf is not exclusive, or its VMA not writable");
 	DAMAGE(vma->flags, vma->flags & ~VMA_ACCESS);
-	finds_at(page(0), "a leaf differs from its VMA in access");
+	finds_at(page(0), "a leaf differs from its VMA in read");
 	DAMAGE(vma->flags, vma->flags | VMA_EXEC);
 	finds_at(page(0), "a leaf differs from its VMA in execute");
 	vma = vma_of(page(5));
 	DAMAGE(vma->flags, vma->flags | VMA_READ);
-	finds_at(page(5), "a leaf differs from its VMA in access");
+	finds_at(page(5), "a leaf differs from its VMA in read");
 }
 
 static void the_encoding_of_shadow_stacks(void **state)
