@@ -72,9 +72,18 @@ void check_own(const struct process *process, const char *what, uint64_t start, 
 	check_pages(process, what, start, length);
 }
 
+/* The same for what is to be placed there: a hole stays before our own, at which calls end. */
+static void check_place(const struct process *process, const char *what, uint64_t start,
+			uint64_t length)
+{
+	const uint64_t end = start + ((length + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE);
+
+	check_pages(process, what, start, end == OWN_START ? length + PAGE_SIZE : length);
+}
+
 /*
- * How much of a range is below the end of what the kernel lets processes have: calls that go from
- * VMA to VMA go through that part.
+ * How much of a range is below the end of what the kernel lets processes have: madvise goes through
+ * that part.
  */
 static uint64_t reachable(uint64_t start, uint64_t length)
 {
@@ -99,7 +108,9 @@ static void check_mmap(const struct process *process, const struct call *call)
 
 	if (!call->file && !(call->flags & MAP_ANONYMOUS))
 		return;
-	if (fixed || (call->address && call->address < WINDOW_TOP))
+	if (fixed)
+		check_place(process, call_text(call), call->address, call->length);
+	else if (call->address && call->address < WINDOW_TOP)
 		check_pages(process, call_text(call), call->address, call->length);
 }
 
@@ -132,7 +143,7 @@ static void check(const struct process *process, const struct call *call)
 			break;
 		check_pages(process, what, call->address, call->length);
 		if (call->flags & MREMAP_FIXED)
-			check_pages(process, what, call->new_address, call->new_length);
+			check_place(process, what, call->new_address, call->new_length);
 		break;
 	case CALL_MADVISE:
 		if (is_advice(call->advice))
@@ -141,8 +152,9 @@ static void check(const struct process *process, const struct call *call)
 		break;
 	case CALL_MPROTECT:
 	case CALL_MLOCK:
-	case CALL_MUNLOCK:
-		check_pages(process, what, call->address, reachable(call->address, call->length));
+	case CALL_MUNLOCK: /* which end at the first hole, as there is one before our own */
+		if (call->length && call->length <= UINT64_MAX - PAGE_SIZE - call->address)
+			check_pages(process, what, call->address, PAGE_SIZE);
 		break;
 	case CALL_MUNMAP:
 		check_pages(process, what, call->address, call->length);

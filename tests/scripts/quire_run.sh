@@ -220,7 +220,9 @@ if "$quire" run --on linux "$work/pass.lua" >/dev/null 2>&1; then
 	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x55555fff0000 }'
 	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x7ff000100000, fixed = true }'
 	owns 'p:mremap(a, "4K", "4K", { maymove = true, fixed = 0x7ff100000000 })'
-	owns 'p:mprotect(a, "64T", "r")'
+	owns 'p:mmap{ length = "4K", prot = "rw", address = 0x7ff0000ff000, fixed = true }'
+	owns 'p:mmap{ length = "2M", prot = "rw", address = 0x7feffff00000, fixed = true }'
+	owns 'p:mprotect(0x7ff100000000, "4K", "r")'
 	owns 'p:madvise(a, "64T", "dontneed")'
 	owns 'p:madvise(0x7ff100000000, "4K", "cold")'
 	owns 'p:mlock(0x7ff100000000, "4K")'
@@ -230,9 +232,12 @@ if "$quire" run --on linux "$work/pass.lua" >/dev/null 2>&1; then
 	owns 'p:syscall_write(0x7ff100000000, "x")'
 	owns 'p:pin(0x7ff100000000, "4K")'
 	owns 'local u = quire.userfaultfd_raw(p) u:api{} u:register(0x7ff100000000, "4K", { "missing" })'
-	# What is left, to its edges, is for scripts.
+	# What is left, to its edges, is for scripts; what ends at a hole may be asked to go on for ever.
 	{
 		echo 'local p, K = quire.process(), 4096'
+		echo 'local a = p:mmap{ length = K, prot = "rw" }'
+		echo 'for _, n in ipairs{ 2 * K, "1T", "64T", 1 << 47, 1 << 62 } do'
+		echo 'p:mprotect(a, n, "r") p:mlock(a, n) p:munlock(a, n) end'
 		for address in 0x10000 0x400000 0x500000000000 0x555554ffc000 0x555560000000 0x600000000000 \
 			0x7efffffff000 0x7fefffffc000; do
 			echo "local a = p:mmap{ length = 4 * K, prot = 'rw', address = $address, fixed = true }"
