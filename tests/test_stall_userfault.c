@@ -428,7 +428,8 @@ static void open_meeting(struct meeting *meeting)
 							  QUIRE_UFFD_FEATURE_EVENT_UNMAP);
 	assert_int_equal(register_pages(meeting->context, meeting->base, PAGES, MISSING), 0);
 	meeting->guest = (struct quire_thread){.id = 1, .nowait = true};
-	meeting->done = meeting->served = false;
+	meeting->done = false;
+	meeting->served = false;
 	meeting->child = NULL;
 }
 
