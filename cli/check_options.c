@@ -97,7 +97,8 @@ static const struct {
 	const char *replay;
 	const char *features; /* all that it knows */
 } others[] = {
-	{"linux", &target_linux, "--on both", "all,-migration,-pressure,-closed_forks,-free_shared"},
+	{"linux", &target_linux, "--on both",
+	 "all,-migration,-pressure,-closed_forks,-free_shared"},
 	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
 	{"none", NULL, NULL, "all"},
 };
@@ -205,6 +206,32 @@ static void set_defaults(struct check_options *options)
 	set_against(options, "linux");
 }
 
+/* What this kernel or its user lacks is not drawn: all such cases would be skipped, or differ by a
+ * limit that binds him alone. */
+static const char *features_here(const char *features)
+{
+	static const struct {
+		enum profile_bit needs;
+		const char *without;
+	} lacking[] = {
+		{HAS_USERFAULTFD, ",-userfault"},
+		{HAS_PIN, ",-pins"},
+		{HAS_GUARD, ",-guard"},
+		{HAS_PAGEMAP_SCAN, ",-scan"},
+		{HAS_ROOT, ",-swap,-lock,-events"},
+	};
+	const struct profile *profile = profile_host();
+	static char here[256];
+
+	snprintf(here, sizeof(here), "%s", features);
+	for (size_t i = 0; i < sizeof(lacking) / sizeof(lacking[0]); i++)
+		if (!(profile->has & lacking[i].needs))
+			strncat(here, lacking[i].without, sizeof(here) - strlen(here) - 1);
+	if (strlen(here) != strlen(features))
+		printf("drawn here: %s (quire doctor says what is missing)\n", here);
+	return here;
+}
+
 static void finish_cases(struct check_options *options)
 {
 	if (options->first_case)
@@ -213,6 +240,8 @@ static void finish_cases(struct check_options *options)
 		options->cases = options->time > 0 ? UINT64_MAX : 100;
 	if (!options->first_case)
 		options->first_case = 1;
+	if (options->targets.ops[OTHER] == &target_linux)
+		options->all_features = features_here(options->all_features);
 	if (!options->features)
 		options->features = options->all_features;
 	if (options->jobs > options->cases)
