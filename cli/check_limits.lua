@@ -4,7 +4,6 @@
 -- On Linux the agent has memory of its own in the address space: what could reach it is not asked for.  So a range lies in what scripts use, or is none.
 local _ENV = require "check_world"
 
-local END <const> = 0x7ffffffff000 -- of user addresses
 local MAX <const> = math.maxinteger -- what a file can have
 
 -- Values by the limit that they are near.
@@ -40,15 +39,6 @@ local function value(name, start)
 
 	reach(name, "near the limit of " .. limit)
 	return start and one_in(3) and result - start or result
-end
--- How long a range is that ends where nothing can be, or in what scripts use, or is none at all.
-local function is_harmless(start, length)
-	local whole = (length + PAGE - 1) & -PAGE
-
-	if start % PAGE ~= 0 or whole == 0 or math.ult(start + whole, start) or not math.ult(start, END) then
-		return true
-	end
-	return start >= LOWEST and math.ult(start, TOP - TERABYTE) and math.ult(length, TERABYTE)
 end
 local function range(process, name)
 	local inside = somewhere(process)

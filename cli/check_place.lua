@@ -45,6 +45,15 @@ function some_range(process)
 	end
 	return at, wrong(40) and 0 or length
 end
+-- Whether the range lies in what scripts use, or is none: on Linux the agent has memory of its own in the address space, which no call must reach.
+function is_harmless(start, length)
+	local whole = (length + PAGE - 1) & -PAGE
+
+	if start % PAGE ~= 0 or whole == 0 or math.ult(start + whole, start) or not math.ult(start, END) then
+		return true
+	end
+	return start >= LOWEST and math.ult(start, TOP - TERABYTE) and math.ult(length, TERABYTE)
+end
 function plain_prot()
 	return one_of(prots)
 end

@@ -42,7 +42,7 @@ operation("odd", "errors", 3, function(process)
 		syscall_read = "kernel", syscall_write = "kernel", touch = "access",
 	}
 	local choice = one_of(choices)
-	if on[needed[choice[1]]] then
+	if on[needed[choice[1]]] and (math.type(choice[2]) ~= "integer" or math.type(choice[3]) ~= "integer" or is_harmless(choice[2], choice[3])) then
 		call_on(process, idle_thread(process), { { inside, 2 * PAGE } }, table.unpack(choice))
 	end
 end)

@@ -16,6 +16,7 @@ FAR = 0x400000000000 -- for mappings too large to touch every page of
 SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for 512 pages
 TOP = 0x7ff000000000 -- where the first mapping without a hint ends; the agent's memory is above
 TERABYTE = 1 << 40
+END = 0x7ffffffff000 -- of user addresses
 
 -- What can be switched off.
 local feature_names <const> = {

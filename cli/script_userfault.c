@@ -404,6 +404,8 @@ static int userfault_close(lua_State *L)
 	struct entry *entry;
 
 	argument_count(L, 1, 0, 0);
+	if (userfault->copier && userfault->copier->asleep)
+		script_error(L, "%s is asleep in a copy (see result())", userfault->name);
 	entry = record_begin(L, ENTRY_CALL, userfault->name, 2, NULL);
 	script_of(L)->ops->userfault_close(userfault->userfault);
 	userfault->userfault = NULL;

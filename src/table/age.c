@@ -93,6 +93,9 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 		frame = leaf_frame(tables, entry);
 		if (aging == TABLE_LAZYFREE && !lazily_freed(frame, entry))
 			continue;
+		/* What others use, too, is not cold. */
+		if (aging == TABLE_COLD && frame_mappings(frame) != 1)
+			continue;
 		make_old(&cursor, entry, aging);
 	}
 }

@@ -196,7 +196,7 @@ void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end
 
 /* MADV_COLD and FREE. */
 enum table_aging {
-	TABLE_COLD,	/* old */
+	TABLE_COLD,	/* old, unless another entry maps the page, too */
 	TABLE_LAZYFREE, /* old and clean, and the content may be dropped while it stays so */
 };
 void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
