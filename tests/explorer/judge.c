@@ -65,8 +65,9 @@ static void check(struct world *world, struct outcome *outcome)
 	struct quire_text text = {.emit = append, .context = outcome->fault};
 	char excess[128];
 
-	if (outcome->fault[0])
+	if (outcome->fault[0] || outcome->checked)
 		return;
+	outcome->checked = true;
 	if (quire_check(world->machine, &text) && !outcome->fault[0])
 		note_fault(outcome, "the checker finds a fault and does not say which");
 	for (unsigned i = 0; i < soft_machine_cpus(world->soft); i++)
@@ -240,8 +241,12 @@ void judge_look(struct world *world, struct schedule *schedule, struct outcome *
 {
 	outcome->count = 0;
 	outcome->fault[0] = 0;
-	check(world, outcome);
+	outcome->checked = false;
+	/* Who sleeps over a copy's source holds a page that nobody else knows. */
+	if (schedule->task[0].done && schedule->task[1].done)
+		check(world, outcome);
 	settle(world, schedule, outcome);
+	check(world, outcome);
 	for (unsigned i = 0; i < ACTORS; i++) {
 		add(outcome, ITEM_RESULT, i, 0, (uint64_t)world->actor[i].result);
 		add(outcome, ITEM_VALUE, i, 0, world->actor[i].value);
@@ -256,7 +261,6 @@ void judge_look(struct world *world, struct schedule *schedule, struct outcome *
 	access_all(world, ITEM_STORE, outcome);
 	access_all(world, ITEM_AFTER, outcome);
 	look_at_file(world, 1, outcome);
-	check(world, outcome);
 }
 
 void judge_close(struct world *world, struct outcome *outcome)
@@ -289,30 +293,54 @@ static bool in_any(const struct orders *orders, const struct item *item)
 	return false;
 }
 
-static bool is_like(const struct outcome *seen, const struct outcome *order,
-		    const struct orders *orders, unsigned mixed, unsigned not_compared)
+static bool excuses(const struct exception *exception, const struct item *item,
+		    const struct orders *orders)
 {
-	unsigned loose = mixed | not_compared;
+	unsigned kind = 1u << item->kind;
 
-	for (unsigned i = 0; i < seen->count; i++) {
-		const struct item *item = &seen->item[i];
+	if ((exception->free & kind) || ((exception->mixed & kind) && in_any(orders, item)))
+		return true;
+	return exception->result && item->kind <= ITEM_VALUE &&
+	       item->value == (uint64_t)exception->result;
+}
 
-		if ((not_compared >> item->kind & 1) || has(order, item))
-			continue;
-		if (!(mixed >> item->kind & 1) || !in_any(orders, item))
+static bool excused(const struct exception *const *list, const struct item *item,
+		    const struct orders *orders)
+{
+	for (; *list; list++)
+		if (excuses(*list, item, orders))
+			return true;
+	return false;
+}
+
+/* What the order has may be missing. */
+static bool dropped(const struct exception *const *list, const struct item *item)
+{
+	for (; *list; list++)
+		if ((((*list)->free | (*list)->mixed) >> item->kind & 1) ||
+		    ((*list)->result && item->kind <= ITEM_VALUE))
+			return true;
+	return false;
+}
+
+static bool is_like(const struct outcome *seen, const struct outcome *order,
+		    const struct orders *orders, const struct exception *const *list)
+{
+
+	for (unsigned i = 0; i < seen->count; i++)
+		if (!has(order, &seen->item[i]) && !excused(list, &seen->item[i], orders))
 			return false;
-	}
 	for (unsigned i = 0; i < order->count; i++)
-		if (!(loose >> order->item[i].kind & 1) && !has(seen, &order->item[i]))
+		if (!has(seen, &order->item[i]) && !dropped(list, &order->item[i]))
 			return false;
 	return true;
 }
 
-static bool is_like_any(const struct outcome *seen, const struct orders *orders, unsigned mixed,
-			unsigned not_compared)
+static bool is_like_any(const struct outcome *seen, const struct orders *orders,
+			const struct exception *const *list)
 {
 	for (unsigned i = 0; i < orders->count; i++)
-		if (is_like(seen, &orders->outcome[i], orders, mixed, not_compared))
+		if (is_like(seen, &orders->outcome[i], orders, list))
 			return true;
 	return false;
 }
@@ -345,22 +373,24 @@ void orders_add(struct orders *orders, const struct outcome *outcome)
 
 int judge_allows(const struct world *world, const struct outcome *seen, const struct orders *orders)
 {
-	unsigned a = world->actor[0].operation->flags, b = world->actor[1].operation->flags;
-	unsigned mixed = 0, not_compared = 0;
-	int last = NOT_ALLOWED;
+	const struct operation *a = world->actor[0].operation, *b = world->actor[1].operation;
+	const struct exception *list[EXCEPTIONS_MAX + 1], *alone[2] = {0};
+	unsigned count = 0;
 
 	if (is_order(seen, orders))
 		return AS_SERIAL;
-	for (unsigned i = 0; i < exception_count; i++) {
-		if (!exceptions[i].applies(world, a, b) && !exceptions[i].applies(world, b, a))
-			continue;
-		mixed |= exceptions[i].mixed;
-		not_compared |= exceptions[i].free;
-		last = (int)i;
-		if (is_like_any(seen, orders, exceptions[i].mixed, exceptions[i].free))
-			return last;
+	for (unsigned i = 0; i < exception_count; i++)
+		if (exceptions[i].applies(world, a, b) || exceptions[i].applies(world, b, a))
+			list[count++] = &exceptions[i];
+	list[count] = NULL;
+	for (unsigned i = 0; i < count; i++) {
+		alone[0] = list[i];
+		if (is_like_any(seen, orders, alone))
+			return (int)(list[i] - exceptions);
 	}
-	return is_like_any(seen, orders, mixed, not_compared) ? last : NOT_ALLOWED;
+	if (!count || !is_like_any(seen, orders, list))
+		return NOT_ALLOWED;
+	return (int)(list[count - 1] - exceptions);
 }
 
 /* --- in words --- */

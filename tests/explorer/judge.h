@@ -34,11 +34,13 @@ struct item {
 	uint64_t value;
 };
 
-#define ITEMS_MAX 320
+#define ITEMS_MAX      320
+#define EXCEPTIONS_MAX 32
 
 struct outcome {
 	struct item item[ITEMS_MAX];
 	unsigned count;
+	bool checked;	 /* by the checker */
 	char fault[400]; /* an invariant that does not hold, something left over; or empty */
 };
 
@@ -61,10 +63,12 @@ void judge_close(struct world *world, struct outcome *outcome);
 struct exception {
 	const char *name;
 	const char *reason;
-	bool (*applies)(const struct world *world, unsigned a,
-			unsigned b); /* flags of the operations */
+	/* Asked for the pair both ways round. */
+	bool (*applies)(const struct world *world, const struct operation *a,
+			const struct operation *b);
 	unsigned mixed; /* kinds of items that may be of either order, each by itself */
 	unsigned free;	/* ... that are not compared */
+	int64_t result; /* that any of the two may have; 0: none */
 };
 extern const struct exception exceptions[];
 extern const unsigned exception_count;

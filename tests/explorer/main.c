@@ -26,7 +26,6 @@
 #include "judge.h"
 
 #define JOBS_MAX       16
-#define EXCEPTIONS_MAX 32
 #define OPERATIONS_MAX 256
 #define PATIENCE       60 /* seconds without a run: the worker hangs */
 

@@ -27,19 +27,41 @@ static void store(struct actor *a)
 	a->result = outcome(soft_store64(a->cpu, target(a), mark(a)));
 }
 
+/* A page of an object is in the cache before it is mapped. */
+static void bring_into_cache(struct actor *a, uint64_t address, enum quire_access access)
+{
+	struct quire_space *space = soft_cpu_space(a->cpu);
+	int needed = access == QUIRE_WRITE ? QUIRE_PROT_WRITE : QUIRE_PROT_READ;
+	struct quire_vma_report vma;
+	uint64_t offset = address - BASE;
+
+	if (entry_of(space, address).kind != QUIRE_ENTRY_ABSENT ||
+	    quire_vma(space, address, &vma) || vma.start > address || !vma.file ||
+	    !(vma.prot & needed) || strstr(vma.flags, "um") ||
+	    offset >= quire_object_size(a->world->object))
+		return;
+	quire_object_allocate(a->world->object, offset, PAGE);
+	schedule_step();
+}
+
 /*
  * An access that faults is made again when the page is there; something may have happened to that
- * meanwhile.
+ * meanwhile.  A fault may do its work in pieces: it brings a page in, ends its protection, copies it.
  */
 static bool brought_in(struct actor *a, uint64_t address, enum quire_access access)
 {
-	struct quire_fault_result fault;
+	struct quire_space *space = soft_cpu_space(a->cpu);
 	struct quire_translation translation;
+	struct quire_fault_result fault = {.outcome = QUIRE_DONE};
 
-	if (quire_translate(soft_cpu_space(a->cpu), address, access, &translation))
-		return true;
-	fault = quire_fault(soft_cpu_space(a->cpu), address, access);
-	schedule_step();
+	if (a->world->object && !quire_translate(space, address, access, &translation))
+		bring_into_cache(a, address, access);
+	for (unsigned i = 0; i < 3 && fault.outcome == QUIRE_DONE &&
+			     !quire_translate(space, address, access, &translation);
+	     i++) {
+		fault = quire_fault(space, address, access);
+		schedule_step();
+	}
 	a->result = outcome((struct soft_result){.outcome = fault.outcome, .code = fault.code});
 	return fault.outcome == QUIRE_DONE;
 }
@@ -109,6 +131,7 @@ static void kernel_read_steps(struct actor *a)
 	uint64_t value;
 	size_t done;
 
+	brought_in(a, target(a), QUIRE_READ);
 	quire_access_read(parent(a), target(a), &value, sizeof(value), &done);
 	schedule_step();
 	kernel_read(a);
@@ -116,8 +139,7 @@ static void kernel_read_steps(struct actor *a)
 
 static void kernel_write_steps(struct actor *a)
 {
-	quire_madvise(parent(a), target(a), PAGE, QUIRE_MADV_POPULATE_WRITE);
-	schedule_step();
+	brought_in(a, target(a), QUIRE_WRITE);
 	kernel_write(a);
 }
 
@@ -140,14 +162,12 @@ static void kernel_write_two(struct actor *a)
 
 static void kernel_write_two_steps(struct actor *a)
 {
-	quire_madvise(parent(a), target(a), PAGE, QUIRE_MADV_POPULATE_WRITE);
-	schedule_step();
+	brought_in(a, target(a), QUIRE_WRITE);
 	kernel_write_bytes(a, 0, 32);
 	if (a->value < 32)
 		return;
 	schedule_step();
-	quire_madvise(parent(a), target(a) + PAGE, PAGE, QUIRE_MADV_POPULATE_WRITE);
-	schedule_step();
+	brought_in(a, target(a) + PAGE, QUIRE_WRITE);
 	kernel_write_bytes(a, 32, 32);
 }
 
@@ -163,6 +183,7 @@ static void child_kernel_read_steps(struct actor *a)
 	uint64_t value;
 	size_t done;
 
+	brought_in(a, target(a), QUIRE_READ);
 	quire_access_read(child(a), target(a), &value, sizeof(value), &done);
 	schedule_step();
 	child_kernel_read(a);
@@ -339,13 +360,33 @@ ADVICE(child_give_up, child, REGION, FREE)
 ADVICE(child_page_out, child, REGION, PAGEOUT)
 ADVICE(child_populate_write, child, ONE, POPULATE_WRITE)
 
+static void populate_read_steps(struct actor *a)
+{
+	brought_in(a, target(a), QUIRE_READ);
+	populate_read(a);
+}
+
+static void populate_write_steps(struct actor *a)
+{
+	brought_in(a, target(a), QUIRE_WRITE);
+	populate_write(a);
+}
+
+static void child_populate_write_steps(struct actor *a)
+{
+	brought_in(a, target(a), QUIRE_WRITE);
+	child_populate_write(a);
+}
+
 static void by_pages(struct actor *a, struct quire_space *space, int advice)
 {
 	const uint64_t *page = a->world->page;
+	bool told = a->world->registration->features & QUIRE_UFFD_FEATURE_EVENT_REMOVE;
 	const uint64_t edge[] = {BASE, page[TARGET], page[TARGET + 1], BASE + a->world->length};
 
-	for (unsigned i = 0; i < 3; i++) {
-		int error = quire_madvise(space, edge[i], edge[i + 1] - edge[i], advice);
+	for (unsigned i = 0; i < 3; i += told ? 3 : 1) {
+		uint64_t end = told ? edge[3] : edge[i + 1];
+		int error = quire_madvise(space, edge[i], end - edge[i], advice);
 
 		if (!a->result)
 			a->result = error;
@@ -469,15 +510,13 @@ static void pin_and_write(struct actor *a)
 
 static void pin_steps(struct actor *a)
 {
-	quire_madvise(parent(a), ONE(a), QUIRE_MADV_POPULATE_WRITE);
-	schedule_step();
+	brought_in(a, target(a), QUIRE_WRITE);
 	pin(a);
 }
 
 static void pin_and_write_steps(struct actor *a)
 {
-	quire_madvise(parent(a), ONE(a), QUIRE_MADV_POPULATE_WRITE);
-	schedule_step();
+	brought_in(a, target(a), QUIRE_WRITE);
 	pin_and_write(a);
 }
 
@@ -641,25 +680,25 @@ const struct operation memory_operations[] = {
 	{"child-kernel-read", IN_CHILD | ACCESSES, child_kernel_read, child_kernel_read_steps},
 	{"source-store", IN_PARENT | ACCESSES | ON_SOURCE, source_store, NULL},
 	{"source-load", IN_PARENT | ACCESSES | ON_SOURCE, source_load, NULL},
-	{"mmap", IN_PARENT, map_over, NULL},
-	{"mmap-populate", IN_PARENT, map_populate, map_populate_steps},
-	{"mmap-shared", IN_PARENT, map_shared_over, NULL},
+	{"mmap", IN_PARENT | UNMAPS, map_over, NULL},
+	{"mmap-populate", IN_PARENT | UNMAPS, map_populate, map_populate_steps},
+	{"mmap-shared", IN_PARENT | UNMAPS, map_shared_over, NULL},
 	{"mmap-object", IN_PARENT | WITH_OBJECT, map_object_again, NULL},
-	{"munmap", IN_PARENT, unmap, NULL},
-	{"munmap-all", IN_PARENT, unmap_all, NULL},
-	{"child-munmap", IN_CHILD, child_unmap, NULL},
+	{"munmap", IN_PARENT | UNMAPS, unmap, NULL},
+	{"munmap-all", IN_PARENT | UNMAPS, unmap_all, NULL},
+	{"child-munmap", IN_CHILD | UNMAPS, child_unmap, NULL},
 	{"mprotect-none", IN_PARENT, protect_none, NULL},
 	{"mprotect-read", IN_PARENT, protect_read, NULL},
 	{"mprotect-read-all", IN_PARENT, protect_read_all, NULL},
 	{"mprotect-write", IN_PARENT, protect_write, NULL},
 	{"mprotect-read-write", IN_PARENT, protect_read_and_back, NULL},
 	{"child-mprotect-read", IN_CHILD, child_protect_read, NULL},
-	{"mremap", IN_PARENT, move, NULL},
-	{"mremap-all", IN_PARENT, move_all, NULL},
-	{"mremap-dontunmap", IN_PARENT, move_leaving, NULL},
+	{"mremap", IN_PARENT | UNMAPS, move, NULL},
+	{"mremap-all", IN_PARENT | UNMAPS, move_all, NULL},
+	{"mremap-dontunmap", IN_PARENT | UNMAPS, move_leaving, NULL},
 	{"mremap-grow", IN_PARENT, grow, NULL},
-	{"mremap-shrink", IN_PARENT, shrink, NULL},
-	{"mlock", IN_PARENT, lock, NULL},
+	{"mremap-shrink", IN_PARENT | UNMAPS, shrink, NULL},
+	{"mlock", IN_PARENT | LOCKS, lock, NULL},
 	{"munlock", IN_PARENT, unlock, NULL},
 	{"dontneed", IN_PARENT, dontneed, NULL},
 	{"dontneed-all", IN_PARENT, dontneed_all, dontneed_all_steps},
@@ -669,18 +708,19 @@ const struct operation memory_operations[] = {
 	{"pageout", IN_PARENT | RECLAIMS, page_out, NULL},
 	{"pageout-all", IN_PARENT | RECLAIMS, page_out_all, NULL},
 	{"willneed", IN_PARENT | RECLAIMS, will_need, NULL},
-	{"remove", IN_PARENT | WITH_OBJECT, advise_remove, NULL},
+	{"remove", IN_PARENT | WITH_OBJECT | EMPTIES, advise_remove, NULL},
 	{"guard-install", IN_PARENT, guard_install, NULL},
 	{"guard-remove", IN_PARENT, guard_remove, NULL},
 	{"guard-remove-all", IN_PARENT, guard_remove_all, guard_remove_all_steps},
-	{"populate-read", IN_PARENT | ACCESSES, populate_read, NULL},
-	{"populate-write", IN_PARENT | ACCESSES, populate_write, NULL},
+	{"populate-read", IN_PARENT | ACCESSES, populate_read, populate_read_steps},
+	{"populate-write", IN_PARENT | ACCESSES, populate_write, populate_write_steps},
 	{"dontfork", IN_PARENT, dont_fork, NULL},
 	{"wipeonfork", IN_PARENT | WITH_ANONYMOUS, wipe_on_fork, NULL},
 	{"child-dontneed", IN_CHILD, child_dontneed, child_dontneed_steps},
 	{"child-free", IN_CHILD, child_give_up, child_give_up_steps},
 	{"child-pageout", IN_CHILD | RECLAIMS, child_page_out, NULL},
-	{"child-populate-write", IN_CHILD | ACCESSES, child_populate_write, NULL},
+	{"child-populate-write", IN_CHILD | ACCESSES, child_populate_write,
+	 child_populate_write_steps},
 	{"fork", IN_PARENT, fork_parent, NULL},
 	{"child-fork", IN_CHILD, fork_child, NULL},
 	{"child-exit", ENDS_CHILD, end_child, NULL},
@@ -694,11 +734,11 @@ const struct operation memory_operations[] = {
 	{"pin", IN_PARENT | ACCESSES, pin, pin_steps},
 	{"pin-write", IN_PARENT | ACCESSES, pin_and_write, pin_and_write_steps},
 	{"unpin", WITH_PIN, unpin, NULL},
-	{"truncate", WITH_OBJECT, truncate_pages, NULL},
-	{"truncate-within", WITH_OBJECT, truncate_within, NULL},
+	{"truncate", WITH_OBJECT | EMPTIES, truncate_pages, NULL},
+	{"truncate-within", WITH_OBJECT | EMPTIES, truncate_within, NULL},
 	{"truncate-longer", WITH_OBJECT, truncate_longer, NULL},
-	{"punch", WITH_OBJECT, punch, NULL},
-	{"punch-within", WITH_OBJECT, punch_within, NULL},
+	{"punch", WITH_OBJECT | EMPTIES, punch, NULL},
+	{"punch-within", WITH_OBJECT | EMPTIES, punch_within, NULL},
 	{"allocate", WITH_OBJECT, allocate, NULL},
 	{"object-read", WITH_OBJECT | ACCESSES, object_read, NULL},
 	{"object-write", WITH_OBJECT | ACCESSES, object_write, NULL},

@@ -31,6 +31,10 @@ enum {
 	RECLAIMS = 1 << 16, /* pages leave memory or come back, as far as it is easy */
 	LOOKS = 1 << 18,    /* changes nothing, tells what it meets */
 	ACCESSES = 1 << 19, /* like a CPU: faults */
+	FILLS = 1 << 20,    /* puts a page where there is none */
+	UNMAPS = 1 << 21,   /* what was mapped is not, or elsewhere */
+	EMPTIES = 1 << 22,  /* takes pages out of the object */
+	LOCKS = 1 << 23,    /* mlock */
 };
 
 struct operation {

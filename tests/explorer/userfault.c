@@ -120,8 +120,15 @@ static void copy_next(struct actor *a)
 
 static void copy_two_steps(struct actor *a)
 {
+	struct quire_vma_report vma;
 	uint64_t done;
 
+	/* The range has to be in one VMA, which is looked at first. */
+	if (!parent(a) || quire_vma(parent(a), target(a), &vma) || vma.start > target(a) ||
+	    vma.end < target(a) + 2 * PAGE) {
+		copy_two(a);
+		return;
+	}
 	copy(a);
 	done = a->value;
 	if (a->result)
@@ -317,20 +324,20 @@ const struct operation userfault_operations[] = {
 	{"wp-clear", REGISTERED, clear, NULL},
 	{"wp-clear-all", REGISTERED, clear_all, NULL},
 	{"wp-clear-dontwake", REGISTERED, clear_silently, NULL},
-	{"copy", REGISTERED, copy, NULL},
-	{"copy-wp", REGISTERED, copy_wp, NULL},
-	{"copy-two", REGISTERED, copy_two, copy_two_steps},
-	{"copy-dontwake", REGISTERED, copy_silently, NULL},
+	{"copy", REGISTERED | FILLS, copy, NULL},
+	{"copy-wp", REGISTERED | FILLS, copy_wp, NULL},
+	{"copy-two", REGISTERED | FILLS, copy_two, copy_two_steps},
+	{"copy-dontwake", REGISTERED | FILLS, copy_silently, NULL},
 	{"copy-from", REGISTERED | ACCESSES | IN_PARENT, copy_from_process, NULL},
-	{"zeropage", REGISTERED, zero_page, NULL},
-	{"continue", REGISTERED, go_on, NULL},
-	{"continue-wp", REGISTERED, go_on_wp, NULL},
-	{"poison", REGISTERED, poison, NULL},
+	{"zeropage", REGISTERED | FILLS, zero_page, NULL},
+	{"continue", REGISTERED | FILLS, go_on, NULL},
+	{"continue-wp", REGISTERED | FILLS, go_on_wp, NULL},
+	{"poison", REGISTERED | FILLS, poison, NULL},
 	{"move-in", REGISTERED | WITH_ANONYMOUS, move_in, NULL},
 	{"move-out", REGISTERED | WITH_ANONYMOUS, move_out, NULL},
 	{"wake", REGISTERED, wake, NULL},
 	{"read", REGISTERED, read_one, NULL},
-	{"serve", REGISTERED, serve, NULL},
+	{"serve", REGISTERED | FILLS, serve, NULL},
 	{"poll", REGISTERED | LOOKS, poll, NULL},
 	{"close", CLOSES | WITH_REGISTERED, close, NULL},
 	{"interrupt", WITH_REGISTERED, interrupt, NULL},
