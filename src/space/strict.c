@@ -91,7 +91,7 @@ static struct quire_object *next_object(struct quire_space *space, uint64_t *sta
 	struct vma *vma;
 
 	space_read_lock(space);
-	for (vma = vma_find(space, *start); vma && vma->start < end && !object;
+	for (vma = vma_find(space, *start); vma && *start < end && vma->start < end && !object;
 	     vma = vma_next(vma)) {
 		uint64_t from = max_u64(vma->start, *start), to = min_u64(vma->end, end);
 

@@ -28,6 +28,7 @@ APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reports_swapped,
 	(a->flags & LOOKS) && (b->flags & ACCESSES) && world->memory->report_swapped)
 APPLIES(locks, a->flags &LOCKS)
+APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS)))
 APPLIES(empties, a->flags &EMPTIES)
 
 const struct exception exceptions[] = {
@@ -48,7 +49,9 @@ const struct exception exceptions[] = {
 	{"coming-in", "a page that is read from swap is neither there nor mapped for a while",
 	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE), 0},
 	{"mlock", "memory is marked as locked first, and then faulted in; holes are passed over",
-	 locks, KIND(RESULT) | KIND(VMA) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), 0, 0},
+	 locks, KIND(VMA) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), KIND(RESULT), 0},
+	{"fork-copies", "a page that somebody works on is copied by fork at once, not shared",
+	 forks, 0, KIND(RESIDENCY), 0},
 	{"emptied-twice", "what faults bring back while a file shrinks is unmapped once more",
 	 empties, 0, KIND(RESIDENCY), 0},
 };

@@ -8,7 +8,7 @@
  *		[--sample N] [--seed S] [--depth 2] [--jobs N] [--limit N] [--list] [-v]
  *
  * Cases are run by worker processes: one that crashes is a failure of its case, and the next takes
- * over.  Nothing depends on time or chance; the seed chooses what is in a sample.
+ * over (--jobs 0: by this one, for a debugger).  Nothing depends on time or chance; the seed chooses what is in a sample.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -125,7 +125,7 @@ static void enter(struct world *world, struct actor *actor)
 
 /* Runs the pair once, in the world that the place names. */
 static void run(struct world *world, const struct place *place, struct schedule *schedule,
-		struct outcome *outcome)
+		bool steps, struct outcome *outcome)
 {
 	atomic_fetch_add(&self->runs, 1);
 	atomic_fetch_add(&shared->runs, 1);
@@ -137,8 +137,7 @@ static void run(struct world *world, const struct place *place, struct schedule 
 		actor->operation = place->operation[i];
 		enter(world, actor);
 		schedule->task[i] = (struct task){
-			.run = schedule->by_steps && actor->operation->steps ? run_steps
-									     : run_operation,
+			.run = steps && actor->operation->steps ? run_steps : run_operation,
 			.context = actor,
 			.thread = &actor->thread,
 			.stop = place->stop[i]};
@@ -156,7 +155,7 @@ static bool explore_point(struct place *place, const struct orders *orders, bool
 	struct schedule schedule = {.fault = cannot_go_on};
 	int allowed;
 
-	run(&world, place, &schedule, &outcome);
+	run(&world, place, &schedule, false, &outcome);
 	if (!schedule.task[0].stopped || (place->stop[1] && !schedule.task[1].stopped))
 		return false;
 	allowed = judge_allows(&world, &outcome, orders);
@@ -182,17 +181,15 @@ static bool explore_point(struct place *place, const struct orders *orders, bool
 	return true;
 }
 
-/* All orders of the two, or of their steps; whether they are sound. */
-static bool explore_orders(struct place *place, struct orders *orders)
+/* Adds all orders of the two, or of their steps; whether they are sound. */
+static bool add_orders(struct place *place, bool steps, struct orders *orders)
 {
 	static struct outcome outcome;
 	static struct world world;
 	struct schedule schedule = {.fault = cannot_go_on, .by_steps = true};
 
-	orders->count = 0;
-	place->stop[0] = place->stop[1] = 0;
 	do {
-		run(&world, place, &schedule, &outcome);
+		run(&world, place, &schedule, steps, &outcome);
 		if (outcome.fault[0]) {
 			if (count_failure()) {
 				print_command("FAILED", place);
@@ -204,6 +201,16 @@ static bool explore_orders(struct place *place, struct orders *orders)
 		orders_add(orders, &outcome);
 	} while (schedule_next_script(&schedule));
 	return true;
+}
+
+static bool explore_orders(struct place *place, struct orders *orders)
+{
+	orders->count = 0;
+	place->stop[0] = place->stop[1] = 0;
+	if (!add_orders(place, false, orders))
+		return false;
+	return (!place->operation[0]->steps && !place->operation[1]->steps) ||
+	       add_orders(place, true, orders);
 }
 
 static void explore_pair(struct place *place)
@@ -322,8 +329,6 @@ static void work(void)
 		if (choose(number, &place))
 			explore_pair(&place);
 	}
-	fflush(stdout);
-	_exit(0);
 }
 
 static void find_possible(void)
@@ -339,7 +344,6 @@ static void find_possible(void)
 			if (shared->possible[r][m])
 				must(!world_close(&world));
 		}
-	_exit(0);
 }
 
 /* --- workers --- */
@@ -358,6 +362,8 @@ static void start(struct worker *worker, void (*job)(void))
 	if (process == 0) {
 		self = worker;
 		job();
+		fflush(stdout);
+		_exit(0);
 	}
 	worker->process = process;
 }
@@ -544,30 +550,46 @@ static void parse(int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind < argc || !options.jobs || options.jobs > JOBS_MAX)
+	if (optind < argc || options.jobs > JOBS_MAX)
 		usage();
+}
+
+/* In this process, for a debugger. */
+static void work_alone(void)
+{
+	self = &shared->worker[0];
+	find_possible();
+	work();
+}
+
+static void work_together(void)
+{
+	struct worker *first = &shared->worker[0];
+	int status;
+
+	start(first, find_possible);
+	waitpid(first->process, &status, 0);
+	if (status) {
+		printf("not ok - explorer: %s with %s: %s\n", first->current.memory->name,
+		       first->current.registration->name, first->last_words);
+		exit(1);
+	}
+	for (unsigned i = 0; i < options.jobs; i++)
+		start(&shared->worker[i], work);
+	watch();
 }
 
 int main(int argc, char **argv)
 {
-	int status;
-
 	parse(argc, argv);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED)
 		return 2;
-	start(&shared->worker[0], find_possible);
-	waitpid(shared->worker[0].process, &status, 0);
-	if (status) {
-		printf("not ok - explorer: %s with %s: %s\n",
-		       shared->worker[0].current.memory->name,
-		       shared->worker[0].current.registration->name, shared->worker[0].last_words);
-		return 1;
-	}
-	for (unsigned i = 0; i < options.jobs; i++)
-		start(&shared->worker[i], work);
-	watch();
+	if (options.jobs)
+		work_together();
+	else
+		work_alone();
 	for (unsigned i = 0; i < exception_count; i++)
 		if (shared->excepted[i])
 			printf("note: allowed by %s: %" PRIu64 "\n", exceptions[i].name,

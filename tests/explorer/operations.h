@@ -35,6 +35,7 @@ enum {
 	UNMAPS = 1 << 21,   /* what was mapped is not, or elsewhere */
 	EMPTIES = 1 << 22,  /* takes pages out of the object */
 	LOCKS = 1 << 23,    /* mlock */
+	FORKS = 1 << 24,
 };
 
 struct operation {

@@ -118,14 +118,20 @@ static void copy_next(struct actor *a)
 	do_copy(a, 1, 1, 0);
 }
 
-static void copy_two_steps(struct actor *a)
+/* The range has to be in one VMA. */
+static bool in_one_vma(struct actor *a)
 {
 	struct quire_vma_report vma;
+
+	return parent(a) && !quire_vma(parent(a), target(a), &vma) && vma.start <= target(a) &&
+	       vma.end >= target(a) + 2 * PAGE;
+}
+
+static void copy_two_steps(struct actor *a)
+{
 	uint64_t done;
 
-	/* The range has to be in one VMA, which is looked at first. */
-	if (!parent(a) || quire_vma(parent(a), target(a), &vma) || vma.start > target(a) ||
-	    vma.end < target(a) + 2 * PAGE) {
+	if (!in_one_vma(a)) {
 		copy_two(a);
 		return;
 	}
@@ -135,7 +141,7 @@ static void copy_two_steps(struct actor *a)
 		return;
 	schedule_step();
 	copy_next(a);
-	if (a->result)
+	if (a->result || !in_one_vma(a))
 		a->result = -QUIRE_EAGAIN;
 	else
 		done += PAGE;
@@ -154,6 +160,22 @@ static void copy_from_process(struct actor *a)
 
 	a->result = quire_userfault_ioctl(a->world->context, QUIRE_UFFDIO_COPY, &argument,
 					  a->world->space[0]);
+	a->value = (uint64_t)argument.copy;
+}
+
+static void copy_from_process_steps(struct actor *a)
+{
+	static unsigned char source[ACTORS][PAGE];
+	struct quire_uffdio_copy argument = {
+		.dst = HOLE, .src = (uintptr_t)source[a->number], .len = PAGE};
+	size_t done;
+
+	a->result = quire_access_read(parent(a), target(a), source[a->number], PAGE, &done);
+	a->value = (uint64_t)a->result;
+	if (a->result)
+		return;
+	schedule_step();
+	request(a, QUIRE_UFFDIO_COPY, &argument);
 	a->value = (uint64_t)argument.copy;
 }
 
@@ -328,7 +350,8 @@ const struct operation userfault_operations[] = {
 	{"copy-wp", REGISTERED | FILLS, copy_wp, NULL},
 	{"copy-two", REGISTERED | FILLS, copy_two, copy_two_steps},
 	{"copy-dontwake", REGISTERED | FILLS, copy_silently, NULL},
-	{"copy-from", REGISTERED | ACCESSES | IN_PARENT, copy_from_process, NULL},
+	{"copy-from", REGISTERED | ACCESSES | IN_PARENT, copy_from_process,
+	 copy_from_process_steps},
 	{"zeropage", REGISTERED | FILLS, zero_page, NULL},
 	{"continue", REGISTERED | FILLS, go_on, NULL},
 	{"continue-wp", REGISTERED | FILLS, go_on_wp, NULL},
