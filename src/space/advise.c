@@ -396,7 +396,7 @@ static int advise(struct quire_space *space, const struct quire_call *call, uint
 	return public_error(error);
 }
 
-/* Where the VMA at `start` ends; -ENOMEM: none holds it; -EINVAL: it may not be accessed so. */
+/* Where the VMA at `start` ends, at most *end; -ENOMEM: none holds it; -EINVAL: it may not be accessed so. */
 static int look_up(struct quire_space *space, uint64_t start, uint64_t permission, uint64_t *end)
 {
 	const struct vma *vma;
@@ -426,6 +426,12 @@ static int populate_awake(struct quire_space *space, uint64_t *position, uint64_
 		error = look_up(space, *position, permission, &stop);
 		if (!error)
 			error = space_populate(space, position, stop, access, FAULT_AWAKE);
+		/* What has come there meanwhile is answered as if it had been there before. */
+		if (error == -QUIRE_EFAULT && !QUIRE_MISTAKE(POPULATE_LOOKS_ONCE)) {
+			int now = look_up(space, *position, permission, &stop);
+
+			error = now ? now : error;
+		}
 	}
 	return error;
 }

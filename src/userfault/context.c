@@ -102,6 +102,15 @@ int context_enter(struct quire_userfault *context, bool valid, bool resumes,
 	return *space ? 0 : -QUIRE_ESRCH;
 }
 
+int context_ask_again(const struct quire_userfault *context)
+{
+	if (context_gone(context))
+		return -QUIRE_ESRCH;
+	if (QUIRE_MISTAKE(REQUEST_ASKS_EARLY))
+		return 0;
+	return context_changing(context) ? -QUIRE_EAGAIN : 0;
+}
+
 uint64_t context_vma_flags(const struct quire_userfault *context)
 {
 	uint64_t flags = 0;

@@ -20,10 +20,10 @@ static int check_vmas(const struct moving *moving, struct vma **target)
 {
 	const struct vma *source = vma_find(moving->space, moving->from);
 	uint64_t alike = VMA_ACCESS | VMA_LOCKED;
-	int error;
+	int error = context_ask_again(moving->context);
 
-	if (context_gone(moving->context))
-		return -QUIRE_ESRCH;
+	if (error)
+		return error;
 	*target = vma_find(moving->space, moving->to);
 	if (!vma_holds(*target, moving->to))
 		return -QUIRE_ENOENT;

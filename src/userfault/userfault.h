@@ -149,6 +149,8 @@ static inline bool context_changing(const struct quire_userfault *context)
 {
 	return atomic_load_explicit(&context->changing, memory_order_acquire) != 0;
 }
+/* What context_enter() has asked, asked again with the space's lock: 0, -ESRCH or -EAGAIN. */
+int context_ask_again(const struct quire_userfault *context);
 
 int userfault_api(struct quire_userfault *context, struct quire_uffdio_api *api);
 int userfault_register(struct quire_userfault *context, struct quire_uffdio_register *request);

@@ -70,9 +70,10 @@ static int check_range(struct quire_userfault *context, struct quire_space *spac
 		       uint64_t end)
 {
 	const struct vma *vma = vma_find(space, start);
+	int error = context_ask_again(context);
 
-	if (context_gone(context))
-		return -QUIRE_ESRCH;
+	if (error)
+		return error;
 	return vma && vma->start < end ? 0 : -QUIRE_ENOENT;
 }
 

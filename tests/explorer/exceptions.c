@@ -28,7 +28,8 @@ APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reports_swapped,
 	(a->flags & LOOKS) && (b->flags & ACCESSES) && world->memory->report_swapped)
 APPLIES(locks, a->flags &LOCKS)
-APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS)))
+APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS | LOCKS)))
+APPLIES(looks_at_change, (a->flags & LOOKS) && (b->flags & (RECLAIMS | EMPTIES | FORKS)))
 APPLIES(empties, a->flags &EMPTIES)
 
 const struct exception exceptions[] = {
@@ -50,6 +51,8 @@ const struct exception exceptions[] = {
 	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE), 0},
 	{"mlock", "memory is marked as locked first, and then faulted in; holes are passed over",
 	 locks, KIND(VMA) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), KIND(RESULT), 0},
+	{"looks-between", "who maps a page, and where it is, changes entry by entry",
+	 looks_at_change, 0, KIND(VALUE), 0},
 	{"fork-copies", "a page that somebody works on is copied by fork at once, not shared",
 	 forks, 0, KIND(RESIDENCY), 0},
 	{"emptied-twice", "what faults bring back while a file shrinks is unmapped once more",

@@ -219,8 +219,8 @@ static void map_populate_steps(struct actor *a)
 {
 	map_over(a);
 	schedule_step();
-	if (!a->result)
-		quire_madvise(parent(a), ONE(a), QUIRE_MADV_POPULATE_WRITE);
+	if (!a->result && quire_madvise(parent(a), ONE(a), QUIRE_MADV_POPULATE_WRITE))
+		quire_madvise(parent(a), ONE(a), QUIRE_MADV_POPULATE_READ);
 }
 
 static void map_shared_over(struct actor *a)
