@@ -211,6 +211,16 @@ random() { # FIRST-SEED LAST-SEED CASES PROGRAM [OPTION...]
 	done
 }
 
+explorer() { # [OPTION...]
+	local log=$work/explorer status
+	timeout 900 build/tests/explore --jobs "$(nproc)" "$@" >"$log" 2>&1
+	status=$?
+	cat "$log"
+	if [ "$status" -ne 0 ] && ! grep -aqE '^not ok\b' "$log"; then
+		echo "not ok - explorer: status $status"
+	fi
+}
+
 have_scenarios() { # DIRECTORY
 	[ -x "$1/quire" ] && compgen -G 'scenarios/*.lua' >/dev/null
 }
@@ -218,6 +228,7 @@ have_scenarios() { # DIRECTORY
 section "build" build default
 section "unit tests" unit build
 section "a port without shootdown" missing_shootdown build
+section "pairs of operations, interleaved" explorer --sample 6000
 section "examples" examples build
 section "symbols, layers, sizes" scripts tests/check_*.sh
 if compgen -G 'tests/scripts/*.sh' >/dev/null; then

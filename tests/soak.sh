@@ -5,7 +5,8 @@
 #	every round	random cases on the library and on Linux (quire check)
 #	every 5th	the same with allocations failing; under a sanitizer, on the library alone
 #	every 20th	the unit tests, with seeds, plain and under sanitizers
-#	once, first	every scenario with each of its allocations failing, or 200 of them
+#	once, first	every scenario with each of its allocations failing, or 200 of them;
+#			every pair of operations, interleaved (tests/explorer)
 #
 #   soak.sh [SECONDS [FIRST-SEED]]
 #
@@ -28,6 +29,7 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_layout="setarch $(uname
 
 rounds=0 failures=0 skipped=0 places=0 programs=0
 declare -A rules=() totals=()
+explored=
 
 # Runs the command; returns its status.  What it said is in $work/log.
 run() { # COMMAND...
@@ -40,6 +42,12 @@ failed() { # COMMAND...
 	tail -n 3 "$work/log" | cut -c 1-400 | sed 's/^/   /'
 }
 up() { [ $SECONDS -ge "$seconds" ]; }
+
+# Pairs of operations; what it says of itself is kept for the end.
+explore() { # OPTION...
+	run timeout 7200 build/tests/explore --jobs "$(nproc)" "$@" || failed build/tests/explore "$@"
+	explored+=$(grep -a '^note: ' "$work/log" | sed 's/^note: /   /')$'\n'
+}
 
 # Random cases; adds what they report to the totals.
 check() { # KIND PROGRAM OPTION...
@@ -86,6 +94,8 @@ units() {
 for scenario in scenarios/*.lua; do
 	if ! up; then sweep 200 build-asan-ubsan/quire "$scenario"; fi
 done
+if ! up; then explore; fi
+if ! up; then explore --depth 2 --sample 300 --seed "$seed"; fi
 until up; do
 	if [ $((rounds % 20)) -eq 0 ]; then units; fi
 	check linux build/quire check --cases $cases
@@ -105,6 +115,7 @@ for kind in linux inject sanitizer; do
 		"${totals[$kind calls compared]:-0}" "${totals[$kind findings]:-0}" \
 		"${totals[$kind noise]:-0}"
 done
+printf '%s' "$explored"
 for rule in "${!rules[@]}"; do echo "   tolerated by $rule: ${rules[$rule]}"; done | sort
 if [ $skipped -gt 0 ]; then echo "   skipped on Linux: $skipped seeds"; fi
 echo "$failures failed"

@@ -160,7 +160,7 @@ void quire_userfault_close(struct quire_userfault *context);
  *   -ENOMEM      no frame left; REGISTER: too many VMAs
  *   -EINPROGRESS COPY: the source is missing, and the thread may not sleep (<quire/thread.h>)
  * COPY, ZEROPAGE, CONTINUE, POISON and MOVE write bytes done or the negative error to their output
- * field, unless the arguments themselves are refused.
+ * field, unless the arguments themselves are refused or the space is gone.
  */
 int quire_userfault_ioctl(struct quire_userfault *context, uint32_t request, void *argument,
 			  struct quire_space *source);

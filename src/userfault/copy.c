@@ -308,7 +308,7 @@ static int fill_pages(struct filling *filling)
 	return public_error(error);
 }
 
-/* *output: bytes done, or the error; -QUIRE_EINPROGRESS leaves it alone. */
+/* *output: bytes done, or the error; -QUIRE_EINPROGRESS and -QUIRE_ESRCH leave it alone. */
 static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 {
 	int error = filling->resumed ? 0 : check_destination(filling);
@@ -319,7 +319,8 @@ static int fill_range(struct filling *filling, bool dontwake, int64_t *output)
 	if (error == -QUIRE_EINPROGRESS)
 		return error;
 	done = filling->page - filling->start;
-	*output = done ? (int64_t)done : error;
+	if (done || error != -QUIRE_ESRCH)
+		*output = done ? (int64_t)done : error;
 	if (done && !dontwake)
 		userfault_wake(filling->context, filling->start, filling->page);
 	return done && error ? -QUIRE_EAGAIN : error;

@@ -164,8 +164,9 @@ int userfault_move(struct quire_userfault *context, struct quire_uffdio_move *re
 		space_write_unlock(moving.space);
 	} while (try_again(&moving, error, &tries));
 	context_leave(moving.space);
+	if (done || error != -QUIRE_ESRCH)
+		request->move = done ? (int64_t)done : public_error(error);
 	error = of_gone(public_error(error));
-	request->move = done ? (int64_t)done : error;
 	if (done && !(request->mode & QUIRE_UFFDIO_MODE_DONTWAKE))
 		userfault_wake(context, request->dst, request->dst + done);
 	return done && error ? -QUIRE_EAGAIN : error;

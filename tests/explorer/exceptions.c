@@ -28,6 +28,10 @@ APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reports_swapped,
 	(a->flags & LOOKS) && (b->flags & ACCESSES) && world->memory->report_swapped)
 APPLIES(locks, a->flags &LOCKS)
+APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && (b->flags & ACCESSES) &&
+			     world->memory->hollow &&
+			     (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
+APPLIES(makes_hole, (a->flags & EMPTIES) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(looks_at_change, (a->flags & LOOKS) && (b->flags & (RECLAIMS | EMPTIES | FORKS)))
 APPLIES(empties, a->flags &EMPTIES)
@@ -46,7 +50,17 @@ const struct exception exceptions[] = {
 	 unmaps_untold, 0, 0, -QUIRE_ENOENT},
 	{"filled-cache",
 	 "a page is in the cache before it is mapped, and a fault may map it in between",
-	 fills_object, KIND(VALUE) | KIND(RESIDENCY), 0, -QUIRE_EEXIST},
+	 fills_object,
+	 KIND(VALUE) | KIND(RESIDENCY) | KIND(PROTECTION) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) |
+		 KIND(FILE),
+	 KIND(SLEEP) | KIND(MESSAGE), -QUIRE_EEXIST},
+	{"minor-at-once", "a hole is filled in the cache, which is a minor fault to another thread",
+	 fills_cache, KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY), KIND(SLEEP) | KIND(MESSAGE), 0},
+	{"hole-half-made",
+	 "a hole is made by unmapping first: what is registered for minor faults reports some",
+	 makes_hole, KIND(VALUE) | KIND(PROTECTION) | KIND(AFTER) | KIND(FILE),
+	 KIND(RESULT) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE) | KIND(LOAD) | KIND(STORE),
+	 0},
 	{"coming-in", "a page that is read from swap is neither there nor mapped for a while",
 	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE), 0},
 	{"mlock", "memory is marked as locked first, and then faulted in; holes are passed over",

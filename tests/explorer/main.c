@@ -316,6 +316,16 @@ static bool choose(uint64_t number, struct place *place)
 	return operations_can_meet(place->operation[0], place->operation[1]);
 }
 
+static uint64_t count_pairs(void)
+{
+	uint64_t total = combinations(), count = 0;
+	struct place place;
+
+	for (uint64_t number = 0; number < total; number++)
+		count += choose(number, &place);
+	return count;
+}
+
 static void work(void)
 {
 	uint64_t total = combinations(), number;
@@ -594,9 +604,9 @@ int main(int argc, char **argv)
 		if (shared->excepted[i])
 			printf("note: allowed by %s: %" PRIu64 "\n", exceptions[i].name,
 			       shared->excepted[i]);
-	printf("note: %" PRIu64 " pairs, %" PRIu64 " points, %" PRIu64 " runs, %" PRIu64
-	       " crashes\n",
-	       shared->pairs, shared->points, shared->runs, shared->crashes);
+	printf("note: %" PRIu64 " of %" PRIu64 " pairs, %" PRIu64 " points, %" PRIu64
+	       " runs, %" PRIu64 " crashes\n",
+	       shared->pairs, count_pairs(), shared->points, shared->runs, shared->crashes);
 	printf("%s - explorer: %" PRIu64 " failures\n", shared->failures ? "not ok" : "ok",
 	       shared->failures);
 	return shared->failures != 0;

@@ -35,9 +35,11 @@ static void bring_into_cache(struct actor *a, uint64_t address, enum quire_acces
 	struct quire_vma_report vma;
 	uint64_t offset = address - BASE;
 
-	if (entry_of(space, address).kind != QUIRE_ENTRY_ABSENT ||
+	enum quire_entry_kind kind = entry_of(space, address).kind;
+
+	if ((kind != QUIRE_ENTRY_ABSENT && kind != QUIRE_ENTRY_MARKER) ||
 	    quire_vma(space, address, &vma) || vma.start > address || !vma.file ||
-	    !(vma.prot & needed) || strstr(vma.flags, "um") ||
+	    !(vma.prot & needed) || strstr(vma.flags, "um") || strstr(vma.flags, "ui") ||
 	    offset >= quire_object_size(a->world->object))
 		return;
 	quire_object_allocate(a->world->object, offset, PAGE);

@@ -54,6 +54,7 @@ struct memory {
 	bool shared;  /* with another process: a child, or one that maps the object */
 	bool large;
 	bool pinned;
+	bool hollow; /* its object has no pages in memory */
 	bool strict_written, report_swapped, no_fault_around;
 	void (*prepare)(struct world *world);
 };
