@@ -69,6 +69,8 @@ static const struct words words[] = {
 	 "sysctl kernel.io_uring_disabled=0"},
 	{HAS_MLOCK, true, "memory can be locked", "memory cannot be locked: its limit is 0",
 	 "run as root, or raise the limit (ulimit -l)"},
+	{HAS_COMMIT_LIMIT, true, "a mapping larger than memory and swap is refused",
+	 "mappings are refused otherwise than by their size", "sysctl vm.overcommit_memory=0"},
 	{HAS_LA57, false, "page tables of five levels", "page tables of four levels", NULL},
 };
 
@@ -238,8 +240,6 @@ static void print_settings(bool root)
 	print_pool(UINT64_C(1) << 30);
 	print_locked_memory(root);
 	print_number("mappings", "/proc/sys/vm/max_map_count", "vm.max_map_count, a process");
-	print_number("overcommit", "/proc/sys/vm/overcommit_memory",
-		     "vm.overcommit_memory; scenarios expect 0");
 }
 
 static void print_machine(bool root)

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
+#include "linux_setting.h"
 #include "target.h"
 
 #define HOST_PAGE UINT64_C(4096)
@@ -30,4 +31,6 @@ void host_memory(uint64_t *memory, uint64_t *commit_limit)
 		target_fail("sysinfo failed");
 	*memory = (uint64_t)host.totalram * host.mem_unit & ~(HOST_PAGE - 1);
 	*commit_limit = *memory + (uint64_t)host.totalswap * host.mem_unit;
+	if (setting_number(SETTING_OVERCOMMIT) == 1)
+		*commit_limit = UINT64_MAX;
 }

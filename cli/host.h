@@ -10,7 +10,8 @@
 
 /* Where the host puts a page that is wished to lie as low as can be. */
 uint64_t host_mmap_lowest(void);
-/* Bytes of memory; of memory and swap, which is the most that one mapping may ask for. */
+/* Bytes of memory; the most that one mapping may ask for: memory and swap, unless vm.overcommit_memory
+ * is 1. */
 void host_memory(uint64_t *memory, uint64_t *commit_limit);
 
 #endif

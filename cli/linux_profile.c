@@ -14,6 +14,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "linux_setting.h"
 #include "target.h"
 
 #define HOST_PAGE	   4096
@@ -219,6 +220,7 @@ static void ask_memory(struct profile *profile)
 		{HAS_LA57, has_la57()},
 		{HAS_PIN, has_pin()},
 		{HAS_MLOCK, has_mlock()},
+		{HAS_COMMIT_LIMIT, setting_number(SETTING_OVERCOMMIT) == 0},
 	};
 
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)

@@ -14,6 +14,9 @@
 #define SETTING_THP	  "/sys/kernel/mm/transparent_hugepage/enabled"
 #define SETTING_SHMEM_THP "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
+/* 0: one mapping may be as large as memory and swap; 1: as it likes; 2: all have a limit together. */
+#define SETTING_OVERCOMMIT "/proc/sys/vm/overcommit_memory"
+
 /* How many pages are read from swap at once, as a power of two. */
 #define SETTING_PAGE_CLUSTER "/proc/sys/vm/page-cluster"
 

@@ -28,6 +28,7 @@ const struct bit_name profile_names[] = {
 	{"la57", HAS_LA57},
 	{"pin", HAS_PIN},
 	{"mlock", HAS_MLOCK},
+	{"commit_limit", HAS_COMMIT_LIMIT},
 	{NULL, 0},
 };
 
@@ -118,6 +119,8 @@ struct profile profile_model(const struct target_setup *setup)
 		       HAS_PAGEMAP_SCAN | HAS_PIN | HAS_MLOCK,
 	};
 
+	/* As the host, see host_memory(). */
+	profile.has |= profile_host()->has & HAS_COMMIT_LIMIT;
 	if (setup->execute_only)
 		profile.has |= HAS_EXECUTE_ONLY;
 	if (setup->has_swap && setup->swap)

@@ -29,9 +29,10 @@ enum profile_bit {
 	HAS_PAGEMAP_SCAN = 1 << 14,
 	HAS_MEMORY_FAILURE = 1 << 15,
 	HAS_LA57 = 1 << 16,
-	HAS_PIN = 1 << 18, /* pins */
-	HAS_MLOCK = 1 << 19, /* memory can be locked */
-	HAS_UFFD_WP = 1 << 17, /* UFFD_FEATURE_PAGEFAULT_FLAG_WP */
+	HAS_PIN = 1 << 18,	    /* pins */
+	HAS_MLOCK = 1 << 19,	    /* memory can be locked */
+	HAS_COMMIT_LIMIT = 1 << 20, /* no mapping that is larger than memory and swap */
+	HAS_UFFD_WP = 1 << 17,	    /* UFFD_FEATURE_PAGEFAULT_FLAG_WP */
 };
 
 struct profile {

@@ -2,6 +2,7 @@
 -- if the call then fails there is no event, and nobody to read it, and every answer is EAGAIN for ever.  Most to the point with allocations failing
 -- (--fail-sweep).
 local K <const> = 4096
+quire.needs("commit_limit")
 local p = quire.process()
 local t = p:thread()
 local u = p:userfaultfd { features = { "event_fork", "event_remap", "event_unmap", "event_remove" } }

@@ -297,7 +297,7 @@ static void bad_requests_reach_the_kernel(void **state)
 	int events;
 
 	(void)state;
-	assert_null(ops->userfaultfd(process, 2));
+	assert_null(ops->userfaultfd(process, UFFD_USER_MODE_ONLY | 2));
 	assert_int_equal(errno, EINVAL);
 	if (!userfault)
 		skip();

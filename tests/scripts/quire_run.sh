@@ -262,6 +262,9 @@ bad "needs: there is nothing that is called 'hugetlb_4M'" 'quire.needs("userfaul
 bad "has: takes 1 argument, not 0" 'quire.has()'
 expect_script 77 "skipped on quire: the quire target has no thp" 'quire.needs("guard", "thp") error("on")'
 expect_script 0 "1 passed" 'quire.needs("userfaultfd", "uffd_wp", "move") check(quire.has("wp_async"))'
+# In a comparison it is what both have, so that both do the same.
+script 'check(not quire.has("thp") and quire.has("guard"))'
+expect "has() in a comparison" 0 "1 passed" run --on both "$work/script.lua"
 scenarios=$(dirname "$0")/../../scenarios
 for scenario in A2-mprotect-access A4-mlock A8-execute-only B3-execute-only; do
 	for processor in with without; do
