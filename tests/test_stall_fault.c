@@ -190,7 +190,7 @@ static void a_page_that_was_mapped_meanwhile_is_not_minor(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_second_writer_finds_the_page_released),
@@ -199,5 +199,7 @@ int main(void)
 		cmocka_unit_test(a_page_that_was_mapped_meanwhile_is_not_minor),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

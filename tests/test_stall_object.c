@@ -125,6 +125,7 @@ static void the_hook_may_truncate_what_is_written(void **state)
 
 static struct quire_object *upper, *lower;
 static unsigned depth, deepest;
+static unsigned copies; /* of each page, at least one */
 
 static int write_below(void *context, uint64_t index, const void *memory)
 {
@@ -135,8 +136,10 @@ static int write_below(void *context, uint64_t index, const void *memory)
 	assert_int_equal(locks.count, 0);
 	if (++depth > deepest)
 		deepest = depth;
-	if (depth <= 8)
-		error = quire_object_write(lower, index * PAGE, memory, PAGE, &done);
+	if (deepest <= DEPTH_MAX)
+		error = 0;
+	for (unsigned i = 0; i < copies && !error; i++)
+		error = quire_object_write(lower, (index * copies + i) * PAGE, memory, PAGE, &done);
 	depth--;
 	return error;
 }
@@ -184,6 +187,7 @@ static void an_object_may_be_kept_in_another(void **state)
 	assert_int_equal(quire_object_create(machine, 0, &kept_below, NULL, &upper), 0);
 	watch(NULL, NULL);
 	deepest = 0;
+	copies = 1;
 	for (uint64_t i = 0; i < UPPER_PAGES; i++)
 		put_word(upper, i * PAGE, i + 1);
 	for (uint64_t i = 0; i < UPPER_PAGES; i++)
@@ -195,6 +199,30 @@ static void an_object_may_be_kept_in_another(void **state)
 	assert_int_equal(get_word(upper, (UPPER_PAGES - 11) * PAGE), UPPER_PAGES - 10);
 	assert_int_equal(quire_object_allocate(upper, 0, 16 * PAGE), 0);
 	port_probe_set(NULL, NULL);
+	assert_in_range(deepest, 1, DEPTH_MAX);
+	quire_object_put(upper);
+	quire_object_put(lower);
+	soft_fixture_close(&fixture);
+}
+
+/* However much that allocates: it may fail then. */
+static void what_keeps_a_page_has_nothing_more_reclaimed(void **state)
+{
+	struct soft_config config = {
+		.memory = 2 * MIB, .cpus = 1, .swap = soft_swap_compressed(4096)};
+	struct soft_fixture fixture = soft_fixture_open(&config);
+	struct quire_machine *machine = soft_machine_core(fixture.machine);
+	int error = 0;
+	size_t done;
+
+	(void)state;
+	assert_int_equal(quire_shmem_create(machine, 0, &lower), 0);
+	assert_int_equal(quire_object_create(machine, 0, &kept_below, NULL, &upper), 0);
+	deepest = 0;
+	copies = 64;
+	for (uint64_t i = 0; i < 600 && !error; i++)
+		error = quire_object_write(upper, i * PAGE, "page", 4, &done);
+	assert_true(error == 0 || error == -QUIRE_ENOMEM);
 	assert_in_range(deepest, 1, DEPTH_MAX);
 	quire_object_put(upper);
 	quire_object_put(lower);
@@ -241,6 +269,34 @@ static void the_pages_of_what_was_unmapped_go_without_the_spaces_lock(void **sta
 	port_probe_set(NULL, NULL);
 	assert_true(locks.takings >= PAGES / 64);
 	assert_int_equal(locks.takings_under, 0);
+	soft_fixture_close(&fixture);
+}
+
+/* A read maps its page and the neighbours of that by one look at the object, and one at the table. */
+static void a_read_looks_its_neighbours_up_once(void **state)
+{
+	struct soft_fixture fixture = soft_fixture_open(&(struct soft_config){.memory = 4 * MIB});
+	struct soft_cpu *cpu = soft_machine_cpu(fixture.machine, 0);
+	struct quire_object *object;
+	uint64_t address = 16 * MIB, word;
+
+	(void)state;
+	assert_int_equal(quire_shmem_create(soft_machine_core(fixture.machine), 0, &object), 0);
+	for (uint64_t i = 0; i < 16; i++)
+		put_word(object, i * PAGE, i);
+	assert_int_equal(quire_mmap_object(fixture.space, address, 16 * PAGE, RW,
+					   QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, object, 0, &address),
+			 0);
+	soft_cpu_enter(cpu, fixture.space);
+	watch(&object->lock, NULL);
+	assert_int_equal(soft_load64(cpu, address + 5 * PAGE, &word).outcome, QUIRE_DONE);
+	port_probe_set(NULL, NULL);
+	assert_int_equal(word, 5);
+	assert_int_equal(locks.takings, 1);
+	for (uint64_t i = 0; i < 16; i++)
+		assert_int_equal(entry_at(fixture.space, address + i * PAGE).kind,
+				 QUIRE_ENTRY_LEAF);
+	quire_object_put(object);
 	soft_fixture_close(&fixture);
 }
 
@@ -348,16 +404,20 @@ static void a_page_in_use_is_not_taken_for_unused(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_hook_may_truncate_what_is_written),
 		cmocka_unit_test(an_object_may_be_kept_in_another),
+		cmocka_unit_test(what_keeps_a_page_has_nothing_more_reclaimed),
 		cmocka_unit_test(many_pages_go_a_few_at_a_time),
 		cmocka_unit_test(the_pages_of_what_was_unmapped_go_without_the_spaces_lock),
+		cmocka_unit_test(a_read_looks_its_neighbours_up_once),
 		cmocka_unit_test(changes_are_made_one_after_the_other),
 		cmocka_unit_test(a_page_in_use_is_not_taken_for_unused),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,15 +39,35 @@ static cache_entry *lowest_slot(const struct quire_object *object, struct frame 
 	return (cache_entry *)frame_memory(object->machine, node) + slot_index(index, 1);
 }
 
-cache_entry cache_find(const struct quire_object *object, uint64_t index)
+/* The node that has the slot for `index`, or NULL. */
+static struct frame *lowest_node(const struct quire_object *object, uint64_t index)
 {
 	struct frame *node = object->root;
 
 	if (object->height == 0 || index >= capacity(object->height))
-		return 0;
+		return NULL;
 	for (unsigned height = object->height; node && height > 1; height--)
 		node = slots_of(object, node)[slot_index(index, height)];
+	return node;
+}
+
+cache_entry cache_find(const struct quire_object *object, uint64_t index)
+{
+	struct frame *node = lowest_node(object, index);
+
 	return node ? *lowest_slot(object, node, index) : 0;
+}
+
+void cache_find_range(const struct quire_object *object, uint64_t index, unsigned count,
+		      cache_entry *entries)
+{
+	struct frame *node = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (i == 0 || slot_index(index + i, 1) == 0)
+			node = lowest_node(object, index + i);
+		entries[i] = node ? *lowest_slot(object, node, index + i) : 0;
+	}
 }
 
 /* The first entry from *index on below `node`, whose slots span what `height` says. */

@@ -88,6 +88,9 @@ static inline uint64_t cache_slot(cache_entry entry)
 }
 
 cache_entry cache_find(const struct quire_object *object, uint64_t index);
+/* The same for `count` of them. */
+void cache_find_range(const struct quire_object *object, uint64_t index, unsigned count,
+		      cache_entry *entries);
 /* The first entry from *index on, and before `end`; *index: where.  0: none. */
 cache_entry cache_next(const struct quire_object *object, uint64_t *index, uint64_t end);
 /* Puts in a page where there is nothing; takes over one reference.  0 or -NO_FRAMES. */
@@ -116,6 +119,7 @@ bool object_in_core(struct quire_object *object, uint64_t index);
 unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_t end,
 			   uint64_t *slots, unsigned room);
 /* Of `count` pages from `index` on those in the cache, each with a reference; NULL for others. */
+#define OBJECT_FIND_MAX 16
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
 		       struct frame **frames);
 /*

@@ -36,11 +36,13 @@ enum object_page object_find_page(struct quire_object *object, uint64_t index, s
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
 		       struct frame **frames)
 {
+	cache_entry entries[OBJECT_FIND_MAX];
+
+	quire_assert(count <= OBJECT_FIND_MAX);
 	object_lock(object);
+	cache_find_range(object, index, count, entries);
 	for (unsigned i = 0; i < count; i++) {
-		frames[i] = NULL;
-		if (!ends_before(object, index + i))
-			frames[i] = cache_page(cache_find(object, index + i));
+		frames[i] = ends_before(object, index + i) ? NULL : cache_page(entries[i]);
 		if (frames[i])
 			frame_hold(frames[i], FRAME_ONE_REFERENCE);
 	}

@@ -19,8 +19,8 @@
 #include "space/fault.h"
 #include <quire/userfault.h>
 
-/* Neighbours are mapped in stretches of at most so many pages, aligned alike where they can be. */
-#define AROUND_PAGES 16
+/* Pages are mapped in stretches of at most so many, aligned alike where they can be. */
+#define AROUND_PAGES OBJECT_FIND_MAX
 
 static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
 {
@@ -108,44 +108,57 @@ static int map_page(struct fault *fault, struct frame *frame)
 	return fault_install(fault, &leaf);
 }
 
-/* --- around the page that a read wanted --- */
+/* --- the page that a read wants, and what lies around it --- */
 
-static void put_pages(struct quire_machine *machine, struct frame **frames, unsigned count)
+/* Lets go of those that are left; whether there are any others. */
+static bool put_pages(struct quire_machine *machine, struct frame **frames, unsigned count,
+		      bool (*goes)(const struct frame *frame))
 {
-	for (unsigned i = 0; i < count; i++)
-		if (frames[i])
-			frame_put(machine, frames[i]);
-}
+	bool others = false;
 
-/* Maps those of `count` pages from `start` on that are in the cache, where nothing stands. */
-static void map_neighbours(struct fault *fault, uint64_t start, unsigned count)
-{
-	struct quire_machine *machine = fault->space->machine;
-	const struct vma *vma = fault->vma;
-	struct frame *frames[AROUND_PAGES];
-	struct table_reserve reserve = {0};
-	bool any = false;
-
-	object_find_pages(vma->object, vma_index(vma, start), count, frames);
 	for (unsigned i = 0; i < count; i++) {
-		bool wanted = start + i * PAGE_SIZE == fault->page; /* by the fault itself */
-
-		if (frames[i] && (wanted || frame_has(frames[i], FRAME_UNUSED) ||
-				  frame_has(frames[i], FRAME_MIGRATING))) {
+		if (frames[i] && (!goes || goes(frames[i]))) {
 			frame_put(machine, frames[i]);
 			frames[i] = NULL;
 		}
-		any |= frames[i] != NULL;
+		others |= frames[i] != NULL;
 	}
-	if (any && !table_reserve(machine, &reserve, fault->seen.missing))
-		table_install_around(&fault->space->tables, start, count, frames,
-				     leaf_of(fault, NULL), &reserve);
-	table_unreserve(machine, &reserve);
-	put_pages(machine, frames, count);
+	return others;
 }
 
-/* What lies around `page` in its table: from where it is aligned, or the VMA begins. */
-static void map_around(struct fault *fault)
+/* What a fault of its own has to look at. */
+static bool needs_more(const struct frame *frame)
+{
+	return frame_has(frame, FRAME_UNUSED) || frame_has(frame, FRAME_MIGRATING);
+}
+
+/* Maps those of `count` pages from `start` on that are in the cache, where nothing stands; whether
+ * the one that the fault is at was among them. */
+static bool map_stretch(struct fault *fault, uint64_t start, unsigned count)
+{
+	struct quire_machine *machine = fault->space->machine;
+	const struct vma *vma = fault->vma;
+	struct frame **wanted, *frames[AROUND_PAGES];
+	struct table_reserve reserve = {0};
+	bool found = false;
+
+	wanted = &frames[(fault->page - start) >> PAGE_SHIFT];
+	object_find_pages(vma->object, vma_index(vma, start), count, frames);
+	if (put_pages(machine, frames, count, needs_more) &&
+	    !table_reserve(machine, &reserve, fault->seen.missing)) {
+		found = *wanted;
+		table_install_around(&fault->space->tables, start, count, frames,
+				     leaf_of(fault, NULL), &reserve);
+		found = found && !*wanted;
+	}
+	table_unreserve(machine, &reserve);
+	put_pages(machine, frames, count, NULL);
+	return found;
+}
+
+/* The page and its neighbours in its table: from where it is aligned, or the VMA begins.  Whether it
+ * is mapped by that. */
+static bool map_around(struct fault *fault)
 {
 	const struct vma *vma = fault->vma;
 	uint64_t around = AROUND_PAGES << PAGE_SHIFT, table = table_span(1);
@@ -153,10 +166,10 @@ static void map_around(struct fault *fault)
 
 	if (fault_writes(fault) || (vma->flags & (VMA_UFFD_WP | VMA_UFFD_MINOR)) ||
 	    fault->space->machine->no_fault_around)
-		return;
+		return false;
 	start = max_u64(fault->page & ~(around - 1), vma->start);
 	end = min_u64(min_u64(start + around, vma->end), (fault->page & ~(table - 1)) + table);
-	map_neighbours(fault, start, (unsigned)((end - start) >> PAGE_SHIFT));
+	return map_stretch(fault, start, (unsigned)((end - start) >> PAGE_SHIFT));
 }
 
 /* --- the page --- */
@@ -171,7 +184,8 @@ static int serve_found(struct fault *fault, struct frame *frame)
 		frame_put(machine, frame);
 		return fault_await_migration(fault);
 	}
-	frame_unmark(frame, FRAME_UNUSED);
+	if (frame_has(frame, FRAME_UNUSED))
+		frame_unmark(frame, FRAME_UNUSED);
 	if (shared(fault) || !fault_writes(fault))
 		return map_page(fault, frame);
 	error = fault_map_own_page(fault, frame);
@@ -212,7 +226,8 @@ int fault_on_object(struct fault *fault)
 		error = vma_prepare_anon(fault->space, fault->vma);
 	if (error)
 		return error;
-	map_around(fault);
+	if (map_around(fault))
+		return 0;
 	answer = object_find_page(fault->vma->object, index, &frame);
 	if (answer == PAGE_BEYOND) {
 		beyond(fault);
