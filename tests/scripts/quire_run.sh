@@ -231,7 +231,7 @@ if "$quire" run --on linux "$work/pass.lua" >/dev/null 2>&1; then
 	owns 'p:touch(0x555555555000, "x")'
 	owns 'p:syscall_write(0x7ff100000000, "x")'
 	owns 'p:pin(0x7ff100000000, "4K")'
-	owns 'local u = quire.userfaultfd_raw(p) u:api{} u:register(0x7ff100000000, "4K", { "missing" })'
+	owns 'p:userfaultfd{ user_mode_only = true }:register(0x7ff100000000, "4K", { "missing" })'
 	# What is left, to its edges, is for scripts; what ends at a hole may be asked to go on for ever.
 	{
 		echo 'local p, K = quire.process(), 4096'
