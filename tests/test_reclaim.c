@@ -122,7 +122,8 @@ static void protection_outlives_it(void **state)
 
 /*
  * What is used again and again stays, as long as there is something else; at first, when all pages
- * have been used lately, the hand takes whatever it meets.
+ * have been used lately, the hand takes whatever it meets.  Ageing flushes nothing, so that the CPU
+ * must forget pages now and then, as with a switch of context, for their use to be seen.
  */
 static void pages_in_use_stay(void **state)
 {
@@ -134,6 +135,8 @@ static void pages_in_use_stay(void **state)
 	store_numbers(&fixture, base, hot, 1);
 	for (uint64_t i = 0; i < 8 * MANY; i++) {
 		store_word(&fixture, cold + i % MANY * PAGE, i);
+		soft_cpu_leave(fixture.cpu);
+		soft_cpu_enter(fixture.cpu, fixture.space);
 		before = swap_counters(&fixture).swap_ins;
 		assert_numbers(&fixture, base, hot, 1);
 		faults += swap_counters(&fixture).swap_ins - before;

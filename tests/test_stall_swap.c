@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Swap and reverse mapping under every interleaving of two operations (stall.h). */
+/* Swap and reverse mapping under every interleaving of two operations (stall.h); and what they cost. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "frame/machine.h"
 #include "stall.h"
 #include "swap_fixture.h"
 
@@ -243,18 +244,14 @@ static void a_slow_swapoff_spares_the_next_swap(void **state)
 
 /* --- the lock of swap outlives swap --- */
 
-struct counting {
-	struct quire_machine *machine;
-	_Atomic bool done;
-};
+static _Atomic bool counted;
 
 static void *count_always(void *context)
 {
-	struct counting *counting = context;
 	struct quire_machine_counters counters;
 
-	while (!counting->done)
-		quire_machine_count(counting->machine, &counters);
+	while (!counted)
+		quire_machine_count(context, &counters);
 	return NULL;
 }
 
@@ -262,19 +259,17 @@ static void *count_always(void *context)
 static void swap_comes_and_goes_beside_one_who_waits(void **state)
 {
 	struct pair pair;
-	struct counting counting = {0};
 	pthread_t thread;
 
 	(void)state;
 	open_machine(&pair);
-	counting.machine = pair.machine;
 	alarm(20);
-	pthread_create(&thread, NULL, count_always, &counting);
+	pthread_create(&thread, NULL, count_always, pair.machine);
 	for (unsigned i = 0; i < 20000; i++) {
 		assert_int_equal(quire_swapoff(pair.machine), 0);
 		assert_int_equal(quire_swapon(pair.machine, 64), 0);
 	}
-	counting.done = true;
+	counted = true;
 	pthread_join(thread, NULL);
 	alarm(0);
 	close_pair(&pair);
@@ -467,6 +462,120 @@ static void a_walk_finds_children_of_those_it_has_not_visited(void **state)
 	}
 }
 
+/* --- what it costs --- */
+
+struct costs {
+	unsigned of[PORT_CALLS];
+	const void *lock;
+	unsigned of_lock;
+};
+
+static void count_call(void *context, enum port_call call, const void *what)
+{
+	struct costs *costs = context;
+
+	costs->of[call]++;
+	costs->of_lock += call == PORT_LOCK && what == costs->lock;
+}
+
+#define MANY 128 /* pages: four batches */
+
+static void pages_leave_memory_by_the_batch(void **state)
+{
+	struct pair pair;
+	struct costs costs = {0};
+
+	(void)state;
+	open_machine(&pair);
+	pair.address = map(pair.parent, MANY, RW);
+	soft_cpu_enter(pair.parent_cpu, pair.parent);
+	for (uint64_t i = 0; i < MANY; i++)
+		soft_store64(pair.parent_cpu, pair.address + i * PAGE, i);
+	costs.lock = &pair.machine->swap.lock;
+	port_probe_set(count_call, &costs);
+	assert_int_equal(quire_madvise(pair.parent, pair.address, MANY * PAGE, QUIRE_MADV_PAGEOUT),
+			 0);
+	port_probe_set(NULL, NULL);
+	assert_int_equal(pair.store.writes, MANY);
+	assert_int_equal(costs.of[PORT_FLUSH], MANY / RECLAIM_PAGES);
+	/* madvise's own, to find the pages, and reclaim's. */
+	assert_int_equal(costs.of[PORT_WRITE_LOCK], 2 * MANY / RECLAIM_PAGES);
+	assert_int_equal(costs.of_lock, 2 * MANY / RECLAIM_PAGES);
+
+	costs.of_lock = 0;
+	port_probe_set(count_call, &costs);
+	soft_load64(pair.parent_cpu, pair.address, &pair.seen[0]);
+	port_probe_set(NULL, NULL);
+	assert_int_equal(costs.of_lock, 1);
+
+	/* The clock flushes no more, though it also looks at which pages are young. */
+	for (uint64_t i = 0; i < MANY; i++)
+		soft_store64(pair.parent_cpu, pair.address + i * PAGE, i);
+	costs = (struct costs){0};
+	port_probe_set(count_call, &costs);
+	assert_int_equal(quire_reclaim(pair.machine, MANY), MANY);
+	port_probe_set(NULL, NULL);
+	assert_in_range(costs.of[PORT_FLUSH], 1, 2 * MANY / RECLAIM_PAGES);
+	assert_in_range(costs.of[PORT_WRITE_LOCK], 1, 2 * MANY / RECLAIM_PAGES);
+	soft_cpu_leave(pair.parent_cpu);
+	close_pair(&pair);
+}
+
+/* Each space has its lock taken once for a batch, and not for each page. */
+static void pages_of_an_object_leave_each_space_by_the_batch(void **state)
+{
+	struct quire_object *object;
+	struct costs costs = {0};
+	uint64_t address;
+	struct pair pair;
+
+	(void)state;
+	open_machine(&pair);
+	pair.child = new_space(pair.soft.machine);
+	assert_int_equal(quire_shmem_create(pair.machine, MANY * PAGE, &object), 0);
+	address = map_object(pair.parent, object, MANY, QUIRE_MAP_SHARED);
+	assert_int_equal(map_object(pair.child, object, MANY, QUIRE_MAP_SHARED), address);
+	for (uint64_t i = 0; i < MANY; i++) {
+		store(pair.parent_cpu, pair.parent, address + i * PAGE, i);
+		store(pair.child_cpu, pair.child, address + i * PAGE, i);
+	}
+	port_probe_set(count_call, &costs);
+	assert_int_equal(quire_reclaim(pair.machine, MANY), MANY);
+	port_probe_set(NULL, NULL);
+	assert_in_range(costs.of[PORT_WRITE_LOCK], 1, 2 * 2 * MANY / RECLAIM_PAGES);
+	quire_object_put(object);
+	close_pair(&pair);
+}
+
+/* No page of the machine can go, and that is known; until one can. */
+static void without_swap_a_fault_that_fails_looks_at_no_page(void **state)
+{
+	struct soft_config config = {.memory = 4 * MIB, .cpus = 1, .commit_limit = 64 * MIB};
+	struct soft_fixture soft = soft_fixture_open(&config);
+	struct soft_cpu *cpu = soft_machine_cpu(soft.machine, 0);
+	uint64_t address = map(soft.space, 4096, RW), pages = 0;
+	struct costs costs = {0};
+
+	(void)state;
+	soft_cpu_enter(cpu, soft.space);
+	while (soft_store64(cpu, address + pages * PAGE, pages).outcome == QUIRE_DONE)
+		pages++;
+	port_probe_set(count_call, &costs);
+	assert_int_equal(soft_store64(cpu, address + pages * PAGE, pages).outcome,
+			 QUIRE_OUT_OF_MEMORY);
+	port_probe_set(NULL, NULL);
+	assert_int_equal(costs.of[PORT_WRITE_LOCK], 0);
+	assert_int_equal(costs.of[PORT_FLUSH], 0);
+	assert_in_range(costs.of[PORT_LOCK], 1, 50);
+
+	assert_int_equal(quire_madvise(soft.space, address, 8 * PAGE, QUIRE_MADV_FREE), 0);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(soft_store64(cpu, address + (pages + i) * PAGE, i).outcome,
+				 QUIRE_DONE);
+	soft_cpu_leave(cpu);
+	soft_fixture_close(&soft);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +587,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_walk_ends_whatever_others_do),
 		cmocka_unit_test(a_walk_finds_what_goes_over_to_a_vma_it_has_passed),
 		cmocka_unit_test(a_walk_finds_children_of_those_it_has_not_visited),
+		cmocka_unit_test(pages_leave_memory_by_the_batch),
+		cmocka_unit_test(pages_of_an_object_leave_each_space_by_the_batch),
+		cmocka_unit_test(without_swap_a_fault_that_fails_looks_at_no_page),
 	};
 
 	if (argc > 1)

@@ -26,6 +26,17 @@ static int close_fixture(void **state)
 
 /* ---- slots ---- */
 
+/* The frame in the slot's cache, without a reference. */
+static struct frame *cached(uint64_t slot)
+{
+	bool alone;
+	struct frame *frame = swap_cached(fixture.machine, slot, &alone);
+
+	if (frame)
+		frame_put(fixture.machine, frame);
+	return frame;
+}
+
 static void slots_are_given_out_once_each(void **state)
 {
 	struct quire_machine *machine = fixture.machine;
@@ -43,7 +54,7 @@ static void slots_are_given_out_once_each(void **state)
 	assert_int_equal(swap_counters(&fixture).swap_used, SLOTS);
 	swap_drop(machine, slot[5]);
 	assert_int_equal(swap_count(machine, slot[5]), 0);
-	assert_null(swap_cached(machine, slot[5]));
+	assert_null(cached(slot[5]));
 	assert_int_equal(swap_alloc(machine), slot[5]);
 	for (unsigned i = 0; i < SLOTS; i++)
 		swap_drop(machine, slot[i]);
@@ -82,30 +93,61 @@ static void a_frame_is_in_the_cache_of_one_slot(void **state)
 	struct frame *frame = new_frame(), *second = new_frame();
 
 	(void)state;
-	assert_int_equal(swap_hold_of(machine, frame), 0);
+	assert_int_equal(frame_slot(frame), 0);
 	assert_true(swap_cache(machine, slot, frame));
 	assert_false(swap_cache(machine, slot, second));
 	assert_false(swap_cache(machine, other, frame));
-	assert_ptr_equal(swap_cached(machine, slot), frame);
-	assert_null(swap_cached(machine, other));
-	assert_int_equal(swap_hold_of(machine, frame), slot);
-	/* Somebody else has it. */
-	assert_false(swap_uncache(machine, slot, frame));
-	frame_put(machine, frame);
-	assert_true(swap_uncache(machine, slot, frame));
-	assert_null(swap_cached(machine, slot));
+	assert_ptr_equal(cached(slot), frame);
+	assert_null(cached(other));
+	assert_int_equal(frame_slot(frame), slot);
 	/* Freed with its slot. */
 	assert_true(swap_cache(machine, other, second));
 	frame_put(machine, second);
 	swap_drop(machine, other);
-	assert_int_equal(swap_count(machine, slot), 2);
-	assert_true(swap_cache(machine, slot, frame));
-	swap_forget(machine, slot, frame);
-	assert_null(swap_cached(machine, slot));
-	assert_int_equal(swap_hold_of(machine, frame), 0);
+	/* Taken out by the one whose it is now. */
+	swap_hold(machine, slot);
+	swap_leave(machine, slot, frame);
+	assert_null(cached(slot));
+	assert_int_equal(frame_slot(frame), 0);
+	assert_int_equal(swap_count(machine, slot), 1);
 	frame_put(machine, frame);
 	swap_drop(machine, slot);
-	swap_drop(machine, slot);
+}
+
+static void a_page_leaves_when_its_slot_was_written(void **state)
+{
+	struct quire_machine *machine = fixture.machine;
+	struct frame *frames[3] = {new_frame(), new_frame(), new_frame()};
+	uint32_t slots[3] = {0, 0, SWAP_UNWANTED};
+
+	(void)state;
+	swap_take_slots(machine, frames, slots, 3);
+	assert_int_equal(frame_slot(frames[0]), slots[0]);
+	assert_int_equal(frame_slot(frames[1]), slots[1]);
+	assert_int_equal(frame_slot(frames[2]), 0);
+	/* An entry names each. */
+	swap_hold(machine, slots[0]);
+	swap_hold(machine, slots[1]);
+	assert_int_equal(swap_drop_slots(machine, frames, slots, 3), 0);
+	swap_take_slots(machine, frames, slots, 3);
+	assert_int_equal(swap_count(machine, slots[0]), 2);
+	assert_int_equal(swap_write_slot(machine, slots[0], frame_memory(machine, frames[0])), 0);
+	assert_int_equal(swap_write_slot(machine, slots[1], frame_memory(machine, frames[1])), 0);
+	/* Somebody else has the second one. */
+	frame_hold(frames[1], FRAME_ONE_REFERENCE);
+	assert_int_equal(swap_drop_slots(machine, frames, slots, 3), 1);
+	assert_null(cached(slots[0]));
+	assert_ptr_equal(cached(slots[1]), frames[1]);
+	/* It is not written twice. */
+	swap_take_slots(machine, frames + 1, slots + 1, 1);
+	assert_int_equal(swap_write_slot(machine, slots[1], frame_memory(machine, frames[1])), 0);
+	assert_int_equal(fixture.store.writes, 2);
+	frame_put(machine, frames[1]);
+	assert_int_equal(swap_drop_slots(machine, frames + 1, slots + 1, 1), 1);
+	swap_drop(machine, slots[0]);
+	swap_drop(machine, slots[1]);
+	for (unsigned i = 0; i < 3; i++)
+		frame_put(machine, frames[i]);
 }
 
 /* ---- the area ---- */
@@ -325,6 +367,7 @@ int main(void)
 		TEST(slots_are_given_out_once_each),
 		TEST(a_slot_lasts_as_long_as_it_counts),
 		TEST(a_frame_is_in_the_cache_of_one_slot),
+		TEST(a_page_leaves_when_its_slot_was_written),
 		TEST(the_use_of_an_area_begins_and_ends),
 		TEST(swapoff_brings_everything_back),
 		TEST(a_read_error_fails_one_access),

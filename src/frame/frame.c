@@ -354,6 +354,8 @@ void frame_set_kind(struct quire_machine *machine, struct frame *frame, enum fra
 	count_kind(machine, frame->kind, -frames_in(frame->order));
 	count_kind(machine, kind, frames_in(frame->order));
 	frame->kind = (uint8_t)kind;
+	if (frame_of_object(frame))
+		machine_note_evictable(machine);
 }
 
 /*

@@ -82,6 +82,7 @@ struct quire_machine {
 	uint64_t next_tag;	 /* spaces_lock */
 
 	_Atomic uint64_t hand;	 /* atomic: where reclaim looks for its next frame */
+	_Atomic bool evictable;	 /* atomic: some page may go without room in swap */
 	_Atomic bool reclaiming; /* atomic: a thread that the port does not know reclaims */
 	struct spare spare;
 };
@@ -175,13 +176,21 @@ void spare_fill(struct quire_machine *machine);
 /* For the allocator: one of them, for a thread that reclaims; else NULL. */
 struct frame *spare_take(struct quire_machine *machine);
 
+/* A page has come to be that need not be written to swap to go, or that has a slot there. */
+static inline void machine_note_evictable(struct quire_machine *machine)
+{
+	if (!atomic_load_explicit(&machine->evictable, memory_order_relaxed))
+		atomic_store_explicit(&machine->evictable, true, memory_order_release);
+}
+
 /*
  * What the layers below ask of src/reclaim, which lies above them: bound when Quire is linked.  No
  * lock is held.
  */
 uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames);
-/* Takes one page out of memory, which the caller holds one reference to; whether it went, and the
- * reference with it. */
-bool reclaim_page(struct quire_machine *machine, struct frame *frame);
+/* Takes pages out of memory, as far as they can go; how many went.  Uses up the caller's reference to
+ * each, and puts them in another order. */
+#define RECLAIM_PAGES 32 /* at once, at most */
+unsigned reclaim_pages(struct quire_machine *machine, struct frame **frames, unsigned count);
 
 #endif

@@ -26,9 +26,15 @@ static void unlock(struct quire_machine *machine)
 	machine_unlock(machine, &machine->swap.lock);
 }
 
-static uint64_t *word_of(struct quire_machine *machine, uint64_t slot)
+/* The slot is in use, or the lock is held. */
+static _Atomic uint64_t *word_of(struct quire_machine *machine, uint64_t slot)
 {
-	return (uint64_t *)frame_memory(machine, machine->swap.block) + slot - 1;
+	return (_Atomic uint64_t *)frame_memory(machine, machine->swap.block) + slot - 1;
+}
+
+static uint64_t load_word(struct quire_machine *machine, uint64_t slot)
+{
+	return atomic_load_explicit(word_of(machine, slot), memory_order_acquire);
 }
 
 static bool slot_exists(const struct quire_machine *machine, uint64_t slot)
@@ -43,7 +49,7 @@ static uint64_t peek(struct quire_machine *machine, uint64_t slot)
 
 	lock(machine);
 	word = slot_exists(machine, slot) || QUIRE_MISTAKE(REPORT_ASKS_GONE_SLOT)
-		       ? *word_of(machine, slot)
+		       ? load_word(machine, slot)
 		       : FREE_WORD;
 	unlock(machine);
 	return word;
@@ -56,90 +62,105 @@ static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
 	return index ? &machine->frames.descriptors[index - 1] : NULL;
 }
 
-static uint64_t frame_bits(struct quire_machine *machine, const struct frame *frame)
-{
-	return ((uint64_t)(frame - machine->frames.descriptors) + 1) << COUNT_BITS;
-}
-
 static bool in_use(uint64_t word)
 {
 	return (word & COUNT_MASK) && !(word & FREE_WORD);
 }
 
-uint64_t swap_alloc(struct quire_machine *machine)
+/* --- under the lock --- */
+
+static bool has_room(const struct swap *swap)
+{
+	return swap->block && !swap->closing && swap->used < swap->slots;
+}
+
+static uint64_t take_slot(struct quire_machine *machine)
 {
 	struct swap *swap = &machine->swap;
-	uint64_t slot = 0;
+	uint64_t slot = swap->free;
 
-	lock(machine);
-	if (swap->block && !swap->closing) {
-		if (swap->free) {
-			slot = swap->free;
-			swap->free = *word_of(machine, slot) & ~FREE_WORD;
-		} else if (swap->carved < swap->slots) {
-			slot = ++swap->carved;
-		}
-	}
-	if (slot) {
-		*word_of(machine, slot) = 1;
-		swap->used++;
-	}
-	unlock(machine);
+	if (!has_room(swap))
+		return 0;
+	if (slot)
+		swap->free = load_word(machine, slot) & ~FREE_WORD;
+	else
+		slot = ++swap->carved;
+	atomic_store_explicit(word_of(machine, slot), 1, memory_order_relaxed);
+	swap->used++;
 	return slot;
 }
 
-void swap_hold(struct quire_machine *machine, uint64_t slot)
+static void put_in(struct quire_machine *machine, uint64_t slot, struct frame *frame)
 {
-	lock(machine);
-	quire_assert(in_use(*word_of(machine, slot)));
-	++*word_of(machine, slot);
-	unlock(machine);
+	uint64_t bits = ((uint64_t)(frame - machine->frames.descriptors) + 1) << COUNT_BITS;
+
+	atomic_fetch_or_explicit(word_of(machine, slot), bits, memory_order_acq_rel);
+	frame_set_slot(frame, slot);
+	frame_mark(frame, FRAME_KEEP);
+	frame_hold(frame, FRAME_ONE_REFERENCE);
 }
 
-uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame)
+/* The cache's reference to the frame becomes the caller's. */
+static void take_from(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+{
+	atomic_fetch_and_explicit(word_of(machine, slot), ~FRAME_MASK, memory_order_acq_rel);
+	frame_set_slot(frame, 0);
+}
+
+/* One count fewer; the frame that was in the cache, if that was the last one. */
+static struct frame *drop(struct quire_machine *machine, uint64_t slot)
+{
+	struct swap *swap = &machine->swap;
+	uint64_t word = atomic_fetch_sub_explicit(word_of(machine, slot), 1, memory_order_acq_rel);
+	struct frame *frame = NULL;
+
+	quire_assert(in_use(word));
+	if ((word & COUNT_MASK) > 1)
+		return NULL;
+	frame = word_frame(machine, word);
+	if (frame)
+		frame_set_slot(frame, 0);
+	/* The host may forget the content; only then the slot can be given out again. */
+	quire_port_swap_free(machine->host, slot);
+	atomic_store_explicit(word_of(machine, slot), FREE_WORD | swap->free, memory_order_relaxed);
+	swap->free = slot;
+	swap->used--;
+	return frame;
+}
+
+/* --- counts --- */
+
+uint64_t swap_alloc(struct quire_machine *machine)
 {
 	uint64_t slot;
 
 	lock(machine);
-	slot = frame_slot(frame);
-	if (slot)
-		++*word_of(machine, slot);
+	slot = take_slot(machine);
 	unlock(machine);
 	return slot;
 }
 
-/* The host may forget the content; only then the slot can be given out again. */
-static void give_back(struct quire_machine *machine, uint64_t slot)
+bool swap_has_room(struct quire_machine *machine)
 {
-	quire_port_swap_free(machine->host, slot);
+	bool room;
+
 	lock(machine);
-	*word_of(machine, slot) = FREE_WORD | machine->swap.free;
-	machine->swap.free = slot;
-	machine->swap.used--;
+	room = has_room(&machine->swap);
 	unlock(machine);
+	return room;
+}
+
+void swap_hold(struct quire_machine *machine, uint64_t slot)
+{
+	uint64_t word = atomic_fetch_add_explicit(word_of(machine, slot), 1, memory_order_acq_rel);
+
+	quire_assert(in_use(word));
+	(void)word;
 }
 
 void swap_drop(struct quire_machine *machine, uint64_t slot)
 {
-	struct frame *frame = NULL;
-	uint64_t *word;
-	bool last;
-
-	lock(machine);
-	word = word_of(machine, slot);
-	quire_assert(in_use(*word));
-	last = (--*word & COUNT_MASK) == 0;
-	if (last) {
-		frame = word_frame(machine, *word);
-		*word = 0;
-	}
-	if (frame)
-		frame_set_slot(frame, 0);
-	unlock(machine);
-	if (frame)
-		frame_put(machine, frame);
-	if (last)
-		give_back(machine, slot);
+	swap_leave(machine, slot, NULL);
 }
 
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot)
@@ -149,66 +170,90 @@ uint64_t swap_count(struct quire_machine *machine, uint64_t slot)
 	return word & FREE_WORD ? 0 : word & COUNT_MASK;
 }
 
+/* --- the cache --- */
+
 bool swap_in_core(struct quire_machine *machine, uint64_t slot)
 {
 	return word_frame(machine, peek(machine, slot)) != NULL;
 }
 
-struct frame *swap_cached(struct quire_machine *machine, uint64_t slot)
+struct frame *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone)
 {
-	struct frame *frame;
+	struct frame *frame = word_frame(machine, load_word(machine, slot));
+	bool mapped = QUIRE_MISTAKE(ALONE_IN_TWO_STEPS) && frame && frame_mappings(frame);
 
+	if (!frame)
+		return NULL;
 	lock(machine);
-	frame = word_frame(machine, *word_of(machine, slot));
-	if (frame)
+	frame = word_frame(machine, load_word(machine, slot));
+	if (frame) {
+		if (!QUIRE_MISTAKE(ALONE_IN_TWO_STEPS))
+			mapped = frame_mappings(frame);
+		*alone = !mapped && (load_word(machine, slot) & COUNT_MASK) == 2;
 		frame_hold(frame, FRAME_ONE_REFERENCE);
+	}
 	unlock(machine);
 	return frame;
 }
 
-bool swap_alone(struct quire_machine *machine, uint64_t slot, const struct frame *frame)
-{
-	bool mapped = frame_mappings(frame), alone;
-
-	lock(machine);
-	if (!QUIRE_MISTAKE(ALONE_IN_TWO_STEPS))
-		mapped = frame_mappings(frame);
-	alone = !mapped && (*word_of(machine, slot) & COUNT_MASK) == 2;
-	unlock(machine);
-	return alone;
-}
-
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
 {
-	uint64_t *word;
 	bool empty;
 
 	lock(machine);
-	word = word_of(machine, slot);
-	quire_assert(in_use(*word));
-	empty = !word_frame(machine, *word) && !frame_slot(frame);
-	if (empty) {
-		*word |= frame_bits(machine, frame);
-		frame_set_slot(frame, slot);
-		frame_mark(frame, FRAME_KEEP);
-		frame_hold(frame, FRAME_ONE_REFERENCE);
-	}
+	empty = !word_frame(machine, load_word(machine, slot)) && !frame_slot(frame);
+	if (empty)
+		put_in(machine, slot, frame);
 	unlock(machine);
+	if (empty)
+		machine_note_evictable(machine);
 	return empty;
 }
+
+/* Drops a count that is not the last one of a slot with nothing in its cache. */
+static bool drop_bare(struct quire_machine *machine, uint64_t slot)
+{
+	_Atomic uint64_t *place = word_of(machine, slot);
+	uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+
+	while (!(word & FRAME_MASK) && (word & COUNT_MASK) > 1)
+		if (atomic_compare_exchange_weak_explicit(
+			    place, &word, word - 1, memory_order_acq_rel, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+void swap_leave(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+{
+	struct frame *last;
+	bool taken;
+
+	if (drop_bare(machine, slot))
+		return;
+	lock(machine);
+	taken = frame && word_frame(machine, load_word(machine, slot)) == frame;
+	if (taken)
+		take_from(machine, slot, frame);
+	last = drop(machine, slot);
+	unlock(machine);
+	if (taken)
+		frame_put(machine, frame);
+	if (last)
+		frame_put(machine, last);
+}
+
+/* --- content --- */
 
 int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory)
 {
 	int error;
 
-	if (peek(machine, slot) & WRITTEN)
+	if (load_word(machine, slot) & WRITTEN)
 		return 0;
 	error = quire_port_swap_write(machine->host, slot, memory);
 	if (error)
 		return error;
-	lock(machine);
-	*word_of(machine, slot) |= WRITTEN;
-	unlock(machine);
+	atomic_fetch_or_explicit(word_of(machine, slot), WRITTEN, memory_order_release);
 	machine_bump(machine, COUNT_SWAP_OUTS);
 	return 0;
 }
@@ -226,12 +271,17 @@ int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory)
 /* Whether the page is in the slot alone. */
 static bool must_read(struct quire_machine *machine, uint64_t slot)
 {
-	uint64_t word = peek(machine, slot);
+	uint64_t word = load_word(machine, slot);
 
 	return !word_frame(machine, word) && (word & WRITTEN || QUIRE_MISTAKE(READ_BEFORE_WRITE));
 }
 
-int swap_read(struct quire_machine *machine, uint64_t slot)
+bool swap_sole(struct quire_machine *machine, uint64_t slot)
+{
+	return (load_word(machine, slot) & ~WRITTEN) == 2;
+}
+
+int swap_read(struct quire_machine *machine, uint64_t slot, struct frame **own)
 {
 	struct frame *frame;
 	int error;
@@ -249,53 +299,81 @@ int swap_read(struct quire_machine *machine, uint64_t slot)
 	}
 	frame_make_anon(machine, frame);
 	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	if (own && swap_sole(machine, slot)) {
+		frame_mark(frame, FRAME_KEEP);
+		*own = frame;
+		return 0;
+	}
 	swap_cache(machine, slot, frame); /* unless another is there by now */
 	frame_put(machine, frame);
 	return 0;
 }
 
-bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
-{
-	uint64_t *word;
-	bool alone;
+/* --- pages on their way out --- */
 
+void swap_take_slots(struct quire_machine *machine, struct frame *const *frames, uint32_t *slots,
+		     unsigned count)
+{
 	lock(machine);
-	word = word_of(machine, slot);
-	alone = word_frame(machine, *word) == frame &&
-		atomic_load_explicit(&frame->holders, memory_order_acquire) ==
-			2 * FRAME_ONE_REFERENCE;
-	if (alone) {
-		*word &= ~FRAME_MASK;
-		frame_set_slot(frame, 0);
-		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t slot = frame_slot(frames[i]);
+
+		if (slots[i] == SWAP_UNWANTED)
+			continue;
+		if (slot) {
+			swap_hold(machine, slot);
+		} else {
+			slot = take_slot(machine);
+			if (slot)
+				put_in(machine, slot, frames[i]);
+		}
+		slots[i] = (uint32_t)slot;
 	}
 	unlock(machine);
-	return alone;
 }
 
-void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+/* The lock is held. */
+static bool leaves(struct quire_machine *machine, uint64_t slot, const struct frame *frame)
 {
-	uint64_t *word;
-	bool cached;
+	uint64_t word = load_word(machine, slot);
+
+	return word_frame(machine, word) == frame && word & WRITTEN &&
+	       atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+		       2 * FRAME_ONE_REFERENCE;
+}
+
+unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *frames,
+			 const uint32_t *slots, unsigned count)
+{
+	unsigned gone = 0;
 
 	lock(machine);
-	word = word_of(machine, slot);
-	cached = word_frame(machine, *word) == frame;
-	if (cached) {
-		*word &= ~FRAME_MASK;
-		frame_set_slot(frame, 0);
+	for (unsigned i = 0; i < count; i++) {
+		bool left = false;
+
+		if (slots[i] == SWAP_UNWANTED)
+			continue;
+		if (leaves(machine, slots[i], frames[i])) {
+			take_from(machine, slots[i], frames[i]);
+			left = true;
+			gone++;
+		}
+		/* The caller has a reference, too. */
+		if (drop(machine, slots[i]) || left)
+			frame_exchange(frames[i], FRAME_ONE_REFERENCE, 0);
 	}
 	unlock(machine);
-	if (cached)
-		frame_put(machine, frame);
+	return gone;
 }
+
+/* --- for the checker --- */
 
 void swap_each(struct quire_machine *machine,
 	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),
 	       void *context)
 {
 	for (uint64_t slot = 1; slot <= machine->swap.carved; slot++) {
-		uint64_t word = *word_of(machine, slot);
+		uint64_t word = load_word(machine, slot);
 
 		if (!(word & FREE_WORD))
 			visit(context, slot, word & COUNT_MASK, word_frame(machine, word));
@@ -308,9 +386,9 @@ bool swap_valid(struct quire_machine *machine)
 	uint64_t free = 0;
 
 	for (uint64_t slot = swap->free; slot && free <= swap->carved; free++) {
-		if (!slot_exists(machine, slot) || !(*word_of(machine, slot) & FREE_WORD))
+		if (!slot_exists(machine, slot) || !(load_word(machine, slot) & FREE_WORD))
 			return false;
-		slot = *word_of(machine, slot) & ~FREE_WORD;
+		slot = load_word(machine, slot) & ~FREE_WORD;
 	}
 	return free + swap->used == swap->carved;
 }

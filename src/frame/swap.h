@@ -15,7 +15,7 @@
  *	count n, neither            an entry has taken the page out for its own: no other names the slot
  *
  * Slots are numbered from 1; 0 is none.  Lock: machine->swap.lock, short, taken under all but
- * frames.lock.
+ * frames.lock.  Who has a count may take another one without it.
  */
 #ifndef QUIRE_FRAME_SWAP_H
 #define QUIRE_FRAME_SWAP_H
@@ -39,20 +39,17 @@ uint64_t swap_alloc(struct quire_machine *machine);
 /* One count more; one fewer.  With the last one the slot is free, and its cache empty. */
 void swap_hold(struct quire_machine *machine, uint64_t slot);
 void swap_drop(struct quire_machine *machine, uint64_t slot);
-/* The slot in whose cache the frame is, with one count more, or 0. */
-uint64_t swap_hold_of(struct quire_machine *machine, struct frame *frame);
+bool swap_has_room(struct quire_machine *machine);
 /* For reports.  A slot that the caller has no count of may be free, and swap itself may be off by
  * now: then 0, and false. */
 uint64_t swap_count(struct quire_machine *machine, uint64_t slot);
 bool swap_in_core(struct quire_machine *machine, uint64_t slot);
-/* The frame in the slot's cache, with a reference for the caller, or NULL. */
-struct frame *swap_cached(struct quire_machine *machine, uint64_t slot);
 /*
- * For one who replaces a swap entry, and has a count beside that entry's: whether no other entry
- * maps the cached frame, or names the slot.  Others drop their count after they have mapped the
- * frame; so both are looked at together.
+ * The frame in the slot's cache, with a reference for the caller, or NULL.  *alone: whether no entry
+ * maps it, and none names the slot but that of the caller, who has a count beside it.  Others drop
+ * their count after they have mapped the frame; so both are looked at under one lock.
  */
-bool swap_alone(struct quire_machine *machine, uint64_t slot, const struct frame *frame);
+struct frame *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone);
 /* Puts the frame in, if none is there, and it is in no other slot's; whether it did.  Its content
  * counts from then on (FRAME_KEEP). */
 bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
@@ -63,19 +60,32 @@ bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *fram
 int swap_write_slot(struct quire_machine *machine, uint64_t slot, const void *memory);
 int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory);
 /*
- * Reads the slot, of which the caller has a count, into its cache.  Nothing is read where a frame is
- * there, or where an entry has taken it out: the caller looks again what stands in its own entry.
- * 0, -NO_FRAMES, or what the host says.
+ * Reads the slot, of which the caller has a count, into its cache; or, unless `own` is NULL, if no
+ * entry but the caller's names the slot, into *own, with a reference.  Nothing is read where a frame
+ * is in the cache, or where an entry has taken it out: the caller looks again what stands in its own
+ * entry.  0, -NO_FRAMES, or what the host says.
  */
-int swap_read(struct quire_machine *machine, uint64_t slot);
-/* The slot holds the content: takes the frame out if only the caller and the cache hold it. */
-bool swap_uncache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+int swap_read(struct quire_machine *machine, uint64_t slot, struct frame **own);
+/* Whether the page is in the slot alone, which one entry names, and the caller has a count beside. */
+bool swap_sole(struct quire_machine *machine, uint64_t slot);
+/*
+ * For pages on their way out, which the caller has references to.  A slot for each, in whose cache it
+ * is or is put, with a count for the caller; none (0) where there is none, and where none is wanted.
+ * Then, in place of swap_drop(): takes the frames out whose slot was written and which only the caller
+ * and the cache hold; how many those are.
+ */
+#define SWAP_UNWANTED UINT32_MAX
+void swap_take_slots(struct quire_machine *machine, struct frame *const *frames, uint32_t *slots,
+		     unsigned count);
+unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *frames,
+			 const uint32_t *slots, unsigned count);
 
 /*
- * Takes the frame out, for the page is one entry's own again and may change; what others who work on
- * the slot have read from it, or still write to it, nobody will ask for.
+ * swap_drop() for an entry that has the page now.  `frame`, unless NULL, is taken out of the cache, for
+ * the page is that entry's own again and may change; what others who work on the slot have read from
+ * it, or still write to it, nobody will ask for.
  */
-void swap_forget(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+void swap_leave(struct quire_machine *machine, uint64_t slot, struct frame *frame);
 
 /* Gives the words back, as the machine ends; or if no slot is in use: whether that is so. */
 void swap_end(struct quire_machine *machine);

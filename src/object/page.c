@@ -124,7 +124,8 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 	struct quire_machine *machine = object->machine;
 
 	if (slot) {
-		struct frame *cached = swap_cached(machine, slot);
+		bool alone;
+		struct frame *cached = swap_cached(machine, slot, &alone);
 
 		if (cached) {
 			memcpy(memory, frame_memory(machine, cached), PAGE_SIZE);

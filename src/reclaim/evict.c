@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One page leaves memory.
+ * Pages leave memory, a batch at a time.
  *
- * An anonymous page first gets a swap slot and stands in its cache: from then on whoever looks for it
- * in the slot finds the frame.  Then its entries become swap entries, one by one, and when the last
- * CPU has forgotten them the content can't change any more and is written.  If nobody has come back
- * for the page until then, the frame goes.
+ * An anonymous page first gets a swap slot and stands in the swap cache: from then on whoever looks
+ * for it in the slot finds the frame.  Then its entries become swap entries, those of one space under
+ * one holding of its lock, and when the last CPU has forgotten them the content can't change any more
+ * and is written.  If nobody has come back for the page until then, the frame goes.
  *
  *	leaf ──▶ frame          swap entry ──▶ slot ──▶ frame        swap entry ──▶ slot
  *
@@ -19,41 +19,9 @@
 #include "reclaim/reclaim.h"
 
 struct eviction {
-	struct quire_machine *machine;
-	struct frame *frame;
-	struct rmap_owner owner;
-	uint64_t slot; /* with a count of ours */
-	bool young;    /* used_lately() */
+	struct batch *batch;
+	uint32_t slots[BATCH_PAGES]; /* with a count of ours; SWAP_UNWANTED: the page is dropped */
 };
-
-/* --- age --- */
-
-static void visit_age(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
-		      void *context)
-{
-	struct eviction *eviction = context;
-	struct gather gather;
-
-	(void)vma;
-	(void)stop;
-	gather_begin(&gather, &space->tables);
-	if (!table_old(&space->tables, start, eviction->frame, &gather))
-		eviction->young = true;
-	gather_end(&gather);
-}
-
-bool used_lately(struct quire_machine *machine, struct frame *frame)
-{
-	struct eviction eviction = {.machine = machine, .frame = frame};
-
-	if (!frame_mappings(frame) || !rmap_hold_owner(machine, frame, &eviction.owner))
-		return false;
-	rmap_walk_page(machine, &eviction.owner, visit_age, &eviction);
-	rmap_drop_owner(machine, &eviction.owner);
-	return eviction.young;
-}
-
-/* --- anonymous pages --- */
 
 /* Whether others than the caller and a cache are at work on the page. */
 static bool referenced(const struct frame *frame)
@@ -67,89 +35,124 @@ static bool busy(const struct frame *frame)
 	return frame_pins(frame) || referenced(frame);
 }
 
-static void visit_drop_clean(struct quire_space *space, struct vma *vma, uint64_t start,
-			     uint64_t stop, void *context)
+/* --- anonymous pages --- */
+
+static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t start,
+			    uint64_t stop, void *context)
 {
 	struct eviction *eviction = context;
+	struct batch *batch = eviction->batch;
 	struct gather gather;
+	uint64_t page;
 
-	(void)stop;
 	if (vma->flags & VMA_LOCKED)
 		return;
 	gather_begin(&gather, &space->tables);
-	table_drop_clean(&space->tables, start, eviction->frame, &gather);
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct frame *frame = batch->frames[i];
+
+		if (!batch_place(frame, vma, start, stop, &page))
+			continue;
+		if (eviction->slots[i] == SWAP_UNWANTED)
+			table_drop_clean(&space->tables, page, frame, &gather);
+		else
+			table_swap_out(&space->tables, page, frame, eviction->slots[i], &gather);
+	}
 	gather_end(&gather);
-}
-
-static void visit_swap_out(struct quire_space *space, struct vma *vma, uint64_t start,
-			   uint64_t stop, void *context)
-{
-	struct eviction *eviction = context;
-	struct gather gather;
-
-	(void)stop;
-	if (vma->flags & VMA_LOCKED)
-		return;
-	gather_begin(&gather, &space->tables);
-	table_swap_out(&space->tables, start, eviction->frame, eviction->slot, &gather);
-	gather_end(&gather);
-}
-
-/* The slot that the page is in the cache of, or a new one, with a count of ours. */
-static uint64_t take_slot(struct eviction *eviction)
-{
-	uint64_t slot = swap_hold_of(eviction->machine, eviction->frame);
-
-	if (slot)
-		return slot;
-	slot = swap_alloc(eviction->machine);
-	if (!slot || swap_cache(eviction->machine, slot, eviction->frame))
-		return slot;
-	/* Another thread evicts it too, and was quicker. */
-	swap_drop(eviction->machine, slot);
-	return swap_hold_of(eviction->machine, eviction->frame);
-}
-
-static bool write_slot(struct eviction *eviction)
-{
-	struct quire_machine *machine = eviction->machine;
-
-	return swap_write_slot(machine, eviction->slot, frame_memory(machine, eviction->frame)) ==
-	       0;
 }
 
 /*
- * A page whose content need not be kept, unless it was written to since, or others want it from its
- * slot: then this time it stays, as any other page from now on.  Whether it is gone.
+ * A page whose content need not be kept, unless it was written to since, or counts for others: then
+ * this time it stays, as any other page from now on.
  */
-static bool drop_lazily_freed(struct eviction *eviction)
+static bool may_be_dropped(struct frame *frame)
 {
-	struct frame *frame = eviction->frame;
-
-	if (!frame_has(frame, FRAME_DIRTY) && !frame_has(frame, FRAME_KEEP) && eviction->owner.rmap)
-		rmap_walk_page(eviction->machine, &eviction->owner, visit_drop_clean, eviction);
-	if (!frame_mappings(frame) && !frame_slot(frame))
+	if (!frame_has(frame, FRAME_DIRTY) && !frame_has(frame, FRAME_KEEP))
 		return true;
 	frame_unmark(frame, FRAME_LAZYFREE);
 	return false;
 }
 
-static bool evict_anonymous(struct eviction *eviction)
+static void take_out(struct batch *batch, unsigned i)
 {
-	struct frame *frame = eviction->frame;
-	bool gone = false;
+	struct frame *frame = batch->frames[i];
 
-	if (frame_has(frame, FRAME_LAZYFREE))
-		return drop_lazily_freed(eviction);
-	eviction->slot = take_slot(eviction);
-	if (!eviction->slot)
-		return false;
-	if (eviction->owner.rmap)
-		rmap_walk_page(eviction->machine, &eviction->owner, visit_swap_out, eviction);
-	if (!frame_mappings(frame) && !busy(frame) && write_slot(eviction))
-		gone = swap_uncache(eviction->machine, eviction->slot, frame);
-	swap_drop(eviction->machine, eviction->slot);
+	batch->frames[i] = batch->frames[--batch->count];
+	batch->frames[batch->count] = frame;
+}
+
+/* Leaves the pages that may go, each with a slot, or to be dropped. */
+static void choose(struct eviction *eviction)
+{
+	struct batch *batch = eviction->batch;
+	uint32_t *slots = eviction->slots;
+
+	for (unsigned i = 0; i < batch->count;) {
+		struct frame *frame = batch->frames[i];
+		bool lazy = frame_has(frame, FRAME_LAZYFREE);
+
+		slots[i] = lazy ? SWAP_UNWANTED : 0;
+		if (busy(frame) || (!batch->owner.rmap && !frame_slot(frame)) ||
+		    (lazy && !may_be_dropped(frame)))
+			take_out(batch, i);
+		else
+			i++;
+	}
+	swap_take_slots(batch->machine, batch->frames, slots, batch->count);
+	for (unsigned i = 0; i < batch->count;) {
+		if (slots[i]) {
+			i++;
+			continue;
+		}
+		take_out(batch, i); /* swap is full */
+		slots[i] = slots[batch->count];
+	}
+}
+
+static void write_pages(struct eviction *eviction)
+{
+	const struct batch *batch = eviction->batch;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct frame *frame = batch->frames[i];
+
+		/* Else somebody has come back for it, or it could not be taken from everybody. */
+		if (eviction->slots[i] != SWAP_UNWANTED && !frame_mappings(frame) && !busy(frame))
+			swap_write_slot(batch->machine, eviction->slots[i],
+					frame_memory(batch->machine, frame));
+	}
+}
+
+/* Those that were to be dropped: how many went. */
+static unsigned count_dropped(const struct eviction *eviction)
+{
+	const struct batch *batch = eviction->batch;
+	unsigned gone = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct frame *frame = batch->frames[i];
+
+		if (eviction->slots[i] != SWAP_UNWANTED)
+			continue;
+		if (!frame_mappings(frame) && !frame_slot(frame))
+			gone++;
+		else
+			frame_unmark(frame, FRAME_LAZYFREE);
+	}
 	return gone;
+}
+
+static unsigned evict_anonymous(struct batch *batch)
+{
+	struct eviction eviction = {.batch = batch};
+
+	choose(&eviction);
+	if (!batch->count)
+		return 0;
+	batch_walk(batch, true, visit_anonymous, &eviction);
+	write_pages(&eviction);
+	return count_dropped(&eviction) +
+	       swap_drop_slots(batch->machine, batch->frames, eviction.slots, batch->count);
 }
 
 /* --- pages of objects --- */
@@ -157,70 +160,75 @@ static bool evict_anonymous(struct eviction *eviction)
 static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context)
 {
-	const struct eviction *eviction = context;
+	const struct batch *batch = context;
+	unsigned marks = batch->machine->report_swapped ? MARK_EVICTED : 0;
 	struct gather gather;
+	uint64_t page;
 
-	(void)stop;
 	if (vma->flags & VMA_LOCKED)
 		return;
 	gather_begin(&gather, &space->tables);
-	table_unmap(&space->tables, start, eviction->frame,
-		    eviction->machine->report_swapped ? MARK_EVICTED : 0, vma->flags & VMA_UFFD_WP,
-		    &gather);
+	for (unsigned i = 0; i < batch->count; i++)
+		if (batch_place(batch->frames[i], vma, start, stop, &page))
+			table_unmap(&space->tables, page, batch->frames[i], marks,
+				    vma->flags & VMA_UFFD_WP, &gather);
 	gather_end(&gather);
 }
 
-/* Keeps the content; *entry: what the cache is to have then.  false: it cannot be kept. */
-static bool write_page(struct eviction *eviction, bool dirty, cache_entry *entry)
+/* Keeps the content; *slot: what the cache is to have then, or 0.  false: it cannot be kept. */
+static bool write_page(const struct batch *batch, struct frame *frame, uint64_t *slot)
 {
-	const struct quire_object *object = eviction->owner.object;
+	struct quire_machine *machine = batch->machine;
+	const struct quire_object *object = batch->owner.object;
 	const struct quire_object_operations *operations = object->operations;
+	const void *memory = frame_memory(machine, frame);
 
-	*entry = 0;
-	/* It can be read again, or it is a page of zeros that nobody has written to. */
-	if (!dirty)
-		return true;
 	if (operations->write_page)
-		return operations->write_page(object->context, eviction->owner.index,
-					      frame_memory(eviction->machine, eviction->frame)) ==
-		       0;
-	eviction->slot = swap_alloc(eviction->machine);
-	if (!eviction->slot)
-		return false;
-	*entry = cache_entry_of_slot(eviction->slot);
-	return write_slot(eviction);
+		return operations->write_page(object->context, frame_index(frame), memory) == 0;
+	*slot = swap_alloc(machine);
+	return *slot && swap_write_slot(machine, *slot, memory) == 0;
 }
 
-static bool evict_cached(struct eviction *eviction)
+/* The page has left the tables, or will be left in peace. */
+static bool replace(const struct batch *batch, struct frame *frame)
 {
-	struct frame *frame = eviction->frame;
-	cache_entry entry;
-	bool gone = false, dirty;
+	bool dirty = frame_has(frame, FRAME_DIRTY), gone = false;
+	uint64_t slot = 0;
 
-	if (frame_mappings(frame))
-		rmap_walk_page(eviction->machine, &eviction->owner, visit_unmap, eviction);
-	dirty = frame_has(frame, FRAME_DIRTY);
-	frame_unmark(frame, FRAME_DIRTY);
-	if (!frame_mappings(frame) && !busy(frame) && write_page(eviction, dirty, &entry))
-		gone = object_replace_page(eviction->owner.object, eviction->owner.index, frame,
-					   entry);
+	if (dirty)
+		frame_unmark(frame, FRAME_DIRTY);
+	/* If it is clean it can be read again, or it is a page of zeros that nobody has written to. */
+	if (!frame_mappings(frame) && !busy(frame) && (!dirty || write_page(batch, frame, &slot)))
+		gone = object_replace_page(batch->owner.object, frame_index(frame), frame,
+					   slot ? cache_entry_of_slot(slot) : 0);
 	if (!gone && dirty)
 		frame_mark(frame, FRAME_DIRTY);
-	if (!gone && eviction->slot)
-		swap_drop(eviction->machine, eviction->slot);
+	if (!gone && slot)
+		swap_drop(batch->machine, slot);
 	return gone;
 }
 
-bool evict(struct quire_machine *machine, struct frame *frame)
+/* A page that is pinned leaves the tables, and stays in the cache. */
+static unsigned evict_cached(struct batch *batch)
 {
-	struct eviction eviction = {.machine = machine, .frame = frame};
-	bool owned = rmap_hold_owner(machine, frame, &eviction.owner), gone = false;
+	unsigned gone = 0, mapped = 0;
 
-	/* A page of an object that is pinned leaves the tables, and stays in the cache. */
-	if (eviction.owner.object && !referenced(frame))
-		gone = evict_cached(&eviction);
-	else if (frame->kind == FRAME_ANON && !busy(frame) && (owned || frame_slot(frame)))
-		gone = evict_anonymous(&eviction);
-	rmap_drop_owner(machine, &eviction.owner);
+	for (unsigned i = 0; i < batch->count;) {
+		if (referenced(batch->frames[i]))
+			take_out(batch, i);
+		else
+			mapped += frame_mappings(batch->frames[i++]) != 0;
+	}
+	if (mapped)
+		batch_walk(batch, true, visit_unmap, batch);
+	for (unsigned i = 0; i < batch->count; i++)
+		gone += replace(batch, batch->frames[i]);
 	return gone;
+}
+
+unsigned evict(struct batch *batch)
+{
+	if (batch->owner.object)
+		return evict_cached(batch);
+	return batch->frames[0]->kind == FRAME_ANON ? evict_anonymous(batch) : 0;
 }

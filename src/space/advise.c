@@ -32,7 +32,7 @@ static const struct flag_advice {
 
 /* Internal: something is to be done without the lock before the call goes on. */
 #define ERRAND	      4098
-#define PAGES_AT_ONCE 8
+#define PAGES_AT_ONCE RECLAIM_PAGES
 
 struct advising {
 	uint64_t position, end; /* still to be done */
@@ -198,7 +198,7 @@ static int read_slots(struct quire_machine *machine, struct advising *advising)
 		uint64_t slot = advising->slots[advising->slot_count - 1];
 
 		if (error != -NO_FRAMES)
-			error = swap_read(machine, slot);
+			error = swap_read(machine, slot, NULL);
 		swap_drop(machine, slot);
 	}
 	if (error != -NO_FRAMES)
@@ -218,8 +218,9 @@ static int run_errand(struct quire_space *space, struct advising *advising)
 		quire_object_put(advising->object);
 		advising->object = NULL;
 	}
-	for (; advising->page_count; advising->page_count--)
-		reclaim_page(space->machine, advising->pages[advising->page_count - 1]);
+	if (advising->page_count)
+		reclaim_pages(space->machine, advising->pages, advising->page_count);
+	advising->page_count = 0;
 	return error ? error : read_slots(space->machine, advising);
 }
 

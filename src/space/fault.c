@@ -372,11 +372,9 @@ static void end_errand(struct fault *fault)
 		frame_put(fault->space->machine, fault->made);
 	if (fault->object)
 		quire_object_put(fault->object);
-	if (fault->slot)
-		swap_drop(fault->space->machine, fault->slot);
+	fault_drop_slot(fault);
 	fault->made = NULL;
 	fault->object = NULL;
-	fault->slot = 0;
 }
 
 static int run_errand(struct fault *fault)
@@ -391,7 +389,8 @@ static int run_errand(struct fault *fault)
 		return fault_ask_object(fault);
 	case ERRAND_READ_SLOT:
 		fault->slot_read = true;
-		return swap_read(fault->space->machine, fault->slot);
+		return swap_read(fault->space->machine, fault->slot,
+				 fault->how & FAULT_RESTORE ? NULL : &fault->read);
 	case ERRAND_MIGRATION:
 		break;
 	}

@@ -33,6 +33,8 @@ struct fault {
 	} errand;
 	uint64_t slot;	/* with one count, or 0 */
 	bool slot_read; /* it was in no cache */
+	struct frame
+		*read; /* what was read from it, and is in no cache; with a reference, or NULL */
 	struct frame *made;
 	bool may_write; /* as long as the object's generation is this */
 	uint64_t generation;
@@ -74,6 +76,8 @@ int fault_report(struct fault *fault, uint64_t flags);
 
 /* Where a swap entry stands.  0, -NO_FRAMES, -FAULT_ERRAND. */
 int fault_on_swap(struct fault *fault);
+/* Lets go of the slot, and of what was read from it. */
+void fault_drop_slot(struct fault *fault);
 
 /* --- fault_object.c --- */
 

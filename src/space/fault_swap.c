@@ -2,12 +2,24 @@
 /*
  * Faults on swap entries.
  *
- * The page is in the slot's cache, or it is read into it first, with no lock held: an errand.  Then
- * it takes the entry's place, as protected and as exclusive as it was, and the slot has one user less.
+ * The page is in the slot's cache, or it is read first, with no lock held: an errand.  What no other
+ * entry asks for is not put into the cache.  Then it takes the entry's place, as protected and as exclusive as it was, and the slot has one user less.
  * What the access may not do to the page yet is another fault's business.
  */
 #include "space/fault.h"
 #include "space/rmap.h"
+
+void fault_drop_slot(struct fault *fault)
+{
+	struct quire_machine *machine = fault->space->machine;
+
+	if (fault->read)
+		frame_put(machine, fault->read);
+	if (fault->slot)
+		swap_drop(machine, fault->slot);
+	fault->read = NULL;
+	fault->slot = 0;
+}
 
 /* One count of the slot, so that it is not used for something else meanwhile; false: the entry is
  * another one by now. */
@@ -15,9 +27,7 @@ static bool hold_slot(struct fault *fault)
 {
 	if (fault->slot == fault->seen.slot)
 		return true;
-	if (fault->slot)
-		swap_drop(fault->space->machine, fault->slot);
-	fault->slot = 0;
+	fault_drop_slot(fault);
 	if (!table_hold_slot(&fault->space->tables, fault->page, &fault->seen))
 		return false;
 	fault->slot = fault->seen.slot;
@@ -30,10 +40,10 @@ static bool hold_slot(struct fault *fault)
  * so when it is written to; one that it reads for a single entry never is in the slot's cache.
  * Whether the entry has it exclusively.
  */
-static bool take_from_swap(const struct fault *fault, struct frame *frame)
+static bool take_from_swap(const struct fault *fault, struct frame *frame, bool alone)
 {
-	bool takes = !(fault->how & FAULT_RESTORE) && (fault->slot_read || fault_writes(fault)) &&
-		     swap_alone(fault->space->machine, fault->slot, frame);
+	bool takes =
+		!(fault->how & FAULT_RESTORE) && alone && (fault->slot_read || fault_writes(fault));
 
 	if (fault->how & FAULT_RESTORE || (takes && !fault->slot_read))
 		frame_mark(frame, FRAME_DIRTY);
@@ -42,14 +52,14 @@ static bool take_from_swap(const struct fault *fault, struct frame *frame)
 	return takes || fault->seen.exclusive;
 }
 
-/* The page in the slot's cache comes to stand there; takes over a reference to it. */
-static int map_cached(struct fault *fault, struct frame *frame)
+/* The page comes to stand there; takes over a reference to it. */
+static int map_page(struct fault *fault, struct frame *frame, bool alone)
 {
 	const struct table_snapshot *seen = &fault->seen;
 	struct table_leaf leaf = {
 		.frame = frame,
 		.allow = vma_permissions(fault->vma),
-		.exclusive = take_from_swap(fault, frame),
+		.exclusive = take_from_swap(fault, frame, alone),
 		.uffd_wp = seen->uffd_wp,
 		.old = fault->how & FAULT_RESTORE,
 	};
@@ -66,15 +76,35 @@ static int map_cached(struct fault *fault, struct frame *frame)
 	return fault_install(fault, &leaf);
 }
 
+/* What the fault has read, unless others ask for it by now: then it is put into the cache. */
+static struct frame *take_read(struct fault *fault, bool *alone)
+{
+	struct quire_machine *machine = fault->space->machine;
+	struct frame *frame = fault->read;
+
+	fault->read = NULL;
+	if (!frame)
+		return NULL;
+	*alone = swap_sole(machine, fault->slot);
+	if (*alone)
+		return frame;
+	swap_cache(machine, fault->slot, frame);
+	frame_put(machine, frame);
+	return swap_cached(machine, fault->slot, alone);
+}
+
 int fault_on_swap(struct fault *fault)
 {
 	struct frame *frame;
+	bool alone;
 
 	if (!hold_slot(fault))
 		return 0;
-	frame = swap_cached(fault->space->machine, fault->slot);
+	frame = swap_cached(fault->space->machine, fault->slot, &alone);
+	if (!frame)
+		frame = take_read(fault, &alone);
 	if (frame)
-		return map_cached(fault, frame);
+		return map_page(fault, frame, alone);
 	fault->errand = ERRAND_READ_SLOT;
 	return -FAULT_ERRAND;
 }

@@ -293,8 +293,8 @@ static struct vma *next_of_space(struct walk *walk, const struct quire_space *sp
 	return vma;
 }
 
-void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
-	       rmap_visit *visit, void *context)
+void rmap_walk_with(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
+		    bool write, rmap_visit *visit, void *context)
 {
 	struct walk walk = {.machine = machine, .rmap = rmap, .first = first, .end = end};
 	struct quire_space *space;
@@ -302,7 +302,10 @@ void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first,
 
 	begin(&walk);
 	while ((space = next_space(&walk))) {
-		space_write_lock(space);
+		if (write)
+			space_write_lock(space);
+		else
+			space_read_lock(space);
 		while ((vma = next_of_space(&walk, space))) {
 			uint64_t from = max_u64(first, vma->index);
 			uint64_t to = min_u64(end, vma->index + vma_pages(vma));
@@ -310,7 +313,10 @@ void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first,
 			visit(space, vma, vma->start + ((from - vma->index) << PAGE_SHIFT),
 			      vma->start + ((to - vma->index) << PAGE_SHIFT), context);
 		}
-		space_write_unlock(space);
+		if (write)
+			space_write_unlock(space);
+		else
+			space_read_unlock(space);
 		space_put(space);
 	}
 }

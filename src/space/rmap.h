@@ -50,14 +50,19 @@ void rmap_drop_owner(struct quire_machine *machine, struct rmap_owner *owner);
 
 /*
  * Calls `visit` for each piece of a VMA that has pages [first, end) of the rmap, with its space's
- * lock held for writing; several of one space may be visited under one holding.  No lock is held
+ * lock held (`write`: for writing); several of one space may be visited under one holding.  No lock is held
  * between.  Each entry that stood when the walk began is visited, wherever it has gone, or a copy of it
  * (rmap.c).  The caller has a reference to what the rmap belongs to.
  */
 typedef void rmap_visit(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 			void *context);
-void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
-	       rmap_visit *visit, void *context);
+void rmap_walk_with(struct quire_machine *machine, struct rmap *rmap, uint64_t first, uint64_t end,
+		    bool write, rmap_visit *visit, void *context);
+static inline void rmap_walk(struct quire_machine *machine, struct rmap *rmap, uint64_t first,
+			     uint64_t end, rmap_visit *visit, void *context)
+{
+	rmap_walk_with(machine, rmap, first, end, true, visit, context);
+}
 /* The same for the page that the owner is of. */
 static inline void rmap_walk_page(struct quire_machine *machine, const struct rmap_owner *owner,
 				  rmap_visit *visit, void *context)

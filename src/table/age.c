@@ -22,7 +22,7 @@ static bool sole(const struct frame *frame)
  * has it alone is free of it.  Where one entry is dirty the others are, or were: it was before they
  * came to be.
  */
-static bool lazily_freed(struct frame *frame, entry_t entry)
+static bool lazily_freed(struct quire_machine *machine, struct frame *frame, entry_t entry)
 {
 	bool counts = frame_has(frame, FRAME_KEEP) && !entry_dirty(entry) &&
 		      !QUIRE_MISTAKE(FREE_DROPS_OTHERS_PAGE);
@@ -35,6 +35,7 @@ static bool lazily_freed(struct frame *frame, entry_t entry)
 	if (frame_has(frame, FRAME_KEEP))
 		frame_unmark(frame, FRAME_KEEP);
 	frame_mark(frame, FRAME_LAZYFREE);
+	machine_note_evictable(machine);
 	return true;
 }
 
@@ -91,7 +92,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 			continue;
 		quire_assert(cursor_whole(&cursor));
 		frame = leaf_frame(tables, entry);
-		if (aging == TABLE_LAZYFREE && !lazily_freed(frame, entry))
+		if (aging == TABLE_LAZYFREE && !lazily_freed(tables->machine, frame, entry))
 			continue;
 		/* What others use, too, is not cold. */
 		if (aging == TABLE_COLD && frame_mappings(frame) != 1)

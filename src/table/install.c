@@ -81,10 +81,8 @@ static void retire(struct cursor *cursor, struct gather *gather)
 		cursor_exchange(cursor, QUIRE_MISTAKE(COPY_LEAVES_GAP) ? ENTRY_ABSENT : ENTRY_BUSY);
 	struct frame *frame;
 
-	if (entry_is_swap(entry)) {
-		swap_drop(cursor->tables->machine, entry_slot(entry));
+	if (entry_is_swap(entry))
 		tables_resident(cursor->tables, RESIDENT_SWAP, -1);
-	}
 	if (!entry_is_leaf(entry, cursor->level))
 		return;
 	if (!QUIRE_MISTAKE(COPY_WITHOUT_FLUSH))
@@ -136,8 +134,9 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 			retire(&cursor, gather);
 		cursor_exchange(&cursor, make_leaf(tables, leaf));
 		/* From here on the page may change. */
-		if (snapshot->kind == TABLE_SWAP && leaf->exclusive)
-			swap_forget(tables->machine, snapshot->slot, leaf->frame);
+		if (snapshot->kind == TABLE_SWAP)
+			swap_leave(tables->machine, snapshot->slot,
+				   leaf->exclusive ? leaf->frame : NULL);
 		if (leaf->frame)
 			tables_resident(tables, frame_resident(leaf->frame), 1);
 	}

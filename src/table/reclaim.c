@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reclaim's work on the entry of one page.  The space's lock is held for writing.
+ * Reclaim's work on the entry of one page.  The space's lock is held for writing, by ageing for reading.
  */
 #include "table/cursor.h"
 
@@ -18,22 +18,19 @@ bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64
 	return false;
 }
 
-bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame,
-	       struct gather *gather)
+bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame)
 {
 	struct cursor cursor;
 	entry_t was, is;
 	bool old;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, frame, NULL))
 		return true;
 	was = cursor_entry(&cursor);
 	do {
 		old = !entry_young(was);
 		is = entry_set_young(was, false);
 	} while (was != is && !cursor_update(&cursor, &was, is));
-	if (!old)
-		gather_span(gather, page, page + PAGE_SIZE);
 	cursor_end(&cursor);
 	return old;
 }

@@ -213,8 +213,7 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
  * maps; *start: how far.  Lock for reading at least. */
 unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
 		       struct frame **frames, unsigned room);
-bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame,
-	       struct gather *gather);
+bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame);
 void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
 		    struct gather *gather);
 void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,

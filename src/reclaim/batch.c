@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages that are worked on together: see reclaim.h.
+ */
+#include "reclaim/reclaim.h"
+
+static uintptr_t owner_of(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire);
+}
+
+/*
+ * What is of the same owner now may be another's by the time of the walk.  Then that finds no entry
+ * of it, which is as if it had no time to.
+ */
+static bool belongs(const struct frame *frame, const struct frame *first)
+{
+	return frame->kind == first->kind && owner_of(frame) == owner_of(first);
+}
+
+void batch_begin(struct batch *batch, struct quire_machine *machine, struct frame **frames,
+		 unsigned count)
+{
+	*batch = (struct batch){.machine = machine, .frames = frames, .count = 1};
+	if (!rmap_hold_owner(machine, frames[0], &batch->owner))
+		return;
+	for (unsigned i = 1; i < count; i++) {
+		struct frame *frame = frames[i];
+
+		if (!belongs(frame, frames[0]))
+			continue;
+		frames[i] = frames[batch->count];
+		frames[batch->count++] = frame;
+	}
+}
+
+void batch_end(struct batch *batch)
+{
+	rmap_drop_owner(batch->machine, &batch->owner);
+}
+
+void batch_walk(struct batch *batch, bool write, rmap_visit *visit, void *context)
+{
+	uint64_t first = UINT64_MAX, end = 0;
+
+	if (!batch->owner.rmap)
+		return;
+	for (unsigned i = 0; i < batch->count; i++) {
+		first = min_u64(first, frame_index(batch->frames[i]));
+		end = max_u64(end, frame_index(batch->frames[i]) + 1);
+	}
+	rmap_walk_with(batch->machine, batch->owner.rmap, first, end, write, visit, context);
+}
+
+bool batch_place(const struct frame *frame, const struct vma *vma, uint64_t start, uint64_t stop,
+		 uint64_t *address)
+{
+	*address = start + ((frame_index(frame) - vma_index(vma, start)) << PAGE_SHIFT);
+	return *address >= start && *address < stop;
+}
