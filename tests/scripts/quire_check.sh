@@ -97,9 +97,12 @@ case $status in
 esac
 
 # ---- interruption
-timeout --preserve-status -s INT 5 "$quire" check --against none --time 600 --output "$work" \
-	>"$work/output" 2>&1
-status=$?
+for seconds in 2 20 200; do
+	timeout --preserve-status -s INT $seconds "$quire" check --against none --time 600 --output "$work" \
+		>"$work/output" 2>&1
+	status=$?
+	grep -q '^seed ' "$work/output" && break
+done
 echo "exit status $status, want 130" >>"$work/output"
 [ $status -eq 130 ] && grep -q ' findings' "$work/output"
 report $? "SIGINT ends it with a summary"
