@@ -320,7 +320,7 @@ static bool call_write(struct meeting *meeting)
 
 static bool call_unmap(struct meeting *meeting)
 {
-	return quire_munmap(meeting->soft.space, meeting->base, PAGE) != -QUIRE_EINPROGRESS;
+	return quire_munmap(meeting->soft.space, meeting->base, PAGES * PAGE) != -QUIRE_EINPROGRESS;
 }
 
 static bool call_drop(struct meeting *meeting)
@@ -536,6 +536,71 @@ static void a_signal_keeps_the_context_it_finds(void **state)
 	}
 }
 
+/* --- requests beside calls that are told --- */
+
+struct change {
+	struct meeting meeting;
+	struct owner owner; /* the same space and context, as requests know it */
+};
+
+static void change_memory(void *context)
+{
+	guest_acts(&((struct change *)context)->meeting);
+}
+
+static void make_request_on_change(void *context)
+{
+	make_request(&((struct change *)context)->owner);
+}
+
+static void open_change(struct change *change)
+{
+	struct meeting *meeting = &change->meeting;
+
+	open_meeting(meeting);
+	assert_int_equal(register_pages(meeting->context, meeting->base, PAGES, MISSING | WP), 0);
+	change->owner.space = meeting->soft.space;
+	change->owner.context = meeting->context;
+	change->owner.base = meeting->base;
+}
+
+static void meet_request(struct change *change, bool request_stops)
+{
+	struct stall *stall = &change->meeting.stall;
+
+	*stall = (struct stall){request_stops ? make_request_on_change : change_memory,
+				request_stops ? change_memory : make_request_on_change, change,
+				.stopped = true};
+	for (unsigned k = 1; stall->stopped; k++) {
+		open_change(change);
+		stall_run(stall, k);
+		if (change->owner.answer != 0)
+			assert_int_equal(change->owner.answer, -QUIRE_EAGAIN);
+		close_meeting(&change->meeting);
+	}
+}
+
+/* What it changes is there before, and after it an event is unread. */
+static void a_request_comes_before_a_change_or_after_it(void **state)
+{
+	static int (*const calls[])(struct owner * owner) = {request_protect, request_release,
+							     request_copy,    request_zeropage,
+							     request_poison,  request_move};
+	struct change change = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (actions[i].faults)
+			continue;
+		for (size_t j = 0; j < sizeof(calls) / sizeof(calls[0]); j++) {
+			change.meeting.action = &actions[i];
+			change.owner.request = calls[j];
+			meet_request(&change, true);
+			meet_request(&change, false);
+		}
+	}
+}
+
 /* --- MOVE --- */
 
 /* A CPU remembers the page at its old place, another one looks for it at its new one. */
@@ -642,6 +707,7 @@ int main(void)
 		cmocka_unit_test(a_close_waits_for_the_last_user),
 		cmocka_unit_test(nobody_sleeps_for_ever),
 		cmocka_unit_test(a_signal_keeps_the_context_it_finds),
+		cmocka_unit_test(a_request_comes_before_a_change_or_after_it),
 		cmocka_unit_test(a_page_that_moves_is_at_one_place),
 		cmocka_unit_test(a_move_flushes_once),
 		cmocka_unit_test(a_dump_keeps_the_space_it_is_at),

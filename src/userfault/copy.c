@@ -40,10 +40,11 @@ struct filling {
  */
 static int find_destination(const struct filling *filling, struct vma **vma)
 {
-	int error;
+	int error = context_ask_again(filling->context);
 
-	if (context_gone(filling->context))
-		return -QUIRE_ESRCH;
+	/* Who may have slept for a source looks at the destination first, as on Linux. */
+	if (error == -QUIRE_ESRCH || (error && !filling->source_space))
+		return error;
 	*vma = vma_find(filling->space, filling->start);
 	if (!vma_holds(*vma, filling->start))
 		return -QUIRE_ENOENT;
