@@ -84,6 +84,30 @@ interrupt() { # SIGNAL
 interrupt KILL
 interrupt TERM
 
+# Beside a run with a say in the huge pages of shared memory no other goes on.
+rm -f "$work/there"
+"$quire" run --timeout 60 --on linux "$work/use.lua" -- "$work/there" forever >"$work/output" 2>&1 &
+runner=$!
+tries=0
+until [ -s "$work/there" ] || [ $tries -gt 100 ]; do
+	sleep 0.1
+	tries=$((tries + 1))
+done
+printf '%s\n' 'quire.process()' >"$work/plain.lua"
+"$quire" run --on linux "$work/plain.lua" >"$work/plain" 2>&1 &
+plain=$!
+sleep 0.5
+kill -0 $plain 2>/dev/null
+report $? "another run waits"
+kill -s KILL $runner
+wait $runner 2>/dev/null
+wait $plain
+status=$?
+cp "$work/plain" "$work/output"
+[ $status -eq 0 ]
+report $? "and goes on when it has ended"
+as_before "a run that was waited for"
+
 # What a shell starts in the background ignores SIGINT, so this one is not, and gets as long as it takes.
 rm -f "$work/there"
 for seconds in 2 20 200; do

@@ -37,8 +37,7 @@ expect "quire check beside the twin" 0 "0 findings" \
 
 # ---- the kernel
 script 'if quire.has("root") or quire.has("userfaultfd") then quire.skip("it has every right") end'
-"$quire" run --on linux "$work/script.lua" >"$work/output" 2>&1
-if [ $? -eq 0 ]; then
+if "$quire" run --on linux "$work/script.lua" >"$work/output" 2>&1; then
 	refusal="userfaultfd: EPERM: needs root, vm.unprivileged_userfaultfd=1 or user_mode_only"
 	script 'local u = p:userfaultfd{}' 'u:register(0, 4096, { "missing" })'
 	expect "userfaultfd is skipped" 77 "skipped on linux: $refusal" \
