@@ -16,7 +16,8 @@ struct script_run {
 };
 
 struct skip {
-	const char *target, *file, *reason;
+	const char *target, *file;
+	char *reason;
 	bool unexplained;
 	struct skip *next; /* a later one */
 };

@@ -117,6 +117,17 @@ static void add_skip(struct run_counts *counts, const char *file, const struct s
 	counts->skipped++;
 }
 
+static void free_skips(struct run_counts *counts)
+{
+	struct skip *skip;
+
+	while ((skip = counts->skips)) {
+		counts->skips = skip->next;
+		free(skip->reason);
+		free(skip);
+	}
+}
+
 /* One that --strict-skips does not let pass. */
 static bool failed_skip(const struct run_options *options, const struct script_run *on)
 {
@@ -330,5 +341,6 @@ int run_command(int argc, char **argv)
 		status = STATUS_ERROR;
 	}
 	print_summary(&run);
+	free_skips(&run.counts);
 	return (int)status;
 }
