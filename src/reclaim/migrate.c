@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One page moves to another frame.
+ * Pages move to other frames, a few at a time.
  *
- * Its entries become migration entries, one by one, and when the last CPU has forgotten them nobody
- * can use the page any more.  Then its content goes to the other frame, which takes its place in the
- * object's cache, if it has one, and in every entry.
+ * Their entries become migration entries, and when the last CPU has forgotten them nobody can use the
+ * pages any more.  Then the content of each goes to its other frame, which takes the page's place in
+ * the object's cache, if it has one, and in every entry.
  *
  *	leaf ──▶ frame      migration entry ──▶ frame  copied to  target ◀── leaf
  *
@@ -19,12 +19,13 @@
 #include "reclaim/reclaim.h"
 #include <quire/migrate.h>
 
+#define AT_ONCE 16u /* pages: those who meet one wait for all */
+
 struct migration {
-	struct quire_machine *machine;
-	struct frame *frame;
-	struct frame *target; /* what the entries get in the end; it may be the same */
-	struct rmap_owner owner;
-	bool met; /* an entry */
+	struct batch batch;
+	struct frame *const *copies; /* zero holders, FRAME_HELD: each page's */
+	uint32_t met;		     /* a set of pages: those of which the walk has met an entry */
+	uint32_t moved; /* ... of which the entries get the copy, and not what they had */
 };
 
 static void visit_begin(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
@@ -32,12 +33,16 @@ static void visit_begin(struct quire_space *space, struct vma *vma, uint64_t sta
 {
 	struct migration *migration = context;
 	struct gather gather;
+	uint64_t page;
 
-	(void)vma;
-	(void)stop;
 	gather_begin(&gather, &space->tables);
-	if (table_migrate_begin(&space->tables, start, migration->frame, &gather))
-		migration->met = true;
+	for (unsigned i = 0; i < migration->batch.count; i++) {
+		struct frame *frame = migration->batch.frames[i];
+
+		if (batch_place(frame, vma, start, stop, &page) &&
+		    table_migrate_begin(&space->tables, page, frame, &gather))
+			migration->met |= (uint32_t)1 << i;
+	}
 	gather_end(&gather);
 }
 
@@ -46,26 +51,31 @@ static void visit_end(struct quire_space *space, struct vma *vma, uint64_t start
 {
 	const struct migration *migration = context;
 	struct gather gather;
+	uint64_t page;
 
-	(void)vma;
-	(void)stop;
 	gather_begin(&gather, &space->tables);
-	table_migrate_end(&space->tables, start, migration->frame, migration->target, &gather);
+	for (unsigned i = 0; i < migration->batch.count; i++) {
+		struct frame *frame = migration->batch.frames[i];
+
+		if (batch_place(frame, vma, start, stop, &page))
+			table_migrate_end(&space->tables, page, frame,
+					  migration->moved >> i & 1 ? migration->copies[i] : frame,
+					  &gather);
+	}
 	gather_end(&gather);
 }
 
 /* An anonymous page, which nothing leads to but its entries.  Whether `copy` has become it. */
-static bool copy_anonymous(struct migration *migration, struct frame *copy)
+static bool copy_anonymous(struct batch *batch, const struct frame *frame, struct frame *copy)
 {
-	struct quire_machine *machine = migration->machine;
-	const struct frame *frame = migration->frame;
+	struct quire_machine *machine = batch->machine;
 
 	if (frame_pins(frame) || frame_references(frame) != 1)
 		return false;
 	memcpy(frame_memory(machine, copy), frame_memory(machine, frame), PAGE_SIZE);
 	frame_make_anon(machine, copy);
 	frame_exchange(copy, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	frame_set_owner(copy, migration->owner.family, migration->owner.index);
+	frame_set_owner(copy, batch->owner.family, frame_index(frame));
 	return true;
 }
 
@@ -78,84 +88,140 @@ static void carry_flags(const struct frame *from, struct frame *to)
 			frame_mark(to, flags[i]);
 }
 
-/* Lock machine->migration for writing.  Whether the page is in `copy` now. */
-static bool migrate(struct migration *migration, struct frame *copy)
+/* Whether the copy has the page's content, and its place in the object's cache, now. */
+static bool copy_page(struct migration *migration, unsigned i)
 {
-	struct quire_object *object = migration->owner.object;
-	struct frame *frame = migration->frame;
-	bool moved;
+	struct frame *frame = migration->batch.frames[i];
+	struct quire_object *object = migration->batch.owner.object;
 
-	if (object)
-		object_begin_migration(object, frame);
-	rmap_walk_page(migration->machine, &migration->owner, visit_begin, migration);
 	/* A page that is nowhere has been unmapped, or UFFDIO_MOVE has given it another owner. */
-	if (!migration->met)
-		moved = false;
-	else if (object)
-		moved = object_migrate_page(object, migration->owner.index, frame, copy);
-	else
-		moved = copy_anonymous(migration, copy);
-	migration->target = moved ? copy : frame;
-	rmap_walk_page(migration->machine, &migration->owner, visit_end, migration);
-	if (moved) {
-		quire_assert(frame_mappings(frame) == 0);
-		carry_flags(frame, copy);
+	if (!(migration->met >> i & 1))
+		return false;
+	if (object)
+		return object_migrate_page(object, frame_index(frame), frame, migration->copies[i]);
+	return copy_anonymous(&migration->batch, frame, migration->copies[i]);
+}
+
+/* Lock machine->migration for writing. */
+static void migrate(struct migration *migration)
+{
+	struct batch *batch = &migration->batch;
+
+	for (unsigned i = 0; batch->owner.object && i < batch->count; i++)
+		object_begin_migration(batch->owner.object, batch->frames[i]);
+	batch_walk(batch, true, visit_begin, migration);
+	for (unsigned i = 0; i < batch->count; i++)
+		if (copy_page(migration, i))
+			migration->moved |= (uint32_t)1 << i;
+	batch_walk(batch, true, visit_end, migration);
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (migration->moved >> i & 1) {
+			quire_assert(frame_mappings(batch->frames[i]) == 0);
+			carry_flags(batch->frames[i], migration->copies[i]);
+		}
+		frame_unmark(batch->frames[i], FRAME_MIGRATING);
 	}
-	frame_unmark(frame, FRAME_MIGRATING);
-	return moved;
 }
 
 /*
- * Moves the page, to which the caller has a reference, to `copy` (zero holders, FRAME_HELD).  Whether
- * it did; then `copy` has been used up.
+ * Moves pages, to which the caller has references, to `copies`, as many.  Those that have been used up
+ * become NULL; how many that are.
  */
-static bool migrate_page(struct quire_machine *machine, struct frame *frame, struct frame *copy)
+static unsigned migrate_pages(struct quire_machine *machine, struct frame **frames,
+			      struct frame **copies, unsigned count)
 {
-	struct migration migration = {.machine = machine, .frame = frame};
-	bool moved = false;
+	unsigned moved = 0;
 
 	quire_port_write_lock(machine->host, &machine->migration);
-	if (!frame_pins(frame) && rmap_hold_owner(machine, frame, &migration.owner)) {
-		moved = migrate(&migration, copy);
-		rmap_drop_owner(machine, &migration.owner);
+	for (unsigned done = 0, size; done < count; done += size) {
+		struct migration migration = {.copies = copies + done};
+
+		batch_begin(&migration.batch, machine, frames + done, count - done);
+		size = migration.batch.count;
+		if (migration.batch.owner.rmap)
+			migrate(&migration);
+		batch_end(&migration.batch);
+		for (unsigned i = 0; i < size; i++) {
+			if (!(migration.moved >> i & 1))
+				continue;
+			frame_put(machine, copies[done + i]);
+			copies[done + i] = NULL;
+			moved++;
+		}
 	}
 	quire_port_write_unlock(machine->host, &machine->migration);
-	if (moved)
-		frame_put(machine, copy);
 	return moved;
 }
 
-/* A reference to the next page of [*position, end), which lies before *position then; or NULL. */
-static struct frame *next_page(struct quire_space *space, uint64_t *position, uint64_t end)
+/* A page that is mapped twice there is taken once: it moves if nobody else refers to it. */
+static unsigned drop_repeated(struct quire_machine *machine, struct frame **frames, unsigned count)
 {
-	struct frame *frame = NULL;
+	unsigned kept = 0;
 
-	if (*position == end)
-		return NULL;
-	space_read_lock(space);
-	table_collect(&space->tables, position, end, false, &frame, 1);
-	space_read_unlock(space);
-	return frame;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned before = 0;
+
+		while (before < kept && frames[before] != frames[i])
+			before++;
+		if (before < kept)
+			frame_put(machine, frames[i]);
+		else
+			frames[kept++] = frames[i];
+	}
+	return kept;
 }
 
-/* A frame to move a page to, if there is none left from the page before. */
-static int take_frame(struct quire_machine *machine, struct frame **copy)
+/* References to the next pages of [*position, end), which lie before *position then. */
+static unsigned next_pages(struct quire_space *space, uint64_t *position, uint64_t end,
+			   struct frame **frames, unsigned room)
+{
+	unsigned count;
+
+	if (*position == end)
+		return 0;
+	space_read_lock(space);
+	count = table_collect(&space->tables, position, end, false, frames, room);
+	space_read_unlock(space);
+	return drop_repeated(space->machine, frames, count);
+}
+
+/* Frames to move pages to: as many as are wanted, or at least one; there are *count already.  A failure
+ * that was asked for is one also where there are some. */
+static int take_frames(struct quire_machine *machine, struct frame **copies, unsigned *count,
+		       unsigned wanted)
 {
 	unsigned tries = 0;
 
-	while (!*copy) {
-		*copy = frame_alloc(machine, 0);
-		if (!*copy && !machine_reclaim(machine, &tries))
+	while (*count < wanted) {
+		copies[*count] = frame_alloc(machine, 0);
+		if (copies[*count])
+			++*count;
+		else if (*count &&
+			 !atomic_load_explicit(&machine->frames.wanted, memory_order_relaxed))
+			return 0;
+		else if (!machine_reclaim(machine, &tries))
 			return -QUIRE_ENOMEM;
 	}
 	return 0;
 }
 
+/* Those that were not used up come first; how many they are. */
+static unsigned close_ranks(struct frame **copies, unsigned count)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (copies[i])
+			copies[left++] = copies[i];
+	return left;
+}
+
 int quire_migrate(struct quire_space *space, uint64_t address, uint64_t length, uint64_t *moved)
 {
 	struct quire_machine *machine = space->machine;
+	struct frame *frames[AT_ONCE], *copies[AT_ONCE];
 	uint64_t end = address + page_up(length);
-	struct frame *frame, *copy = NULL;
+	unsigned count, free = 0;
 	int error = 0;
 
 	*moved = 0;
@@ -163,15 +229,26 @@ int quire_migrate(struct quire_space *space, uint64_t address, uint64_t length, 
 		return -QUIRE_EINVAL;
 	end = min_u64(end, space->highest);
 	address = min_u64(address, end);
-	while (!error && (frame = next_page(space, &address, end))) {
-		error = take_frame(machine, &copy);
-		if (!error && migrate_page(machine, frame, copy)) {
-			++*moved;
-			copy = NULL;
+	while ((count = next_pages(space, &address, end, frames, AT_ONCE))) {
+		unsigned done = 0;
+
+		while (!error && done < count) {
+			unsigned size;
+
+			error = take_frames(machine, copies, &free, count - done);
+			size = (unsigned)min_u64(free, count - done);
+			*moved += migrate_pages(machine, frames + done, copies, size);
+			free = close_ranks(copies, free);
+			/* At once: the next pages may need these very frames. */
+			while (size--)
+				frame_put(machine, frames[done++]);
 		}
-		frame_put(machine, frame);
+		while (done < count)
+			frame_put(machine, frames[done++]);
+		if (error)
+			break;
 	}
-	if (copy)
-		frame_free(machine, copy);
+	while (free)
+		frame_free(machine, copies[--free]);
 	return error;
 }
