@@ -28,7 +28,7 @@
 --	  (feature closed_forks).
 --	- With swap, MADV_FREE of a page that another process maps: Linux may lose the other's content (feature free_shared).
 --	- MOVE of what is not there: whether the hole is noticed before what is in the way depends on whether a table happens to exist.
---	- A scan that looks for written pages and is limited: the kernel counts empty entries that happen to have a table.
+--	- A scan that looks for written pages and is limited: the kernel counts empty entries that happen to have a table (feature limited_scans).
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved or paged out, and no
 --	  fork made, which would have to copy those that are pinned.  Of memory that others may see it is one page only, as the bytes moved are those of
 --	  the end.

@@ -219,5 +219,5 @@ operation("scan", "scan", 2, function(process)
 
 	aim(protect and "scan and protect" or "scan", process, at)
 	process.handle:scan { start = at, length = length, mask = mask, wp = protect, check_wpasync = one_in(6),
-		max_pages = mask[1] == "present" and random(4) or 0 }
+		max_pages = (mask[1] == "present" or mask[1] == "written" and on.limited_scans) and random(4) or 0 }
 end)

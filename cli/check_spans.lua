@@ -117,11 +117,18 @@ local run <const> = {
 		mark(process, context, at, bytes, false)
 	end,
 	scan = function(process, _, at, bytes)
-		process.handle:scan { start = at, length = bytes, mask = { one_of { "present", "guard" } }, max_pages = one_of { 0, 0, 1, 5 }, wp = one_in(4) }
+		local mask = one_of { "present", "guard", on.limited_scans and "written" or "present" }
+		local _, stop = process.handle:scan { start = at, length = bytes, mask = { mask }, max_pages = one_of { 0, 1, 5, 300 }, wp = one_in(2) }
+		if stop and stop > at then
+			process.handle:pagemap(stop - PAGE, 2)
+		end
 	end,
 }
 local names <const> = {}
 for act, feature in pairs(acts) do
+	if act == "scan" and mood.name == "large spans and scans" then
+		table.move({ act, act, act, act }, 1, 4, 1, names)
+	end
 	if on[feature] and (shared or feature ~= "files" or act == "remove") then
 		table.insert(names, act)
 	end

@@ -25,6 +25,7 @@ local feature_names <const> = {
 	"swap", "pins", "migration", "pressure", "spans",
 	"closed_forks", -- a context is closed while a fork waits in it, also where memory is protected
 	"free_shared", -- with swap, MADV_FREE of a page that another process maps
+	"limited_scans", -- scans that look for written pages, and report some of them
 }
 
 -- === The arguments, and chance
@@ -250,6 +251,10 @@ local moods <const> = {
 	{ name = "registered memory in swap", needs = { "userfault", "swap" }, registered = true, swaps = true, more = { pageout = 4, access = 3, writeprotect = 2, lock = 2 } },
 	{ name = "execute-only memory", needs = { "protect" }, prots = { "x", "x", "x", "wx" }, more = { protect = 4, access = 4, kernel = 4, populate = 4, lock = 3, userfault = 1 } },
 	{ name = "large spans", needs = { "spans" }, more = { spans = 25, fork = 2, files = 1 } },
+	{
+		name = "large spans and scans", needs = { "spans", "scan", "userfault" }, negotiated = { "wp_async", "wp_unpopulated" },
+		more = { spans = 25, fork = 2, files = 1 },
+	},
 	{ name = "near limits", needs = { "errors" }, more = { limits = 40 } },
 	{
 		name = "no one waits", needs = { "userfault" }, registered = true, negotiated = { "sigbus" },
