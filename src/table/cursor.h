@@ -190,6 +190,12 @@ static inline entry_t cursor_exchange(struct cursor *cursor, entry_t entry)
 	cursor_recount(cursor, was, entry);
 	return was;
 }
+/* Replaces `was`, which stands there and lets no access through: the hardware leaves it alone. */
+static inline void cursor_put(struct cursor *cursor, entry_t was, entry_t entry)
+{
+	atomic_store_explicit(cursor->slot, entry, memory_order_release);
+	cursor_recount(cursor, was, entry);
+}
 /* Replaces a leaf by a changed one, if the hardware has not touched it since `*was` was read; else
  * *was is what stands there. */
 static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t leaf)

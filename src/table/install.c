@@ -161,7 +161,7 @@ void table_install_around(struct page_tables *tables, uint64_t page, unsigned co
 			continue;
 		leaf.frame = *frame;
 		frame_exchange(*frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
-		cursor_exchange(&cursor, make_leaf(tables, &leaf));
+		cursor_put(&cursor, ENTRY_ABSENT, make_leaf(tables, &leaf));
 		resident[frame_resident(*frame)]++;
 		*frame = NULL;
 	}
