@@ -8,7 +8,7 @@ end
 -- A page of the window: where something begins or ends, or was done lately, and beside it; or any.
 function somewhere(process)
 	local what = random(4)
-	if process.rare and #process.rare > 0 and one_in(4) then
+	if process.rare and #process.rare > 0 and one_in(mood.swaps and 2 or 3) then
 		return one_of(one_of(process.rare))
 	end
 	if process.focus and not one_in(4) then
