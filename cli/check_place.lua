@@ -47,9 +47,10 @@ function some_range(process)
 end
 -- Whether the range lies in what scripts use, or is none: on Linux the agent has memory of its own in the address space, which no call must reach.
 function is_harmless(start, length)
-	local whole = (length + PAGE - 1) & -PAGE
+	local whole = (length + start % PAGE + PAGE - 1) & -PAGE -- of mlock; others refuse what is not aligned
 
-	if start % PAGE ~= 0 or whole == 0 or math.ult(start + whole, start) or not math.ult(start, END) then
+	start = start & -PAGE
+	if whole == 0 or math.ult(start + whole, start) or not math.ult(start, END) then
 		return true
 	end
 	return start >= LOWEST and math.ult(start, TOP - TERABYTE) and math.ult(length, TERABYTE)
