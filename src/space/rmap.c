@@ -29,7 +29,7 @@
  * began, and children that were forked before their parent was visited.
  *
  * machine->rmap_lock is for those who know no more than a frame: its owner stays as long as they have
- * the lock, and they become a user of it.
+ * the lock, and they take a reference to it.
  */
 #include "space/rmap.h"
 

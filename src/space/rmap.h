@@ -7,10 +7,10 @@
 
 #include "space/vma.h"
 
-/* The VMAs that may have an anonymous page: see rmap.c. */
+/* The VMAs that may have an anonymous page, what Linux has an anon_vma for: see rmap.c. */
 struct family {
 	struct rmap rmap;
-	uint64_t users; /* machine->rmap_lock: its VMAs, and whoever walks it */
+	uint64_t users; /* machine->rmap_lock: references, of its VMAs and of walks */
 };
 
 /* One user, the caller; NULL: no frames. */
