@@ -96,6 +96,7 @@ test_of() { # NAME
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	request-borrows-space) echo a_request_keeps_its_space ;;
 	request-asks-early) echo no_request_changes_memory_after_a_fork ;;
+	read-behind-end) echo no_read_gives_zeros_behind_the_end ;;
 	populate-looks-once) echo populate_says_what_is_not_there ;;
 	walk-borrows-space) echo a_dump_keeps_the_space_it_is_at ;;
 	close-ends-users) echo a_close_waits_for_the_last_user ;;

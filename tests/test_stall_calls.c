@@ -16,6 +16,12 @@ struct calls {
 	int result;
 };
 
+struct object_pair {
+	struct quire_object *object;
+	uint64_t word;
+	size_t done;
+};
+
 static void open_calls(struct calls *calls, uint64_t features)
 {
 	*calls = (struct calls){.thread = {.id = 1, .nowait = true}};
@@ -79,6 +85,8 @@ static void no_request_changes_memory_after_a_fork(void **state)
 		if (calls.result)
 			assert_int_equal(calls.result, -QUIRE_EAGAIN);
 		finish_fork(&calls);
+		assert_int_equal(is_protected(calls.child, calls.base),
+				 is_protected(calls.soft.space, calls.base));
 		close_calls(&calls);
 	}
 }
@@ -146,11 +154,55 @@ static void a_scan_protects_within_one_mapping(void **state)
 	soft_fixture_close(&soft);
 }
 
+static void read_second_page(void *context)
+{
+	struct object_pair *pair = context;
+
+	assert_int_equal(
+		quire_object_read(pair->object, PAGE, &pair->word, sizeof(pair->word), &pair->done),
+		0);
+}
+
+static void cut_second_page(void *context)
+{
+	struct object_pair *pair = context;
+
+	assert_int_equal(quire_object_truncate(pair->object, PAGE), 0);
+}
+
+static void no_read_gives_zeros_behind_the_end(void **state)
+{
+	struct object_pair pair;
+	struct stall stall = {read_second_page, cut_second_page, &pair, .stopped = true};
+	size_t done;
+
+	(void)state;
+	for (unsigned k = 1; stall.stopped; k++) {
+		struct soft_fixture soft =
+			soft_fixture_open(&(struct soft_config){.memory = 4 * MIB, .cpus = 1});
+
+		pair = (struct object_pair){.word = 7};
+		assert_int_equal(
+			quire_shmem_create(soft_machine_core(soft.machine), 2 * PAGE, &pair.object),
+			0);
+		assert_int_equal(
+			quire_object_write(pair.object, PAGE, &pair.word, sizeof(pair.word), &done),
+			0);
+		pair.word = 0;
+		stall_run(&stall, k);
+		if (pair.done)
+			assert_int_equal(pair.word, 7);
+		quire_object_put(pair.object);
+		soft_fixture_close(&soft);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_request_changes_memory_after_a_fork),
 		cmocka_unit_test(populate_says_what_is_not_there),
+		cmocka_unit_test(no_read_gives_zeros_behind_the_end),
 		cmocka_unit_test(a_scan_protects_within_one_mapping),
 	};
 

@@ -45,11 +45,18 @@ static int read_page(struct quire_object *object, uint64_t offset, unsigned char
 	return 0;
 }
 
+/* Of [offset, offset + length), before the end. */
+static uint64_t bytes_left(struct quire_object *object, uint64_t offset, uint64_t length)
+{
+	uint64_t size = quire_object_size(object);
+
+	return offset < size ? min_u64(length, size - offset) : 0;
+}
+
 int quire_object_read(struct quire_object *object, uint64_t offset, void *buffer, size_t length,
 		      size_t *done)
 {
-	uint64_t size = quire_object_size(object);
-	uint64_t left = offset < size ? min_u64(length, size - offset) : 0;
+	uint64_t left = bytes_left(object, offset, length);
 
 	*done = 0;
 	if (!holds(offset, length))
@@ -61,7 +68,11 @@ int quire_object_read(struct quire_object *object, uint64_t offset, void *buffer
 
 		if (error)
 			return error;
-		*done += bytes;
+		/* What was cut off meanwhile has not been read: it would be zeros that nobody wrote. */
+		if (!QUIRE_MISTAKE(READ_BEHIND_END))
+			left = min_u64(left, bytes_left(object, offset, length));
+		if (*done < left)
+			*done += min_u64(bytes, left - *done);
 	}
 	return 0;
 }

@@ -25,8 +25,13 @@ APPLIES(comes_in, a->flags &(ACCESSES | LOCKS))
 APPLIES(unmaps_untold,
 	(a->flags & UNMAPS) && (b->flags & ON_CONTEXT) && (world->registration->features & TELLS))
 APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
-APPLIES(reports_swapped,
-	(a->flags & LOOKS) && (b->flags & ACCESSES) && world->memory->report_swapped)
+APPLIES(reports_swapped, world->memory->report_swapped && (a->flags & (ACCESSES | FILLS | LOCKS)))
+APPLIES(gives_up, (a->flags & RECLAIMS) && world->memory->given_up)
+APPLIES(reclaims_minor,
+	(a->flags & RECLAIMS) && (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
+APPLIES(populates_locked, (a->flags & PROTECTS) && world->memory->locked)
+APPLIES(reclaims_by_pages, (a->flags & RECLAIMS) && (b->flags & (ON_CONTEXT | CLOSES)))
+APPLIES(fill_both, (a->flags & FILLS) && (b->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(locks, a->flags &LOCKS)
 APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && (b->flags & ACCESSES) &&
 			     world->memory->hollow &&
@@ -40,6 +45,19 @@ const struct exception exceptions[] = {
 	{"residency",
 	 "how much leaves memory is up to the kernel, which passes over what is in use", reclaims,
 	 0, KIND(RESIDENCY), 0},
+	{"lazily-freed", "what MADV_FREE has given up goes when it is met and idle, or stays",
+	 gives_up, 0,
+	 KIND(RESIDENCY) | KIND(PROTECTION) | KIND(SLEEP) | KIND(MESSAGE) | KIND(LOAD) |
+		 KIND(STORE) | KIND(AFTER) | KIND(VALUE) | KIND(RESULT),
+	 0},
+	{"minor-by-reclaim",
+	 "what is not mapped is a minor fault, and what is mapped is up to the kernel",
+	 reclaims_minor, 0,
+	 KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) |
+		 KIND(VALUE) | KIND(RESULT),
+	 0},
+	{"locked-populates", "mprotect of locked memory faults it in, in steps", populates_locked,
+	 0, KIND(RESIDENCY) | KIND(PROTECTION), 0},
 	{"fault-around",
 	 "pages of a file that are in memory are mapped along with a neighbour, or not",
 	 maps_neighbours, 0, KIND(RESIDENCY), 0},
@@ -50,21 +68,25 @@ const struct exception exceptions[] = {
 	 unmaps_untold, 0, 0, -QUIRE_ENOENT},
 	{"filled-cache",
 	 "a page is in the cache before it is mapped, and a fault may map it in between",
-	 fills_object,
-	 KIND(VALUE) | KIND(RESIDENCY) | KIND(PROTECTION) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) |
-		 KIND(FILE),
-	 KIND(SLEEP) | KIND(MESSAGE), -QUIRE_EEXIST},
+	 fills_object, KIND(VALUE) | KIND(RESIDENCY) | KIND(LOAD) | KIND(AFTER) | KIND(FILE),
+	 KIND(SLEEP) | KIND(MESSAGE) | KIND(PROTECTION) | KIND(STORE), -QUIRE_EEXIST},
+	{"filled-by-two", "... and so may another request", fill_both,
+	 KIND(RESIDENCY) | KIND(PROTECTION) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) | KIND(FILE),
+	 KIND(RESULT) | KIND(VALUE), 0},
+	{"reclaim-by-pages", "reclaim and a request go through the pages side by side",
+	 reclaims_by_pages, KIND(PROTECTION) | KIND(STORE), KIND(RESIDENCY), 0},
 	{"minor-at-once", "a hole is filled in the cache, which is a minor fault to another thread",
 	 fills_cache, KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY), KIND(SLEEP) | KIND(MESSAGE), 0},
 	{"hole-half-made",
 	 "a hole is made by unmapping first: what is registered for minor faults reports some",
-	 makes_hole, KIND(VALUE) | KIND(PROTECTION) | KIND(AFTER) | KIND(FILE),
-	 KIND(RESULT) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE) | KIND(LOAD) | KIND(STORE),
+	 makes_hole, KIND(VALUE) | KIND(FILE),
+	 KIND(RESULT) | KIND(RESIDENCY) | KIND(PROTECTION) | KIND(SLEEP) | KIND(MESSAGE) |
+		 KIND(LOAD) | KIND(STORE) | KIND(AFTER),
 	 0},
 	{"coming-in", "a page that is read from swap is neither there nor mapped for a while",
-	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE), 0},
+	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY), 0},
 	{"mlock", "memory is marked as locked first, and then faulted in; holes are passed over",
-	 locks, KIND(VMA) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), KIND(RESULT), 0},
+	 locks, KIND(VMA) | KIND(SLEEP) | KIND(MESSAGE), KIND(RESULT) | KIND(RESIDENCY), 0},
 	{"looks-between", "who maps a page, and where it is, changes entry by entry",
 	 looks_at_change, 0, KIND(VALUE), 0},
 	{"fork-copies", "a page that somebody works on is copied by fork at once, not shared",

@@ -5,7 +5,7 @@
  * at depth 2, the second stopped before its j-th call too, until the first is done.
  *
  *	explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]]
- *		[--sample N] [--seed S] [--depth 2] [--jobs N] [--limit N] [--list] [-v]
+ *		[--sample N] [--seed S] [--depth 2] [--all] [--jobs N] [--limit N] [--list] [-v]
  *
  * Cases are run by worker processes: one that crashes is a failure of its case, and the next takes
  * over (--jobs 0: by this one, for a debugger).  Nothing depends on time or chance; the seed chooses what is in a sample.
@@ -37,7 +37,7 @@ struct options {
 	uint64_t sample, seed;
 	unsigned depth, jobs;
 	uint64_t limit;
-	bool verbose;
+	bool verbose, all;
 };
 static struct options options = {.depth = 1, .jobs = 2, .limit = 20, .seed = 1};
 
@@ -308,12 +308,14 @@ static bool choose(uint64_t number, struct place *place)
 	registration = digit(&number, wanted.registration, wanted.registration_count);
 	place->memory = &memories[memory];
 	place->registration = &registrations[registration];
-	if (!shared->possible[registration][memory])
+	if (!shared->possible[registration][memory] ||
+	    (place->memory->rare && place->registration->rare && !options.all))
 		return false;
 	for (unsigned i = 0; i < ACTORS; i++)
 		if (!operation_fits(place->operation[i], place->memory, place->registration))
 			return false;
-	return operations_can_meet(place->operation[0], place->operation[1]);
+	return operations_can_meet(place->operation[0], place->operation[1]) &&
+	       registration_matters(place->registration, place->operation[0], place->operation[1]);
 }
 
 static uint64_t count_pairs(void)
@@ -442,7 +444,7 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]] [--sample N]\n"
-		"        [--seed S] [--depth 2] [--jobs N] [--limit N] [--list] [-v]\n");
+		"        [--seed S] [--depth 2] [--all] [--jobs N] [--limit N] [--list] [-v]\n");
 	exit(2);
 }
 
@@ -506,17 +508,10 @@ static void choose_registration(const char *name)
 static void parse(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{"pair", 1, 0, 'p'},
-		{"registration", 1, 0, 'r'},
-		{"memory", 1, 0, 'm'},
-		{"at", 1, 0, 'a'},
-		{"sample", 1, 0, 'n'},
-		{"seed", 1, 0, 's'},
-		{"depth", 1, 0, 'd'},
-		{"jobs", 1, 0, 'j'},
-		{"limit", 1, 0, 'l'},
-		{"list", 0, 0, 'L'},
-		{0},
+		{"pair", 1, 0, 'p'},  {"registration", 1, 0, 'r'}, {"memory", 1, 0, 'm'},
+		{"at", 1, 0, 'a'},    {"sample", 1, 0, 'n'},	   {"seed", 1, 0, 's'},
+		{"depth", 1, 0, 'd'}, {"jobs", 1, 0, 'j'},	   {"limit", 1, 0, 'l'},
+		{"all", 0, 0, 'A'},   {"list", 0, 0, 'L'},	   {0},
 	};
 	int option;
 
@@ -550,6 +545,9 @@ static void parse(int argc, char **argv)
 		case 'l':
 			options.limit = strtoull(optarg, NULL, 0);
 			break;
+		case 'A':
+			options.all = true;
+			break;
 		case 'L':
 			list();
 			break;
@@ -560,6 +558,7 @@ static void parse(int argc, char **argv)
 			usage();
 		}
 	}
+	options.all |= options.memory && options.registration;
 	if (optind < argc || options.jobs > JOBS_MAX)
 		usage();
 }

@@ -36,6 +36,8 @@ enum {
 	EMPTIES = 1 << 22,  /* takes pages out of the object */
 	LOCKS = 1 << 23,    /* mlock */
 	FORKS = 1 << 24,
+	PROTECTS = 1 << 26, /* mprotect */
+	REMOVES = 1 << 25,  /* madvise that takes pages away, and tells */
 };
 
 struct operation {
@@ -56,8 +58,11 @@ extern const unsigned userfault_operation_count;
 unsigned operation_count(void);
 const struct operation *operation_at(unsigned number);
 
-/* Whether the two can run side by side in such a world, and say something there. */
+/* Whether the two can run side by side. */
 bool operations_can_meet(const struct operation *a, const struct operation *b);
+/* Whether this registration makes a difference to them. */
+bool registration_matters(const struct registration *registration, const struct operation *a,
+			  const struct operation *b);
 bool operation_fits(const struct operation *operation, const struct memory *memory,
 		    const struct registration *registration);
 

@@ -140,8 +140,11 @@ static void copy_two_steps(struct actor *a)
 	if (a->result)
 		return;
 	schedule_step();
-	copy_next(a);
-	if (a->result || !in_one_vma(a))
+	if (in_one_vma(a))
+		copy_next(a);
+	else
+		a->result = -QUIRE_ENOENT;
+	if (a->result)
 		a->result = -QUIRE_EAGAIN;
 	else
 		done += PAGE;
@@ -400,6 +403,21 @@ bool operations_can_meet(const struct operation *a, const struct operation *b)
 		b = swapped;
 	}
 	return true;
+}
+
+bool registration_matters(const struct registration *registration, const struct operation *a,
+			  const struct operation *b)
+{
+	unsigned flags = a->flags | b->flags;
+	unsigned meets = ACCESSES | FILLS | LOCKS | ON_CONTEXT | CLOSES | WITH_REGISTERED;
+
+	if ((a->flags & LOOKS) && (b->flags & LOOKS))
+		return false;
+	if (registration->features & QUIRE_UFFD_FEATURE_SIGBUS)
+		return flags & (ACCESSES | LOCKS);
+	if (registration->features & QUIRE_UFFD_FEATURE_EVENT_FORK)
+		return flags & (FORKS | UNMAPS | REMOVES | ENDS_PARENT);
+	return !registration->mode || registration->protect || (flags & meets);
 }
 
 bool operation_fits(const struct operation *operation, const struct memory *memory,

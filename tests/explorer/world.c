@@ -2,11 +2,35 @@
 #include "world.h"
 
 #include <string.h>
+#include <sys/types.h>
 
 #include "store.h"
 
-#define MACHINE_BYTES (2 * MIB)
+#define MACHINE_BYTES MIB
 #define LARGE_BYTES   (4 * MIB)
+
+/*
+ * All machines lie in the same memory, one after the other: to clear it takes less time than to have
+ * it from the host anew (linked with -Wl,--wrap).
+ */
+static _Alignas(4096) unsigned char arena[MACHINE_BYTES];
+
+void *__real_mmap(void *address, size_t length, int prot, int flags, int file, off_t offset);
+void *__wrap_mmap(void *address, size_t length, int prot, int flags, int file, off_t offset);
+int __real_munmap(void *address, size_t length);
+int __wrap_munmap(void *address, size_t length);
+
+void *__wrap_mmap(void *address, size_t length, int prot, int flags, int file, off_t offset)
+{
+	if (length != MACHINE_BYTES)
+		return __real_mmap(address, length, prot, flags, file, offset);
+	return memset(arena, 0, sizeof(arena));
+}
+
+int __wrap_munmap(void *address, size_t length)
+{
+	return address == arena ? 0 : __real_munmap(address, length);
+}
 
 /* --- kinds of memory --- */
 
@@ -192,43 +216,55 @@ static void share_private_copies(struct world *world)
 
 const struct memory memories[] = {
 	{.name = "anon-absent", .prepare = nothing},
-	{.name = "anon-zero", .prepare = read_all},
+	{.name = "anon-zero", .rare = true, .prepare = read_all},
 	{.name = "anon", .prepare = write_all},
 	{.name = "anon-shared", .shared = true, .prepare = share},
 	{.name = "anon-swap", .prepare = page_out},
-	{.name = "anon-swap-shared", .shared = true, .prepare = share_paged_out},
-	{.name = "anon-cached", .prepare = swap_cache},
-	{.name = "anon-cached-refused", .prepare = swap_cache_refused},
-	{.name = "anon-cached-shared", .shared = true, .prepare = share_swap_cache},
-	{.name = "anon-swapped-in", .prepare = swapped_in},
+	{.name = "anon-swap-shared", .rare = true, .shared = true, .prepare = share_paged_out},
+	{.name = "anon-cached", .rare = true, .prepare = swap_cache},
+	{.name = "anon-cached-refused", .rare = true, .prepare = swap_cache_refused},
+	{.name = "anon-cached-shared", .rare = true, .shared = true, .prepare = share_swap_cache},
+	{.name = "anon-swapped-in", .rare = true, .prepare = swapped_in},
 	{.name = "anon-swapped-in-shared", .shared = true, .prepare = share_swapped_in},
-	{.name = "anon-free", .prepare = give_up},
+	{.name = "anon-free", .given_up = true, .rare = true, .prepare = give_up},
 	{.name = "anon-free-shared", .shared = true, .prepare = share_swapped_in_given_up},
-	{.name = "anon-locked", .prepare = lock_all},
-	{.name = "anon-guarded", .prepare = guard_target},
-	{.name = "anon-pinned", .pinned = true, .prepare = pin_all},
-	{.name = "anon-large", .large = true, .prepare = nothing},
+	{.name = "anon-locked", .locked = true, .rare = true, .prepare = lock_all},
+	{.name = "anon-guarded", .rare = true, .prepare = guard_target},
+	{.name = "anon-pinned", .rare = true, .pinned = true, .prepare = pin_all},
+	{.name = "anon-large", .rare = true, .large = true, .prepare = nothing},
 	{.name = "shmem-absent", .kind = SHMEM, .hollow = true, .shared = true, .prepare = nothing},
-	{.name = "shmem-unmapped", .kind = SHMEM, .shared = true, .prepare = write_file},
+	{.name = "shmem-unmapped",
+	 .rare = true,
+	 .kind = SHMEM,
+	 .shared = true,
+	 .prepare = write_file},
 	{.name = "shmem", .kind = SHMEM, .shared = true, .prepare = write_all_both_read},
 	{.name = "shmem-alone",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .shared = true,
 	 .no_fault_around = true,
 	 .prepare = write_file_read_all},
 	{.name = "shmem-swap", .kind = SHMEM, .shared = true, .prepare = write_all_reclaim},
 	{.name = "shmem-swap-reported",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .shared = true,
 	 .report_swapped = true,
 	 .prepare = write_all_reclaim},
-	{.name = "shmem-swapped-in", .kind = SHMEM, .shared = true, .prepare = shmem_swapped_in},
+	{.name = "shmem-swapped-in",
+	 .rare = true,
+	 .kind = SHMEM,
+	 .shared = true,
+	 .prepare = shmem_swapped_in},
 	{.name = "shmem-strict",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .shared = true,
 	 .strict_written = true,
 	 .prepare = write_all_both_read},
 	{.name = "shmem-large",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .hollow = true,
 	 .shared = true,
@@ -241,23 +277,31 @@ const struct memory memories[] = {
 	 .shared = true,
 	 .prepare = write_file_read_all},
 	{.name = "shmem-private-absent",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .hollow = true,
 	 .private = true,
 	 .shared = true,
 	 .prepare = nothing},
 	{.name = "shmem-private-own",
+	 .rare = true,
 	 .kind = SHMEM,
 	 .private = true,
 	 .shared = true,
 	 .prepare = share_private_copies},
 	{.name = "file", .kind = HOST_OBJECT, .hollow = true, .shared = true, .prepare = nothing},
-	{.name = "file-read", .kind = HOST_OBJECT, .shared = true, .prepare = both_read_all},
+	{.name = "file-read",
+	 .rare = true,
+	 .kind = HOST_OBJECT,
+	 .shared = true,
+	 .prepare = both_read_all},
 	{.name = "file-written",
+	 .rare = true,
 	 .kind = HOST_OBJECT,
 	 .shared = true,
 	 .prepare = write_all_both_read},
 	{.name = "file-private",
+	 .rare = true,
 	 .kind = HOST_OBJECT,
 	 .hollow = true,
 	 .private = true,
@@ -274,18 +318,18 @@ const unsigned memory_count = sizeof(memories) / sizeof(memories[0]);
 #define KINDS	   (HAS(MISSING_SHMEM) | HAS(MINOR_SHMEM) | HAS(WP_HUGETLBFS_SHMEM))
 
 const struct registration registrations[] = {
-	{"none", 0, 0, false},
-	{"missing", MODE(MISSING), 0, false},
-	{"missing-sigbus", MODE(MISSING), HAS(SIGBUS), false},
-	{"wp", MODE(WP), HAS(WP_UNPOPULATED), true},
-	{"wp-open", MODE(WP), 0, false},
-	{"missing-wp", MODE(MISSING) | MODE(WP), HAS(WP_UNPOPULATED), true},
-	{"wp-sigbus", MODE(WP), HAS(WP_UNPOPULATED) | HAS(SIGBUS), true},
-	{"minor", MODE(MINOR), 0, false},
-	{"minor-wp", MODE(MINOR) | MODE(WP), HAS(WP_UNPOPULATED), true},
-	{"async", MODE(WP), HAS(WP_ASYNC), true},
-	{"events", MODE(MISSING) | MODE(WP), EVENTS | HAS(WP_UNPOPULATED), true},
-	{"events-missing", MODE(MISSING), EVENTS, false},
+	{"none", 0, 0, false, false},
+	{"missing", MODE(MISSING), 0, false, true},
+	{"missing-sigbus", MODE(MISSING), HAS(SIGBUS), false, true},
+	{"wp", MODE(WP), HAS(WP_UNPOPULATED), true, false},
+	{"wp-open", MODE(WP), 0, false, true},
+	{"missing-wp", MODE(MISSING) | MODE(WP), HAS(WP_UNPOPULATED), true, false},
+	{"wp-sigbus", MODE(WP), HAS(WP_UNPOPULATED) | HAS(SIGBUS), true, true},
+	{"minor", MODE(MINOR), 0, false, true},
+	{"minor-wp", MODE(MINOR) | MODE(WP), HAS(WP_UNPOPULATED), true, true},
+	{"async", MODE(WP), HAS(WP_ASYNC), true, false},
+	{"events", MODE(MISSING) | MODE(WP), EVENTS | HAS(WP_UNPOPULATED), true, true},
+	{"events-missing", MODE(MISSING), EVENTS, false, true},
 };
 const unsigned registration_count = sizeof(registrations) / sizeof(registrations[0]);
 

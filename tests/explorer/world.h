@@ -54,6 +54,8 @@ struct memory {
 	bool shared;  /* with another process: a child, or one that maps the object */
 	bool large;
 	bool pinned;
+	bool rare; /* such memory is not explored with rare registrations, unless all is asked for */
+	bool given_up, locked;
 	bool hollow; /* its object has no pages in memory */
 	bool strict_written, report_swapped, no_fault_around;
 	void (*prepare)(struct world *world);
@@ -67,6 +69,7 @@ struct registration {
 	uint64_t mode; /* 0: not at all */
 	uint64_t features;
 	bool protect; /* all of it is write-protected */
+	bool rare;    /* is not explored with rare memory */
 };
 extern const struct registration registrations[];
 extern const unsigned registration_count;
