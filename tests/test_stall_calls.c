@@ -12,6 +12,7 @@ struct calls {
 	struct quire_userfault *context;
 	struct quire_thread thread; /* of the fork: it waits for its event and may not sleep */
 	struct quire_space *child;
+	struct quire_userfault *child_context;
 	uint64_t base;
 	int result;
 };
@@ -33,6 +34,8 @@ static void open_calls(struct calls *calls, uint64_t features)
 static void close_calls(struct calls *calls)
 {
 	quire_userfault_close(calls->context);
+	if (calls->child_context)
+		quire_userfault_close(calls->child_context);
 	if (calls->child)
 		quire_space_destroy(calls->child);
 	soft_fixture_close(&calls->soft);
@@ -61,7 +64,7 @@ static void fork_parent(void *context)
 
 static void finish_fork(struct calls *calls)
 {
-	next_message(calls->context, NULL);
+	next_message(calls->context, &calls->child_context);
 	soft_thread_use(&calls->thread);
 	assert_int_equal(quire_fork(calls->soft.space, &calls->child), 0);
 	soft_thread_use(NULL);

@@ -51,10 +51,12 @@ struct operation {
 
 extern const struct operation memory_operations[];
 extern const unsigned memory_operation_count;
+extern const struct operation machine_operations[];
+extern const unsigned machine_operation_count;
 extern const struct operation userfault_operations[];
 extern const unsigned userfault_operation_count;
 
-/* All of both tables. */
+/* All of the tables. */
 unsigned operation_count(void);
 const struct operation *operation_at(unsigned number);
 
@@ -79,6 +81,12 @@ static inline struct quire_space *child(const struct actor *actor)
 {
 	return actor->world->space[1];
 }
+#define REGION(a) BASE, (a)->world->length
+#define ONE(a)	  target(a), PAGE
+
+/* Brings the page in as an access of the actor's CPU does, by steps; whether it can be accessed. */
+bool brought_in(struct actor *actor, uint64_t address, enum quire_access access);
+
 /* What this actor writes. */
 static inline uint64_t mark(const struct actor *actor)
 {

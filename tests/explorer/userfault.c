@@ -372,18 +372,21 @@ const struct operation userfault_operations[] = {
 const unsigned userfault_operation_count =
 	sizeof(userfault_operations) / sizeof(userfault_operations[0]);
 
-/* --- both tables --- */
+/* --- all tables --- */
 
 unsigned operation_count(void)
 {
-	return memory_operation_count + userfault_operation_count;
+	return memory_operation_count + machine_operation_count + userfault_operation_count;
 }
 
 const struct operation *operation_at(unsigned number)
 {
-	return number < memory_operation_count
-		       ? &memory_operations[number]
-		       : &userfault_operations[number - memory_operation_count];
+	if (number < memory_operation_count)
+		return &memory_operations[number];
+	number -= memory_operation_count;
+	if (number < machine_operation_count)
+		return &machine_operations[number];
+	return &userfault_operations[number - machine_operation_count];
 }
 
 bool operations_can_meet(const struct operation *a, const struct operation *b)
