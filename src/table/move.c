@@ -152,6 +152,9 @@ void table_move_page(struct page_tables *tables, uint64_t from, uint64_t to,
 		gather_span(gather, from, from + PAGE_SIZE);
 	if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, 0))
 		entry = entry_set_dirty(entry, false);
+	/* It counts as used at its new place. */
+	if (entry_is_leaf(entry, 0))
+		entry = entry_set_young(entry, true);
 	if (entry_is_leaf(entry, 0) && !QUIRE_MISTAKE(MOVE_APPEARS_EARLY))
 		entry = entry_begin_migration(entry);
 	put(tables, to, 0, entry, reserve);
