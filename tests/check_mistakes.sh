@@ -142,6 +142,40 @@ check_test() { # PROGRAM
 	report $held "${1#*-} is noticed by ${1%%-*}, attempt $try"
 }
 
+# The pair of operations that shows it, and where (tests/explorer).
+pair_of() { # NAME
+	case $1 in
+	alone-in-two-steps) echo load,child-load none anon-swap-shared ;;
+	truncate-takes-span) echo truncate,load wp shmem-large ;;
+	copy-leaves-gap) echo store,store missing-sigbus anon-shared ;;
+	read-before-write) echo load,load none anon-cached ;;
+	request-borrows-space) echo register-missing,exit missing anon-absent ;;
+	report-asks-gone-slot) echo smaps,swapoff none anon-swap ;;
+	change-sleeps-locked) echo allocate,pagemap none file ;;
+	walk-borrows-space) echo dump,exit none anon ;;
+	request-asks-early) echo wp-clear,fork events anon ;;
+	populate-looks-once) echo populate-read,munmap none anon ;;
+	read-behind-end) echo object-read,truncate none shmem ;;
+	closed-is-told) echo fork,close events anon ;;
+	sleep-without-looking) echo load,copy missing anon-absent ;;
+	copy-without-flush) echo load,store none anon-shared ;;
+	esac
+}
+
+check_pair() { # NAME
+	local pair registration memory
+	read -r pair registration memory < <(pair_of "$1")
+	explore() { # PROGRAM
+		timeout 120 "$1" --pair "$pair" --registration "$registration" --memory "$memory" \
+			>"$work/log" 2>&1
+	}
+	explore "$build/tests/explore"
+	report $? "$pair, $registration, $memory: passes without $1"
+	explore "$build/mistakes/explore-$1"
+	grep -q '^not ok' "$work/log"
+	report $? "$1 is noticed by the explorer"
+}
+
 in_sources() {
 	grep -rhoE --include='*.c' 'QUIRE_MISTAKE\([A-Z_]+\)' src | sed 's/.*(\(.*\))/\1/' | tr 'A-Z_' 'a-z-' | sort -u
 }
@@ -160,6 +194,7 @@ report $? "every mistake is in docs/reliability.md"
 while read -r program; do
 	case $program in
 	quire-*) check_scenario "${program#quire-}" ;;
+	explore-*) check_pair "${program#explore-}" ;;
 	*) check_test "$program" ;;
 	esac
 done <"$names"

@@ -6,7 +6,8 @@
 #	every 5th	the same with allocations failing; under a sanitizer, on the library alone
 #	every 20th	the unit tests, with seeds, plain and under sanitizers
 #	once, first	every scenario with each of its allocations failing, or 200 of them;
-#			every pair of operations, interleaved (tests/explorer)
+#			pairs of operations, interleaved, for a quarter of the time (tests/explorer:
+#			all of them take some hours)
 #
 #   soak.sh [SECONDS [FIRST-SEED]]
 #
@@ -94,8 +95,8 @@ units() {
 for scenario in scenarios/*.lua; do
 	if ! up; then sweep 200 build-asan-ubsan/quire "$scenario"; fi
 done
-if ! up; then explore; fi
-if ! up; then explore --depth 2 --sample 300 --seed "$seed"; fi
+if ! up; then explore --time $((seconds / 4)) --seed "$seed"; fi
+if ! up; then explore --depth 2 --time $((seconds / 20)) --seed "$seed"; fi
 until up; do
 	if [ $((rounds % 20)) -eq 0 ]; then units; fi
 	check linux build/quire check --cases $cases

@@ -32,9 +32,9 @@ APPLIES(reclaims_minor,
 APPLIES(populates_locked, (a->flags & PROTECTS) && world->memory->locked)
 APPLIES(reclaims_by_pages, (a->flags & RECLAIMS) && (b->flags & (ON_CONTEXT | CLOSES)))
 APPLIES(fill_both, (a->flags & FILLS) && (b->flags & FILLS) && world->memory->kind != ANONYMOUS)
+APPLIES(reclaims_twice, (a->flags & RECLAIMS) && (b->flags & RECLAIMS))
 APPLIES(locks, a->flags &LOCKS)
-APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && (b->flags & ACCESSES) &&
-			     world->memory->hollow &&
+APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && world->memory->hollow &&
 			     (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
 APPLIES(makes_hole, (a->flags & EMPTIES) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS | LOCKS)))
@@ -73,10 +73,13 @@ const struct exception exceptions[] = {
 	{"filled-by-two", "... and so may another request", fill_both,
 	 KIND(RESIDENCY) | KIND(PROTECTION) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) | KIND(FILE),
 	 KIND(RESULT) | KIND(VALUE), 0},
+	{"two-swapoffs", "two that end swap together both say that it has ended", reclaims_twice,
+	 KIND(RESULT), KIND(RESIDENCY), 0},
 	{"reclaim-by-pages", "reclaim and a request go through the pages side by side",
 	 reclaims_by_pages, KIND(PROTECTION) | KIND(STORE), KIND(RESIDENCY), 0},
 	{"minor-at-once", "a hole is filled in the cache, which is a minor fault to another thread",
-	 fills_cache, KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY), KIND(SLEEP) | KIND(MESSAGE), 0},
+	 fills_cache, KIND(LOAD) | KIND(STORE) | KIND(AFTER),
+	 KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), 0},
 	{"hole-half-made",
 	 "a hole is made by unmapping first: what is registered for minor faults reports some",
 	 makes_hole, KIND(VALUE) | KIND(FILE),

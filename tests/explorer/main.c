@@ -5,7 +5,7 @@
  * at depth 2, the second stopped before its j-th call too, until the first is done.
  *
  *	explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]]
- *		[--sample N] [--seed S] [--depth 2] [--all] [--jobs N] [--limit N] [--list] [-v]
+ *		[--sample N] [--time SECONDS] [--seed S] [--depth 2] [--all] [--jobs N] [--limit N] [--list] [-v]
  *
  * Cases are run by worker processes: one that crashes is a failure of its case, and the next takes
  * over (--jobs 0: by this one, for a debugger).  Nothing depends on time or chance; the seed chooses what
@@ -317,13 +317,15 @@ static uint64_t count_pairs(void)
 
 static void work(void)
 {
+	time_t end = time(NULL) + (time_t)options.seconds;
 	uint64_t total = combinations(), number;
 	struct place place;
 
 	while ((number = atomic_fetch_add(&shared->next, 1)) < total) {
-		if (options.sample && shared->pairs >= options.sample)
+		if ((options.sample && shared->pairs >= options.sample) ||
+		    (options.seconds && time(NULL) >= end))
 			break;
-		if (options.sample)
+		if (options.sample || options.seconds)
 			number = permute(number, total);
 		if (choose(number, &place))
 			explore_pair(&place);

@@ -13,7 +13,8 @@ struct options options = {.depth = 1, .jobs = 2, .limit = 20, .seed = 1};
 static void usage(void)
 {
 	fprintf(stderr,
-		"explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]] [--sample N]\n"
+		"explore [--pair A,B] [--registration R] [--memory M] [--at K[,J]] [--sample N] "
+		"[--time S]\n"
 		"        [--seed S] [--depth 2] [--all] [--jobs N] [--limit N] [--list] [-v]\n");
 	exit(2);
 }
@@ -78,10 +79,19 @@ static void choose_registration(const char *name)
 void parse_options(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{"pair", 1, 0, 'p'},  {"registration", 1, 0, 'r'}, {"memory", 1, 0, 'm'},
-		{"at", 1, 0, 'a'},    {"sample", 1, 0, 'n'},	   {"seed", 1, 0, 's'},
-		{"depth", 1, 0, 'd'}, {"jobs", 1, 0, 'j'},	   {"limit", 1, 0, 'l'},
-		{"all", 0, 0, 'A'},   {"list", 0, 0, 'L'},	   {0},
+		{"pair", 1, 0, 'p'},
+		{"registration", 1, 0, 'r'},
+		{"memory", 1, 0, 'm'},
+		{"at", 1, 0, 'a'},
+		{"sample", 1, 0, 'n'},
+		{"seed", 1, 0, 's'},
+		{"time", 1, 0, 't'},
+		{"depth", 1, 0, 'd'},
+		{"jobs", 1, 0, 'j'},
+		{"limit", 1, 0, 'l'},
+		{"all", 0, 0, 'A'},
+		{"list", 0, 0, 'L'},
+		{0},
 	};
 	int option;
 
@@ -102,6 +112,9 @@ void parse_options(int argc, char **argv)
 			break;
 		case 'n':
 			options.sample = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			options.seconds = strtoull(optarg, NULL, 0);
 			break;
 		case 's':
 			options.seed = strtoull(optarg, NULL, 0);

@@ -12,7 +12,7 @@ struct options {
 	const struct registration *registration;
 	const struct memory *memory;
 	unsigned at[2];
-	uint64_t sample, seed;
+	uint64_t sample, seed, seconds;
 	unsigned depth, jobs;
 	uint64_t limit;
 	bool verbose, all;

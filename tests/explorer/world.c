@@ -326,6 +326,7 @@ const struct registration registrations[] = {
 	{"missing-wp", MODE(MISSING) | MODE(WP), HAS(WP_UNPOPULATED), true, false},
 	{"wp-sigbus", MODE(WP), HAS(WP_UNPOPULATED) | HAS(SIGBUS), true, true},
 	{"minor", MODE(MINOR), 0, false, true},
+	{"minor-sigbus", MODE(MINOR), HAS(SIGBUS), false, true},
 	{"minor-wp", MODE(MINOR) | MODE(WP), HAS(WP_UNPOPULATED), true, true},
 	{"async", MODE(WP), HAS(WP_ASYNC), true, false},
 	{"events", MODE(MISSING) | MODE(WP), EVENTS | HAS(WP_UNPOPULATED), true, true},
@@ -475,6 +476,8 @@ void world_enter(struct world *world, struct soft_cpu *cpu, struct quire_space *
 	for (unsigned i = 0; i < PAGES; i++)
 		if (entry_of(space, world->page[i]).kind == QUIRE_ENTRY_LEAF)
 			soft_load64(cpu, world->page[i], &value);
+	if (entry_of(space, SOURCE).kind == QUIRE_ENTRY_LEAF)
+		soft_load64(cpu, SOURCE, &value);
 }
 
 void world_leave(struct world *world, struct quire_space *space)
