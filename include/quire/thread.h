@@ -70,7 +70,7 @@ enum quire_call_operation {
 struct quire_call {
 	enum quire_call_operation operation;
 	const void *on; /* the space; COPY: the context */
-	uint64_t arguments[3];
+	uint64_t arguments[5];
 };
 
 /*

@@ -245,6 +245,11 @@ static inline void frame_set_slot(struct frame *frame, uint64_t slot)
 {
 	atomic_store_explicit(&frame->folio.slot, (uint32_t)slot, memory_order_relaxed);
 }
+/* In whose cache it is, or 0; of an anonymous page, its family. */
+static inline uintptr_t frame_owner(const struct frame *frame)
+{
+	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire);
+}
 /* Whose page it is from now on. */
 static inline void frame_set_owner(struct frame *frame, const void *owner, uint64_t index)
 {

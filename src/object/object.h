@@ -35,6 +35,8 @@ struct quire_object {
 		*emptied; /* lock: nodes that hold nothing any more; they go when it is let go */
 	uint64_t pages;	  /* lock: in the cache */
 	uint64_t swapped; /* lock: pages in swap */
+	uint64_t leaving_first,
+		leaving_end;	   /* lock: pages that are being cut off, or a hole; or none */
 	struct list_link link;	   /* machine->objects_lock */
 	struct quire_object *next; /* the lock of the space that is to end it: its `orphans` */
 
@@ -56,6 +58,13 @@ static inline void object_unlock(struct quire_object *object)
 	machine_unlock(object->machine, &object->lock);
 	if (emptied)
 		frame_free_chain(object->machine, emptied);
+}
+
+/* Until the change that is being made is over; no lock is held. */
+static inline void object_await_change(struct quire_object *object)
+{
+	quire_port_read_lock(object->machine->host, &object->changing);
+	quire_port_read_unlock(object->machine->host, &object->changing);
 }
 
 /* quire_object_put() in two steps: one user fewer, and whether that was the last; then it ends, which
@@ -112,6 +121,14 @@ enum object_page {
 /* What there is at `index`.  Takes the lock. */
 enum object_page object_find_page(struct quire_object *object, uint64_t index,
 				  struct frame **frame);
+/*
+ * The same for a fault or CONTINUE: false where the page is being removed, for which they wait.  Its mappings
+ * have let go of it, and the cache has it for a moment more, which is neither the one state nor the other.
+ */
+bool object_find_lasting(struct quire_object *object, uint64_t index, enum object_page *answer,
+			 struct frame **frame);
+/* Says that pages [first, end) are being removed; empty: that it is over.  `changing` is held. */
+void object_set_leaving(struct quire_object *object, uint64_t first, uint64_t end);
 /* Whether that can be used without reading anything. */
 bool object_in_core(struct quire_object *object, uint64_t index);
 /* The next slots from *index on, before `end`, at most `room` and each with a count; moves *index on.
@@ -128,12 +145,14 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
  *   AWAKE   the caller must not sleep, and may hold locks: where the page is in swap, or
  *           object_sleeps(), -WOULD_SLEEP.  Without this no lock is held.
  *   UNUSED  a page that is made is FRAME_UNUSED
+ *   SWAPPED what is in swap, and nothing else: where a hole has come to be meanwhile, *frame is NULL
  * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *frame is NULL
  */
-#define MAKE_BEYOND 1u
-#define MAKE_AWAKE  2u
-#define MAKE_UNUSED 4u
-#define WOULD_SLEEP 4101
+#define MAKE_BEYOND  1u
+#define MAKE_AWAKE   2u
+#define MAKE_UNUSED  4u
+#define MAKE_SWAPPED 8u
+#define WOULD_SLEEP  4101
 int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
 		     struct frame **frame);
 /*

@@ -13,24 +13,56 @@ static bool ends_before(const struct quire_object *object, uint64_t index)
 	return index >= page_up(object->size) >> PAGE_SHIFT;
 }
 
+/* Lock held. */
+static enum object_page find_page(struct quire_object *object, uint64_t index, struct frame **frame)
+{
+	cache_entry entry = cache_find(object, index);
+
+	*frame = cache_page(entry);
+	if (ends_before(object, index))
+		return PAGE_BEYOND;
+	if (!*frame)
+		return entry ? PAGE_SWAPPED : PAGE_ABSENT;
+	frame_hold(*frame, FRAME_ONE_REFERENCE);
+	return PAGE_FOUND;
+}
+
 enum object_page object_find_page(struct quire_object *object, uint64_t index, struct frame **frame)
 {
-	enum object_page answer = PAGE_ABSENT;
-	cache_entry entry;
+	enum object_page answer;
 
 	object_lock(object);
-	entry = cache_find(object, index);
-	*frame = cache_page(entry);
-	if (ends_before(object, index)) {
-		answer = PAGE_BEYOND;
-	} else if (*frame) {
-		frame_hold(*frame, FRAME_ONE_REFERENCE);
-		answer = PAGE_FOUND;
-	} else if (entry) {
-		answer = PAGE_SWAPPED;
-	}
+	answer = find_page(object, index, frame);
 	object_unlock(object);
 	return answer;
+}
+
+/* Lock held. */
+static bool leaves(const struct quire_object *object, uint64_t index)
+{
+	return object->leaving_first <= index && index < object->leaving_end &&
+	       !QUIRE_MISTAKE(HOLE_IS_SEEN_HALF);
+}
+
+bool object_find_lasting(struct quire_object *object, uint64_t index, enum object_page *answer,
+			 struct frame **frame)
+{
+	bool lasting;
+
+	object_lock(object);
+	lasting = ends_before(object, index) || !leaves(object, index);
+	if (lasting)
+		*answer = find_page(object, index, frame);
+	object_unlock(object);
+	return lasting;
+}
+
+void object_set_leaving(struct quire_object *object, uint64_t first, uint64_t end)
+{
+	object_lock(object);
+	object->leaving_first = first;
+	object->leaving_end = end;
+	object_unlock(object);
 }
 
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
@@ -221,6 +253,9 @@ int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
 				frame_put(object->machine, cache_page(seen));
 		} else if (cache_page(seen)) {
 			*frame = cache_page(seen);
+			return 0;
+		} else if (!seen && (how & MAKE_SWAPPED) && !QUIRE_MISTAKE(SWAP_IN_FILLS_HOLE)) {
+			*frame = NULL;
 			return 0;
 		} else if ((how & MAKE_AWAKE) && (slot || object_sleeps(object))) {
 			error = -WOULD_SLEEP;

@@ -4,18 +4,13 @@
  */
 #include "reclaim/reclaim.h"
 
-static uintptr_t owner_of(const struct frame *frame)
-{
-	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire);
-}
-
 /*
  * What is of the same owner now may be another's by the time of the walk.  Then that finds no entry
  * of it, which is as if it had no time to.
  */
 static bool belongs(const struct frame *frame, const struct frame *first)
 {
-	return frame->kind == first->kind && owner_of(frame) == owner_of(first);
+	return frame->kind == first->kind && frame_owner(frame) == frame_owner(first);
 }
 
 void batch_begin(struct batch *batch, struct quire_machine *machine, struct frame **frames,

@@ -51,10 +51,10 @@ static int empty_object(struct quire_object *object)
 		struct frame *frame;
 
 		swap_drop(object->machine, slot);
-		error = object_make_page(object, index - 1, MAKE_BEYOND, &frame);
-		if (!error)
+		error = object_make_page(object, index - 1, MAKE_BEYOND | MAKE_SWAPPED, &frame);
+		if (frame)
 			frame_put(object->machine, frame);
-		else if (error != -NO_FRAMES)
+		if (error && error != -NO_FRAMES)
 			error = -QUIRE_EIO;
 	}
 	return error;

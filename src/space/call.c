@@ -7,8 +7,7 @@ static bool same(const struct quire_call *a, const struct quire_call *b)
 	if (QUIRE_MISTAKE(RESUME_ANY_CALL))
 		return true;
 	return a->operation == b->operation && a->on == b->on &&
-	       a->arguments[0] == b->arguments[0] && a->arguments[1] == b->arguments[1] &&
-	       a->arguments[2] == b->arguments[2];
+	       memcmp(a->arguments, b->arguments, sizeof(a->arguments)) == 0;
 }
 
 bool call_resumes(const struct quire_space *space, const struct quire_call *call)

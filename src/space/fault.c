@@ -384,13 +384,18 @@ static int run_errand(struct fault *fault)
 	fault->former = NULL;
 	switch (fault->errand) {
 	case ERRAND_MAKE:
-		return fault_make_page(fault);
+		return fault_make_page(fault, 0);
+	case ERRAND_SWAP_IN:
+		return fault_make_page(fault, MAKE_SWAPPED);
 	case ERRAND_WRITABLE:
 		return fault_ask_object(fault);
 	case ERRAND_READ_SLOT:
 		fault->slot_read = true;
 		return swap_read(fault->space->machine, fault->slot,
 				 fault->how & FAULT_RESTORE ? NULL : &fault->read);
+	case ERRAND_REMOVAL:
+		object_await_change(fault->object);
+		return 0;
 	case ERRAND_MIGRATION:
 		break;
 	}

@@ -27,9 +27,11 @@ struct fault {
 	uint64_t index;
 	enum fault_errand {
 		ERRAND_MAKE,	  /* it is to be read; `made` has a reference to it then */
+		ERRAND_SWAP_IN,	  /* the same for one in swap, if it still is there */
 		ERRAND_WRITABLE,  /* the object is to be asked whether it may be written to */
 		ERRAND_READ_SLOT, /* the swap slot is to be read */
 		ERRAND_MIGRATION, /* the page is to arrive at its new frame */
+		ERRAND_REMOVAL,	  /* the pages are to have left the object */
 	} errand;
 	uint64_t slot;	/* with one count, or 0 */
 	bool slot_read; /* it was in no cache */
@@ -86,7 +88,7 @@ int fault_on_object(struct fault *fault);
 /* A write to a page that a shared mapping may only read so far. */
 int fault_write_shared(struct fault *fault);
 /* The errands: 0, -NO_FRAMES, or what the object says. */
-int fault_make_page(struct fault *fault);
+int fault_make_page(struct fault *fault, unsigned how);
 int fault_ask_object(struct fault *fault);
 
 #endif

@@ -51,12 +51,12 @@ int fault_ask_object(struct fault *fault)
 	return error;
 }
 
-int fault_make_page(struct fault *fault)
+int fault_make_page(struct fault *fault, unsigned how)
 {
 	if (fault->made)
 		frame_put(fault->space->machine, fault->made);
 	fault->made = NULL;
-	return object_make_page(fault->object, fault->index, 0, &fault->made);
+	return object_make_page(fault->object, fault->index, how, &fault->made);
 }
 
 /* Whether an errand has been run for this page of this object. */
@@ -228,7 +228,8 @@ int fault_on_object(struct fault *fault)
 		return error;
 	if (map_around(fault))
 		return 0;
-	answer = object_find_page(fault->vma->object, index, &frame);
+	if (!object_find_lasting(fault->vma->object, index, &answer, &frame))
+		return send(fault, ERRAND_REMOVAL, index);
 	if (answer == PAGE_BEYOND) {
 		beyond(fault);
 		return 0;
@@ -243,7 +244,7 @@ int fault_on_object(struct fault *fault)
 		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
 	if (answer == PAGE_SWAPPED)
-		return send(fault, ERRAND_MAKE, index);
+		return send(fault, ERRAND_SWAP_IN, index);
 	if (must_ask(fault, index)) {
 		if (answer == PAGE_FOUND)
 			frame_put(fault->space->machine, frame);

@@ -295,7 +295,9 @@ int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t leng
 		.vma_flags = flags_for(space, prot, flags, object),
 	};
 	const struct quire_call call = {
-		QUIRE_CALL_MMAP_OBJECT, space, {address, length, pack(prot, flags)}};
+		QUIRE_CALL_MMAP_OBJECT,
+		space,
+		{address, length, pack(prot, flags), (uintptr_t)object, offset}};
 
 	if (!page_aligned(offset) || length == 0)
 		return -QUIRE_EINVAL;

@@ -531,7 +531,9 @@ int quire_mremap(struct quire_space *space, uint64_t address, uint64_t old_lengt
 		.flags = flags,
 	};
 	const struct quire_call call = {
-		QUIRE_CALL_MREMAP, space, {address, old_length, new_length}};
+		QUIRE_CALL_MREMAP,
+		space,
+		{address, old_length, new_length, (uint64_t)(uint32_t)flags, new_address}};
 	int error = check_arguments(space, &remap);
 	bool told = false;
 	void *nothing;

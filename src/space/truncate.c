@@ -6,8 +6,10 @@
  *	2. the pages leave the cache
  *	3. every mapping lets go once more, of what faults have brought back before 2
  *
- * A fault that found a page before 2 looks at its owner when it installs it, under the lock of the
- * table: so it comes too late, or 3 finds what it has done.  Protection stays in the tables all the
+ * A fault that comes meanwhile waits until all is done: a page that 1 has unmapped and 2 not yet removed
+ * is no minor fault.  One that found its page before 1 looks at the page's owner when it installs it,
+ * under the lock of the table: so it comes too late, or 3 finds what it has done.  What a request of
+ * userfaultfd has put in the place of what 2 removed stays.  Protection stays in the tables all the
  * while, as a mark: at no moment can a protected page be written to.
  */
 #include "space/rmap.h"
@@ -36,9 +38,12 @@ static void remove_pages(struct quire_object *object, uint64_t first, uint64_t e
 		return;
 	if (QUIRE_MISTAKE(PUNCH_DROPS_MARKERS))
 		first_keep &= ~(unsigned)ZAP_KEEP_PROTECTION;
+	object_set_leaving(object, first, end);
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &first_keep);
 	object_drop_pages(object, first, end, false);
+	keep |= ZAP_KEEP_CACHED;
 	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
+	object_set_leaving(object, 0, 0);
 }
 
 /* Makes bytes [start, end) of a page that is held zeros (NULL: they are), and lets go of it. */

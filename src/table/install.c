@@ -113,8 +113,7 @@ bool table_hold_slot(struct page_tables *tables, uint64_t page,
 /* Whether the page has been taken from its object: the fault must ask again what stands there. */
 static bool gone(const struct frame *frame)
 {
-	return frame && frame_of_object(frame) &&
-	       atomic_load_explicit(&frame->folio.owner, memory_order_acquire) == 0;
+	return frame && frame_of_object(frame) && !frame_owner(frame);
 }
 
 bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,

@@ -133,6 +133,7 @@ enum table_zap {
 	ZAP_KEEP_PRIVATE = 8,	 /* private pages stay; only those of objects go */
 	/* protection binds nobody: a page's goes with it, or with its poison; a marker stays */
 	ZAP_FORGET_DORMANT = 16,
+	ZAP_KEEP_CACHED = 32, /* pages stay that their object has in its cache */
 };
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather);

@@ -25,13 +25,20 @@ static entry_t remains(entry_t entry, unsigned keep)
 	return marks & kept ? entry_make_marker(marks & kept) : ENTRY_ABSENT;
 }
 
-/* A private page that is to stay. */
+/* A page that is to stay. */
 static bool spared(struct page_tables *tables, entry_t entry, unsigned level, unsigned keep)
 {
+	const struct frame *frame;
+
 	if (entry_is_swap(entry))
 		return keep & ZAP_KEEP_PRIVATE;
-	return (keep & ZAP_KEEP_PRIVATE) && entry_is_leaf(entry, level) && !entry_special(entry) &&
-	       !frame_of_object(leaf_frame(tables, entry));
+	if (!(keep & (ZAP_KEEP_PRIVATE | ZAP_KEEP_CACHED)) || !entry_is_leaf(entry, level) ||
+	    entry_special(entry))
+		return false;
+	frame = leaf_frame(tables, entry);
+	if (!frame_of_object(frame))
+		return keep & ZAP_KEEP_PRIVATE;
+	return (keep & ZAP_KEEP_CACHED) && frame_owner(frame);
 }
 
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,

@@ -13,8 +13,9 @@
 #include "userfault/userfault.h"
 
 #define ANY_MARK (~0u)
-/* Internal: the page must be brought in first. */
-#define SWAPPED 4099
+/* Internal: the page must be brought in first; or have left its object. */
+#define SWAPPED	 4099
+#define REMOVING 4103
 
 struct filling {
 	struct quire_userfault *context;
@@ -29,7 +30,7 @@ struct filling {
 	/* COPY: where the bytes come from */
 	uint64_t source;
 	struct quire_space *source_space; /* NULL: `source` is a host pointer */
-	/* CONTINUE: a page that is in swap, with one user of its object */
+	/* CONTINUE: the page that it waits for, with one user of its object */
 	struct quire_object *object;
 	uint64_t index;
 };
@@ -410,24 +411,33 @@ int userfault_poison(struct quire_userfault *context, struct quire_uffdio_poison
 
 /* --- CONTINUE --- */
 
+/* CONTINUE waits, with no lock held, for what `why` says of the page. */
+static int wait_for(struct filling *filling, const struct vma *vma, uint64_t page, int why)
+{
+	filling->object = vma->object;
+	filling->index = vma_index(vma, page);
+	quire_object_get(filling->object);
+	return -why;
+}
+
 /* The page that the object has; in a private mapping it can only be read. */
 static int continue_page(struct filling *filling, const struct vma *vma, uint64_t page)
 {
+	enum object_page answer;
 	struct frame *frame;
 	int error;
 
 	if (!vma->object)
 		return -QUIRE_EINVAL;
-	switch (object_find_page(vma->object, vma_index(vma, page), &frame)) {
+	if (!object_find_lasting(vma->object, vma_index(vma, page), &answer, &frame))
+		return wait_for(filling, vma, page, REMOVING);
+	switch (answer) {
 	case PAGE_BEYOND:
 		return -QUIRE_EINVAL;
 	case PAGE_ABSENT:
 		return -QUIRE_EFAULT;
 	case PAGE_SWAPPED:
-		filling->object = vma->object;
-		filling->index = vma_index(vma, page);
-		quire_object_get(filling->object);
-		return -SWAPPED;
+		return wait_for(filling, vma, page, SWAPPED);
 	case PAGE_FOUND:
 		break;
 	}
@@ -453,21 +463,31 @@ static int fill_continue_found(struct filling *filling, uint64_t page)
 	return error;
 }
 
-/* What the page waits for, with no lock held: it is in swap, or on its way to another frame. */
-static int bring_in(struct filling *filling, int why)
+static int bring_in(struct filling *filling)
 {
 	struct frame *frame;
-	int error;
+	int error = object_make_page(filling->object, filling->index, MAKE_SWAPPED, &frame);
+
+	if (frame)
+		frame_put(filling->space->machine, frame);
+	return error == -NO_FRAMES ? error : error ? -QUIRE_EFAULT : 0;
+}
+
+/* Until the page, which is in swap, on its way to another frame, or out of its object, is there. */
+static int await_page(struct filling *filling, int why)
+{
+	int error = 0;
 
 	if (why == -MIGRATING) {
 		machine_await_migration(filling->space->machine);
 		return 0;
 	}
-	error = object_make_page(filling->object, filling->index, 0, &frame);
-	if (!error)
-		frame_put(filling->space->machine, frame);
+	if (why == -SWAPPED)
+		error = bring_in(filling);
+	else
+		object_await_change(filling->object);
 	quire_object_put(filling->object);
-	return error == -NO_FRAMES ? error : error ? -QUIRE_EFAULT : 0;
+	return error;
 }
 
 static int fill_continue(struct filling *filling, uint64_t page)
@@ -476,9 +496,9 @@ static int fill_continue(struct filling *filling, uint64_t page)
 
 	do {
 		error = fill_continue_found(filling, page);
-		if (error != -SWAPPED && error != -MIGRATING)
+		if (error != -SWAPPED && error != -MIGRATING && error != -REMOVING)
 			return error;
-		error = bring_in(filling, error);
+		error = await_page(filling, error);
 	} while (!error);
 	return error;
 }

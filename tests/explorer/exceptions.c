@@ -36,7 +36,6 @@ APPLIES(reclaims_twice, (a->flags & RECLAIMS) && (b->flags & RECLAIMS))
 APPLIES(locks, a->flags &LOCKS)
 APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && world->memory->hollow &&
 			     (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
-APPLIES(makes_hole, (a->flags & EMPTIES) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(looks_at_change, (a->flags & LOOKS) && (b->flags & (RECLAIMS | EMPTIES | FORKS)))
 APPLIES(empties, a->flags &EMPTIES)
@@ -80,12 +79,6 @@ const struct exception exceptions[] = {
 	{"minor-at-once", "a hole is filled in the cache, which is a minor fault to another thread",
 	 fills_cache, KIND(LOAD) | KIND(STORE) | KIND(AFTER),
 	 KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY) | KIND(SLEEP) | KIND(MESSAGE), 0},
-	{"hole-half-made",
-	 "a hole is made by unmapping first: what is registered for minor faults reports some",
-	 makes_hole, KIND(VALUE) | KIND(FILE),
-	 KIND(RESULT) | KIND(RESIDENCY) | KIND(PROTECTION) | KIND(SLEEP) | KIND(MESSAGE) |
-		 KIND(LOAD) | KIND(STORE) | KIND(AFTER),
-	 0},
 	{"coming-in", "a page that is read from swap is neither there nor mapped for a while",
 	 reports_swapped, 0, KIND(RESULT) | KIND(VALUE) | KIND(RESIDENCY), 0},
 	{"mlock", "memory is marked as locked first, and then faulted in; holes are passed over",
