@@ -46,6 +46,7 @@ struct worker {
 
 /* Shared by all processes. */
 static struct shared {
+	time_t end; /* of the time that there is */
 	_Atomic uint64_t next;
 	_Atomic uint64_t pairs, points, runs, failures, crashes;
 	_Atomic uint64_t excepted[EXCEPTIONS_MAX];
@@ -317,13 +318,12 @@ static uint64_t count_pairs(void)
 
 static void work(void)
 {
-	time_t end = time(NULL) + (time_t)options.seconds;
 	uint64_t total = combinations(), number;
 	struct place place;
 
 	while ((number = atomic_fetch_add(&shared->next, 1)) < total) {
 		if ((options.sample && shared->pairs >= options.sample) ||
-		    (options.seconds && time(NULL) >= end))
+		    (options.seconds && time(NULL) >= shared->end))
 			break;
 		if (options.sample || options.seconds)
 			number = permute(number, total);
@@ -461,6 +461,7 @@ int main(int argc, char **argv)
 		      0);
 	if (shared == MAP_FAILED)
 		return 2;
+	shared->end = time(NULL) + (time_t)options.seconds;
 	if (options.jobs)
 		work_together();
 	else
