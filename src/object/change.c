@@ -16,7 +16,7 @@ int object_bring_in(struct quire_object *object, uint64_t index, unsigned how, s
 	int error;
 
 	do
-		error = object_make_page(object, index, how | MAKE_BEYOND, frame);
+		error = object_make_page(object, index, how, frame);
 	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
 	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
 }
@@ -32,9 +32,9 @@ static int bring_in(struct object_change *change, int why)
 
 	if (why == -NO_FRAMES && !machine_reclaim(machine, &tries))
 		return -QUIRE_ENOMEM;
-	error = object_bring_in(change->object, change->index, change->how, &frame);
-	if (error)
-		return error;
+	error = object_bring_in(change->object, change->index, change->bring, &frame);
+	if (!frame)
+		return error == -QUIRE_EFBIG ? 0 : error; /* it has been cut off */
 	if (change->held[1])
 		frame_put(machine, change->held[1]);
 	change->held[1] = change->held[0];
@@ -74,30 +74,37 @@ int object_change(struct object_change *change)
 	return error;
 }
 
-int change_page(struct object_change *change, uint64_t index, struct frame **frame)
+static int take_page(struct object_change *change, uint64_t index, unsigned how,
+		     struct frame **frame)
 {
 	change->index = index;
-	return object_make_page(change->object, index, change->how | MAKE_BEYOND | MAKE_AWAKE,
-				frame);
+	change->bring = how;
+	return object_make_page(change->object, index, how | MAKE_AWAKE, frame);
+}
+
+int change_page(struct object_change *change, uint64_t index, struct frame **frame)
+{
+	return take_page(change, index, change->how | MAKE_BEYOND, frame);
 }
 
 int change_edge(struct object_change *change, uint64_t offset, struct frame **frame)
 {
+	uint64_t index = offset >> PAGE_SHIFT;
+
 	*frame = NULL;
 	if (page_aligned(offset))
 		return 0;
-	switch (object_find_page(change->object, offset >> PAGE_SHIFT, frame)) {
+	switch (object_find_page(change->object, index, frame)) {
 	case PAGE_FOUND:
 		return 0;
 	case PAGE_BEYOND:
 		*frame = NULL;
 		return 0;
 	case PAGE_ABSENT:
-		if (!object_sleeps(change->object))
-			return 0; /* it is zeros */
-		break;
+		/* Without a read_page it is zeros. */
+		return object_sleeps(change->object) ? take_page(change, index, 0, frame) : 0;
 	case PAGE_SWAPPED:
 		break;
 	}
-	return change_page(change, offset >> PAGE_SHIFT, frame);
+	return take_page(change, index, MAKE_SWAPPED, frame);
 }

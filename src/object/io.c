@@ -20,26 +20,30 @@ static bool holds(uint64_t offset, uint64_t length)
 static int read_page(struct quire_object *object, uint64_t offset, unsigned char *buffer,
 		     size_t bytes)
 {
+	uint64_t index = offset >> PAGE_SHIFT;
 	struct frame *frame;
 	int error = 0;
 
-	switch (object_find_page(object, offset >> PAGE_SHIFT, &frame)) {
+	switch (object_find_page(object, index, &frame)) {
 	case PAGE_FOUND:
 		break;
-	case PAGE_ABSENT:
 	case PAGE_BEYOND:
-		if (!object_sleeps(object)) {
-			memset(buffer, 0, bytes);
-			return 0;
-		}
-		error = object_bring_in(object, offset >> PAGE_SHIFT, 0, &frame);
+		frame = NULL;
+		break;
+	case PAGE_ABSENT:
+		if (object_sleeps(object))
+			error = object_bring_in(object, index, 0, &frame);
 		break;
 	case PAGE_SWAPPED:
-		error = object_bring_in(object, offset >> PAGE_SHIFT, 0, &frame);
+		error = object_bring_in(object, index, MAKE_SWAPPED, &frame);
 		break;
 	}
-	if (error)
+	if (error && error != -QUIRE_EFBIG)
 		return error;
+	if (!frame) {
+		memset(buffer, 0, bytes);
+		return 0;
+	}
 	memcpy(buffer, (char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, bytes);
 	frame_put(object->machine, frame);
 	return 0;

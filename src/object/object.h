@@ -201,7 +201,7 @@ void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end
 
 /* --- change.c --- */
 
-/* object_make_page() with reclaim, and also beyond the end: -QUIRE_ENOMEM for -NO_FRAMES. */
+/* object_make_page() with reclaim: -QUIRE_ENOMEM for -NO_FRAMES. */
 int object_bring_in(struct quire_object *object, uint64_t index, unsigned how,
 		    struct frame **frame);
 
@@ -216,6 +216,7 @@ struct object_change {
 	unsigned how; /* pages are made: MAKE_* */
 
 	uint64_t index;	       /* of the page that it must wait for */
+	unsigned bring;	       /* and how that is made: MAKE_* */
 	struct frame *held[2]; /* pages that were brought in for it last */
 };
 /* Makes the change.  No lock held.  0, what make() says, or what keeps a page from being brought in. */
