@@ -470,7 +470,9 @@ static int bring_in(struct filling *filling)
 
 	if (frame)
 		frame_put(filling->space->machine, frame);
-	return error == -NO_FRAMES ? error : error ? -QUIRE_EFAULT : 0;
+	if (error == -QUIRE_EFBIG)
+		return 0; /* it has been cut off, which the next look finds */
+	return error && error != -NO_FRAMES ? -QUIRE_EFAULT : error;
 }
 
 /* Until the page, which is in swap, on its way to another frame, or out of its object, is there. */
