@@ -2,6 +2,8 @@
 /* What a pair may show that none of its serial orders shows, and why. */
 #include "judge.h"
 
+#include <string.h>
+
 #include <quire/errno.h>
 
 #define KIND(name) (1u << ITEM_##name)
@@ -39,6 +41,8 @@ APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && world->memory->h
 APPLIES(forks, (a->flags & FORKS) && (b->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(looks_at_change, (a->flags & LOOKS) && (b->flags & (RECLAIMS | EMPTIES | FORKS)))
 APPLIES(empties, a->flags &EMPTIES)
+APPLIES(stops_listening, (a->flags & EMPTIES) && world->memory->strict_written &&
+				 !strcmp(b->name, "register-missing"))
 
 const struct exception exceptions[] = {
 	{"residency",
@@ -89,5 +93,9 @@ const struct exception exceptions[] = {
 	 forks, 0, KIND(RESIDENCY), 0},
 	{"emptied-twice", "what faults bring back while a file shrinks is unmapped once more",
 	 empties, 0, KIND(RESIDENCY), 0},
+	{"stops-listening",
+	 "strict_written tells after the change: who no longer listens keeps marks that bind "
+	 "nobody",
+	 stops_listening, 0, KIND(PROTECTION) | KIND(RESIDENCY), 0},
 };
 const unsigned exception_count = sizeof(exceptions) / sizeof(exceptions[0]);
