@@ -160,6 +160,7 @@ pair_of() { # NAME
 	read-behind-end) echo object-read,truncate none shmem ;;
 	closed-is-told) echo fork,close events anon ;;
 	sleep-without-looking) echo load,copy missing anon-absent ;;
+	evict-trusts-slot) echo load,reclaim none anon-cached-refused ;;
 	copy-without-flush) echo load,store none anon-shared ;;
 	esac
 }

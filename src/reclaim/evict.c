@@ -37,6 +37,12 @@ static bool busy(const struct frame *frame)
 
 /* --- anonymous pages --- */
 
+/* A fault that made the page its own meanwhile has taken it out: nothing would find it there. */
+static bool in_its_slot(const struct frame *frame, uint32_t slot)
+{
+	return frame_slot(frame) == slot || QUIRE_MISTAKE(EVICT_TRUSTS_SLOT);
+}
+
 static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t start,
 			    uint64_t stop, void *context)
 {
@@ -55,7 +61,7 @@ static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t
 			continue;
 		if (eviction->slots[i] == SWAP_UNWANTED)
 			table_drop_clean(&space->tables, page, frame, &gather);
-		else
+		else if (in_its_slot(frame, eviction->slots[i]))
 			table_swap_out(&space->tables, page, frame, eviction->slots[i], &gather);
 	}
 	gather_end(&gather);
