@@ -28,7 +28,7 @@ APPLIES(unmaps_untold,
 	(a->flags & UNMAPS) && (b->flags & ON_CONTEXT) && (world->registration->features & TELLS))
 APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reports_swapped, world->memory->report_swapped && (a->flags & (ACCESSES | FILLS | LOCKS)))
-APPLIES(gives_up, (a->flags & RECLAIMS) && world->memory->given_up)
+APPLIES(gives_up, (a->flags & RECLAIMS) && (world->memory->given_up || strstr(b->name, "free")))
 APPLIES(reclaims_minor,
 	(a->flags & RECLAIMS) && (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
 APPLIES(populates_locked, (a->flags & PROTECTS) && world->memory->locked)
