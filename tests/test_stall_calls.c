@@ -200,6 +200,46 @@ static void no_read_gives_zeros_behind_the_end(void **state)
 	}
 }
 
+/* --- a walk over all spaces, one of which ends --- */
+
+struct walk {
+	struct soft_fixture soft;
+	struct quire_space *other;
+};
+
+static void drop(void *context, const char *bytes, size_t length)
+{
+	(void)context, (void)bytes, (void)length;
+}
+
+static void dump(void *context)
+{
+	const struct quire_text nowhere = {.emit = drop};
+
+	quire_machine_dump(soft_machine_core(((struct walk *)context)->soft.machine), true,
+			   &nowhere);
+}
+
+static void destroy(void *context)
+{
+	quire_space_destroy(((struct walk *)context)->other);
+}
+
+static void a_dump_keeps_the_space_it_is_at(void **state)
+{
+	struct walk walk;
+	struct stall stall = {dump, destroy, &walk, .stopped = true};
+
+	(void)state;
+	for (unsigned k = 1; stall.stopped; k++) {
+		walk.soft = soft_fixture_open(&(struct soft_config){.memory = 4 * MIB, .cpus = 1});
+		walk.other = new_space(walk.soft.machine);
+		map(walk.other, PAGES, RW);
+		stall_run(&stall, k);
+		soft_fixture_close(&walk.soft);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +247,7 @@ int main(void)
 		cmocka_unit_test(populate_says_what_is_not_there),
 		cmocka_unit_test(no_read_gives_zeros_behind_the_end),
 		cmocka_unit_test(a_scan_protects_within_one_mapping),
+		cmocka_unit_test(a_dump_keeps_the_space_it_is_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,13 +6,6 @@
 
 #define PAGES 4
 
-static void drop(void *context, const char *bytes, size_t length)
-{
-	(void)context, (void)bytes, (void)length;
-}
-
-static const struct quire_text nowhere = {.emit = drop};
-
 /* A context of another process than the fixture's. */
 struct owner {
 	struct soft_fixture soft;
@@ -252,27 +245,6 @@ static void a_close_waits_for_the_last_user(void **state)
 			owner.context = NULL;
 			close_owner(&owner);
 		}
-	}
-}
-
-static void dump(void *context)
-{
-	struct owner *owner = context;
-
-	quire_machine_dump(owner->machine, true, &nowhere);
-}
-
-static void a_dump_keeps_the_space_it_is_at(void **state)
-{
-	struct owner owner;
-	struct stall stall = {dump, destroy_space, &owner, .stopped = true};
-
-	(void)state;
-	owner.stall = &stall;
-	for (unsigned k = 1; stall.stopped; k++) {
-		open_owner(&owner);
-		stall_run(&stall, k);
-		close_owner(&owner);
 	}
 }
 
@@ -610,7 +582,6 @@ int main(void)
 		cmocka_unit_test(nobody_sleeps_for_ever),
 		cmocka_unit_test(a_signal_keeps_the_context_it_finds),
 		cmocka_unit_test(a_request_comes_before_a_change_or_after_it),
-		cmocka_unit_test(a_dump_keeps_the_space_it_is_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
