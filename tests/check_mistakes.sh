@@ -121,6 +121,7 @@ test_of() { # NAME
 	allocate-marks-late) echo a_page_in_use_is_not_taken_for_unused ;;
 	drop-without-pause) echo many_pages_go_a_few_at_a_time ;;
 	munmap-drops-pages) echo the_pages_of_what_was_unmapped_go_without_the_spaces_lock ;;
+	copy-caches-first) echo no_store_lands_on_a_page_that_is_copied_protected ;;
 	hole-is-seen-half) echo a_hole_on_its_way_is_no_minor_fault ;;
 	swap-in-fills-hole) echo a_page_from_swap_does_not_fill_the_hole ;;
 	reclaim-recurses) echo what_keeps_a_page_has_nothing_more_reclaimed ;;

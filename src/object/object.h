@@ -7,7 +7,7 @@
  * first.  So one who holds a frame can tell, under the lock that removal takes last, whether it is
  * still what the object has at that place.
  *
- * Locks: `lock` = object->lock, short, taken under a space's lock, before frames.lock; `rmap` =
+ * Locks: `lock` = object->lock, short, taken under a space's lock or a table's, before frames.lock; `rmap` =
  * object->rmap.lock, short.
  */
 #ifndef QUIRE_OBJECT_OBJECT_H
@@ -160,10 +160,6 @@ int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
  * for the caller; -NO_FRAMES, -QUIRE_EEXIST, -QUIRE_EFBIG: the page is untouched.
  */
 int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame);
-/*
- * Undoes it if nobody has found the page meanwhile: it is the caller's alone again.  Whether it did.
- */
-bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame);
 /*
  * Puts `entry`, a swap slot or nothing, in the place of a page that only the caller and the cache
  * hold and that was not written to; the cache's reference goes, a slot's count is taken over.

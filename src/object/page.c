@@ -300,32 +300,20 @@ static bool alone(const struct quire_object *object, uint64_t index, const struc
 		       2 * FRAME_ONE_REFERENCE;
 }
 
-/* `clean`: only if nobody has written to it. */
-static bool replace(struct quire_object *object, uint64_t index, struct frame *frame,
-		    cache_entry entry, bool clean)
+bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
+			 cache_entry entry)
 {
 	bool replaced;
 
 	object_lock(object);
 	/* In this order: who writes marks the page before letting go of it. */
-	replaced = alone(object, index, frame) && !(clean && frame_has(frame, FRAME_DIRTY));
+	replaced = alone(object, index, frame) && !frame_has(frame, FRAME_DIRTY);
 	if (replaced) {
 		cache_replace(object, index, entry);
 		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
 	return replaced;
-}
-
-bool object_take_back(struct quire_object *object, uint64_t index, struct frame *frame)
-{
-	return replace(object, index, frame, 0, false);
-}
-
-bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
-			 cache_entry entry)
-{
-	return replace(object, index, frame, entry, true);
 }
 
 void object_begin_migration(struct quire_object *object, struct frame *frame)

@@ -156,7 +156,7 @@ static void fill_table(struct page_tables *tables, struct frame *table, entry_t 
 void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
 {
 	struct page_tables *tables = cursor->tables;
-	struct frame *table = reserve->chain;
+	struct frame *table = reserve->chain, *parent = cursor->table;
 	entry_t entry = cursor_entry(cursor);
 
 	quire_assert(cursor->level > 0 && table);
@@ -166,8 +166,11 @@ void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
 	fill_table(tables, table, entry, cursor->level - 1);
 	atomic_fetch_add_explicit(&tables->frames, (uint64_t)1 << table->order,
 				  memory_order_relaxed);
+	/* Locked before anyone can find it, so that what was seen of the entry still holds below. */
+	table_lock(tables, table);
 	cursor_exchange(cursor, entry_make_table(frame_number(tables->machine, table)));
-	cursor_descend(cursor);
+	table_unlock(tables, parent);
+	stand_in(cursor, table, cursor->level - 1);
 }
 
 void cursor_fit(struct cursor *cursor, struct table_reserve *reserve)

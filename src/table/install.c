@@ -124,10 +124,10 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 	bool same;
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
-	while (cursor.level > 0 && entry_same(cursor_entry(&cursor), snapshot->entry))
+	same = entry_same(cursor_entry(&cursor), snapshot->entry) && !gone(leaf->frame) &&
+	       (!leaf->publish || leaf->publish(leaf->context));
+	while (same && cursor.level > 0)
 		cursor_push_down(&cursor, reserve);
-	same = cursor.level == 0 && entry_same(cursor_entry(&cursor), snapshot->entry) &&
-	       !gone(leaf->frame);
 	if (same) {
 		if (!entry_is_absent(snapshot->entry))
 			retire(&cursor, gather);

@@ -287,6 +287,9 @@ struct table_leaf {
 	bool dirty;
 	bool uffd_wp;
 	bool old; /* nobody has used it yet */
+	/* Called with the table locked before the leaf is put in; false: it is not.  Or NULL. */
+	bool (*publish)(void *context);
+	void *context;
 };
 /* One count more of the slot of the swap entry that `snapshot` saw, if it still stands there. */
 bool table_hold_slot(struct page_tables *tables, uint64_t page,

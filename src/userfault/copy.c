@@ -134,29 +134,55 @@ static int install_cached(struct filling *filling, const struct vma *vma, uint64
 	return error;
 }
 
+struct publishing {
+	struct quire_object *object;
+	uint64_t index;
+	struct frame *frame;
+	int error;
+};
+
+/* The page becomes one of the object's. */
+static bool publish(void *context)
+{
+	struct publishing *publishing = context;
+
+	publishing->error =
+		object_add_page(publishing->object, publishing->index, publishing->frame);
+	if (publishing->error)
+		return false;
+	frame_exchange(publishing->frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	return true;
+}
+
 /*
- * Makes *frame, which holds the content, a page of the object, and maps it.  If someone has found it
- * there before it could be mapped, it stays there.  What is dirty is the leaf, as on Linux.
+ * Makes *frame, which holds the content, a page of the object, and maps it; both with the table locked,
+ * so that no fault maps it from the cache first.  What is dirty is the leaf, as on Linux.
  */
 static int add_cached(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
 		      struct frame **frame)
 {
-	uint64_t index = vma_index(vma, page);
-	int error = object_add_page(vma->object, index, *frame);
+	struct publishing publishing = {
+		.object = vma->object,
+		.index = vma_index(vma, page),
+		.frame = *frame,
+	};
+	struct table_leaf leaf = {
+		.frame = *frame,
+		.dirty = true,
+		.uffd_wp = filling->wp,
+		.publish = publish,
+		.context = &publishing,
+	};
+	int error = check_end(vma, page);
 
-	if (error)
-		return error == -QUIRE_EFBIG ? -QUIRE_EFAULT : error;
-	error = install_cached(filling, vma, page, marks, *frame);
-	if (error && object_take_back(vma->object, index, *frame)) {
-		/* Reclaim may be looking at it, and frees it then. */
-		if (!frame_drop(*frame, FRAME_ONE_REFERENCE))
-			*frame = NULL;
-		return error;
-	}
-	if (error)
-		frame_mark(*frame, FRAME_DIRTY);
-	frame_put(filling->space->machine, *frame);
-	*frame = NULL;
+	if (QUIRE_MISTAKE(COPY_CACHES_FIRST) && !error && publish(&publishing))
+		leaf.publish = NULL;
+	if (!error)
+		error = install(filling, vma, page, marks, &leaf);
+	if (publishing.error)
+		error = publishing.error == -QUIRE_EFBIG ? -QUIRE_EFAULT : publishing.error;
+	if (!error)
+		*frame = NULL;
 	return error;
 }
 

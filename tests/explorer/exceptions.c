@@ -26,14 +26,12 @@ APPLIES(maps_neighbours, (a->flags & ACCESSES) && world->memory->kind != ANONYMO
 APPLIES(comes_in, a->flags &(ACCESSES | LOCKS))
 APPLIES(unmaps_untold,
 	(a->flags & UNMAPS) && (b->flags & ON_CONTEXT) && (world->registration->features & TELLS))
-APPLIES(fills_object, (a->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reports_swapped, world->memory->report_swapped && (a->flags & (ACCESSES | FILLS | LOCKS)))
 APPLIES(gives_up, (a->flags & RECLAIMS) && (world->memory->given_up || strstr(b->name, "free")))
 APPLIES(reclaims_minor,
 	(a->flags & RECLAIMS) && (world->registration->mode & QUIRE_UFFDIO_REGISTER_MODE_MINOR))
 APPLIES(populates_locked, (a->flags & PROTECTS) && world->memory->locked)
 APPLIES(reclaims_by_pages, (a->flags & RECLAIMS) && (b->flags & (ON_CONTEXT | CLOSES)))
-APPLIES(fill_both, (a->flags & FILLS) && (b->flags & FILLS) && world->memory->kind != ANONYMOUS)
 APPLIES(reclaims_twice, (a->flags & RECLAIMS) && (b->flags & RECLAIMS))
 APPLIES(locks, a->flags &LOCKS)
 APPLIES(fills_cache, (a->flags & (ACCESSES | FILLS | LOCKS)) && world->memory->hollow &&
@@ -69,13 +67,6 @@ const struct exception exceptions[] = {
 	{"unmapped-untold",
 	 "a request may meet what is unmapped already, before the context refuses requests",
 	 unmaps_untold, 0, 0, -QUIRE_ENOENT},
-	{"filled-cache",
-	 "a page is in the cache before it is mapped, and a fault may map it in between",
-	 fills_object, KIND(VALUE) | KIND(RESIDENCY) | KIND(LOAD) | KIND(AFTER) | KIND(FILE),
-	 KIND(SLEEP) | KIND(MESSAGE) | KIND(PROTECTION) | KIND(STORE), -QUIRE_EEXIST},
-	{"filled-by-two", "... and so may another request", fill_both,
-	 KIND(RESIDENCY) | KIND(PROTECTION) | KIND(LOAD) | KIND(STORE) | KIND(AFTER) | KIND(FILE),
-	 KIND(RESULT) | KIND(VALUE), 0},
 	{"two-swapoffs", "two that end swap together both say that it has ended", reclaims_twice,
 	 KIND(RESULT), KIND(RESIDENCY), 0},
 	{"reclaim-by-pages", "reclaim and a request go through the pages side by side",
