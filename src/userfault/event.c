@@ -264,9 +264,12 @@ static int resume(struct quire_machine *machine, const struct quire_call *call, 
 static void forget(struct quire_machine *machine)
 {
 	struct quire_thread *thread = current_thread(machine);
-	struct quire_userfault_event *told = thread->events;
+	struct quire_userfault_event *told;
 	struct event_chain rest = {0};
 
+	if (!thread)
+		return; /* a port of tier 0 has none that could be blocked */
+	told = thread->events;
 	queue_leave(machine, thread);
 	/* Of a call that was still faulting in, none has been told. */
 	if (thread->part_done) {
