@@ -190,15 +190,13 @@ bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct 
 	*owner = (struct rmap_owner){0};
 	machine_lock(machine, &machine->rmap_lock);
 	if (frame_of_object(frame)) {
-		struct quire_object *object = (struct quire_object *)atomic_load_explicit(
-			&frame->folio.owner, memory_order_acquire);
+		struct quire_object *object = (struct quire_object *)frame_owner(frame);
 
 		if (object && object_try_get(object))
 			owner->object = object;
 	} else if (frame->kind == FRAME_ANON && mapped(frame)) {
 		/* NULL: it is about to be mapped for the first time. */
-		owner->family = (struct family *)atomic_load_explicit(&frame->folio.owner,
-								      memory_order_acquire);
+		owner->family = (struct family *)frame_owner(frame);
 		if (owner->family)
 			owner->family->users++;
 	}

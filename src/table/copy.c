@@ -58,7 +58,7 @@ static entry_t copied_page(struct cursor *parent, struct table_reserve *reserve)
 	reserve->count--;
 	memcpy(frame_memory(machine, page), frame_memory(machine, source), PAGE_SIZE);
 	frame_make_anon(machine, page);
-	frame_set_owner(page, (const void *)atomic_load(&source->folio.owner), frame_index(source));
+	frame_set_owner(page, (const void *)frame_owner(source), frame_index(source));
 	leaf = entry_set_frame(leaf, frame_number(machine, page));
 	return entry_set_young(entry_set_dirty(leaf, true), true);
 }

@@ -88,7 +88,8 @@ bool cursor_begin(struct cursor *cursor, struct page_tables *tables, uint64_t st
 void cursor_descend(struct cursor *cursor);
 /*
  * Puts a table from the reserve in the place of an absent entry or marker, which its entries
- * repeat, and descends to the one for cursor->address.
+ * repeat, and descends to the one for cursor->address.  The new table is locked before the old one is
+ * let go of, so nobody comes in between.
  */
 void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve);
 /* The same until the entry lies in the range: one that is to be changed. */

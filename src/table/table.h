@@ -12,7 +12,7 @@
  *
  * Locks, unless a function says otherwise: the space's lock is held for writing.  Each table has a
  * lock of its own around its entries, taken inside; one is held at a time, and a child's only after
- * its parent's when two are (copy and move).
+ * its parent's when two are (copy, move, a table that is put in).
  *
  * Ranges are [start, end), whole pages, inside the address space.
  */
