@@ -336,11 +336,12 @@ bool object_migrate_page(struct quire_object *object, uint64_t index, struct fra
 	if (moved) {
 		/* Nobody can write to it: those who read and write files find it under this lock. */
 		memcpy(frame_memory(machine, to), frame_memory(machine, from), PAGE_SIZE);
-		frame_set_kind(machine, to, object->kind);
-		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_release);
 		if (frame_has(from, FRAME_UNUSED))
 			frame_mark(to, FRAME_UNUSED);
 		cache_replace(object, index, cache_entry_of(to));
+		frame_set_kind(machine, to, object->kind);
+		/* Last: reclaim takes what has holders, and goes by its owner. */
+		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_release);
 		frame_exchange(from, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
