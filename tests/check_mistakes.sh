@@ -118,6 +118,7 @@ test_of() { # NAME
 	new-vma-behind-walks) echo a_walk_ends_whatever_others_do ;;
 	change-sleeps-locked) echo the_hook_may_truncate_what_is_written ;;
 	change-without-lock) echo changes_are_made_one_after_the_other ;;
+	device-trusts-answer) echo a_revoked_answer_is_asked_for_again ;;
 	allocate-marks-late) echo a_page_in_use_is_not_taken_for_unused ;;
 	drop-without-pause) echo many_pages_go_a_few_at_a_time ;;
 	munmap-drops-pages) echo the_pages_of_what_was_unmapped_go_without_the_spaces_lock ;;

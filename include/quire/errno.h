@@ -18,6 +18,7 @@
 #define QUIRE_EFAULT	  14
 #define QUIRE_EBUSY	  16
 #define QUIRE_EEXIST	  17
+#define QUIRE_ENODEV	  19
 #define QUIRE_EINVAL	  22
 #define QUIRE_EFBIG	  27
 #define QUIRE_ENOSYS	  38

@@ -65,6 +65,13 @@ struct quire_machine_config {
 	 * until someone did).  NULL: out of memory at once.
 	 */
 	bool (*reclaim)(void *host);
+
+	/*
+	 * Something is wrong that no caller is told of: a device that answers nonsense.  `what` says
+	 * it; `address` is where, in what `what` names.  May be called with locks held, so it must not sleep
+	 * nor call Quire.  NULL: nothing is said.
+	 */
+	void (*log)(void *host, const char *what, uint64_t address);
 };
 
 /*

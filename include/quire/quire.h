@@ -4,6 +4,7 @@
 #ifndef QUIRE_QUIRE_H
 #define QUIRE_QUIRE_H
 
+#include <quire/device.h>
 #include <quire/errno.h>
 #include <quire/fault.h>
 #include <quire/machine.h>

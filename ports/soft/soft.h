@@ -54,6 +54,7 @@ struct soft_config {
 
 	/* As in struct quire_machine_config, but called with `context`. */
 	bool (*reclaim)(void *context);
+	void (*log)(void *context, const char *what, uint64_t address);
 	void *context;
 
 	/* The host backs the memory with huge pages, if it has any: fewer misses of the host's own TLB,

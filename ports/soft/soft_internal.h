@@ -16,6 +16,7 @@ struct soft_machine {
 	unsigned char *memory; /* the direct map */
 	uint64_t bytes;
 	bool (*reclaim)(void *context);
+	void (*log)(void *context, const char *what, uint64_t address);
 	void *context;
 	struct soft_swap *swap; /* or NULL */
 	bool membarrier;	/* the host can fence all threads at once (soft_flush.c) */

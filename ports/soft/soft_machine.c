@@ -35,6 +35,13 @@ static bool machine_reclaim(void *host)
 	return machine->reclaim(machine->context);
 }
 
+static void machine_log(void *host, const char *what, uint64_t address)
+{
+	struct soft_machine *machine = host;
+
+	machine->log(machine->context, what, address);
+}
+
 int quire_port_swap_write(void *host, uint64_t slot, const void *memory)
 {
 	struct soft_swap *swap = ((struct soft_machine *)host)->swap;
@@ -115,6 +122,7 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.strict_written = config->strict_written,
 		.execute_only = config->execute_only,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
+		.log = config->log ? machine_log : NULL,
 	};
 
 	return quire_machine_create(&core, &machine->core);
@@ -132,6 +140,7 @@ int soft_machine_open(const struct soft_config *config, struct soft_machine **re
 	if (!machine)
 		return -QUIRE_ENOMEM;
 	machine->reclaim = config->reclaim;
+	machine->log = config->log;
 	machine->context = config->context;
 	machine->membarrier = soft_flush_prepare();
 	while (machine->cpus < cpus)
@@ -187,7 +196,11 @@ struct soft_cpu *soft_machine_cpu(const struct soft_machine *machine, unsigned n
 
 unsigned char *soft_machine_frame(const struct soft_machine *machine, uint64_t frame)
 {
-	return machine->memory + (frame - SOFT_FIRST_FRAME) * QUIRE_PAGE_SIZE;
+	uint64_t index = frame - SOFT_FIRST_FRAME;
+
+	return index < machine->bytes / QUIRE_PAGE_SIZE
+		       ? machine->memory + index * QUIRE_PAGE_SIZE
+		       : quire_device_memory_at(machine->core, frame);
 }
 
 /* One more than the number of the CPU that the thread entered last; 0: none yet. */

@@ -14,7 +14,6 @@
 #include <quire/thread.h>
 
 #define MAX_BYTES  ((uint64_t)1 << 48)
-#define MAX_FRAMES ((uint64_t)1 << 40) /* so that a physical address has 52 bits */
 #define MAX_MAPS   65530
 
 #define RECLAIM_TRIES 16
@@ -26,7 +25,7 @@ static bool config_valid(const struct quire_machine_config *config)
 
 	return config->memory && page_aligned((uintptr_t)config->memory) &&
 	       page_aligned(config->bytes) && config->bytes >= QUIRE_MACHINE_MIN &&
-	       config->bytes <= MAX_BYTES && config->first_frame <= MAX_FRAMES - frames;
+	       config->bytes <= MAX_BYTES && config->first_frame <= MACHINE_FRAMES_MAX - frames;
 }
 
 /* How many CPUs have a cache of free frames: those of all hold an eighth of the frames at most. */
@@ -79,6 +78,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->frames.caches = (void *)(memory + caches_offset());
 	machine->faults = (void *)(memory + counts_offset(frames));
 	machine->reclaim = config->reclaim;
+	machine->log = config->log;
 	machine->commit_limit =
 		(config->commit_limit ? config->commit_limit : config->bytes) >> PAGE_SHIFT;
 	machine->max_maps = config->max_maps ? config->max_maps : MAX_MAPS;
@@ -88,6 +88,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->execute_only = config->execute_only;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
+	list_init(&machine->device_memory);
 	machine->next_tag = 1;
 	frames_init(machine, descriptors, memory, config->first_frame, frames, reserved);
 	slabs_init(machine);
@@ -127,6 +128,7 @@ int quire_machine_destroy(struct quire_machine *machine)
 	if (spaces)
 		return -QUIRE_EBUSY;
 	swap_end(machine);
+	device_memory_forget(machine);
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 

@@ -37,6 +37,8 @@ struct machine_counts {
 };
 
 #define MACHINE_CPUS_MAX 64
+/* So that a physical address has 52 bits. */
+#define MACHINE_FRAMES_MAX ((uint64_t)1 << 40)
 
 /*
  * What every fault reads keeps to cache lines that nothing is written to; what every fault writes is
@@ -75,6 +77,10 @@ struct quire_machine {
 
 	struct quire_lock objects_lock;
 	struct list_link objects; /* objects_lock: every object */
+
+	void (*log)(void *host, const char *what, uint64_t address); /* constant; or NULL */
+	struct quire_lock devices_lock;
+	struct list_link device_memory; /* devices_lock: ranges of frames, see device_memory.c */
 
 	struct quire_lock spaces_lock;
 	struct list_link spaces; /* spaces_lock: every address space */
@@ -166,6 +172,26 @@ bool machine_reclaim(struct quire_machine *machine, unsigned *tries);
 
 /* The caller's mark that it is in there already; threads that the port does not know share one. */
 _Atomic bool *machine_reclaiming(struct quire_machine *machine);
+
+/* Says what no caller is told of. */
+static inline void machine_log(const struct quire_machine *machine, const char *what,
+			       uint64_t address)
+{
+	if (machine->log)
+		machine->log(machine->host, what, address);
+}
+
+/* --- device_memory.c --- */
+
+/*
+ * Whether [number, number + count) lies in one range of device memory.
+ * One pin more (false: it is none), one fewer of one that is pinned.
+ */
+bool device_memory_holds(struct quire_machine *machine, uint64_t number, uint64_t count);
+bool device_memory_pin(struct quire_machine *machine, uint64_t number);
+void device_memory_unpin(struct quire_machine *machine, uint64_t number);
+/* The machine ends. */
+void device_memory_forget(struct quire_machine *machine);
 
 /* --- spare.c --- */
 

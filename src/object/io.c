@@ -24,6 +24,10 @@ static int read_page(struct quire_object *object, uint64_t offset, unsigned char
 	struct frame *frame;
 	int error = 0;
 
+	if (object->device) {
+		error = device_read(object, offset, buffer, bytes);
+		return quire_object_size(object) <= offset ? 0 : error;
+	}
 	switch (object_find_page(object, index, &frame)) {
 	case PAGE_FOUND:
 		break;
@@ -63,7 +67,7 @@ int quire_object_read(struct quire_object *object, uint64_t offset, void *buffer
 	uint64_t left = bytes_left(object, offset, length);
 
 	*done = 0;
-	if (!holds(offset, length))
+	if (!holds(offset, length) || !object_has_bytes(object))
 		return -QUIRE_EINVAL;
 	while (*done < left) {
 		size_t bytes = bytes_here(offset + *done, left - *done);
@@ -93,6 +97,8 @@ int object_check_span(const struct quire_object *object, uint64_t offset, uint64
 {
 	if (length == 0 || length > QUIRE_OBJECT_MAX || offset > QUIRE_OBJECT_MAX)
 		return -QUIRE_EINVAL;
+	if (!object_has_bytes(object))
+		return -QUIRE_ENODEV;
 	if (!holds(offset, length))
 		return -QUIRE_EFBIG;
 	return object->operations->read_only ? -QUIRE_EACCES : 0;
@@ -131,6 +137,23 @@ static int make_write(struct object_change *change)
 	return 0;
 }
 
+/* Others change the object between two pages. */
+static int write_device(struct writing *writing)
+{
+	int error = 0;
+
+	while (!error && *writing->done < writing->length) {
+		uint64_t offset = writing->offset + *writing->done;
+		size_t bytes = bytes_here(offset, writing->length - *writing->done);
+
+		error = device_write(writing->change.object, offset,
+				     writing->buffer + *writing->done, bytes);
+		if (!error)
+			*writing->done += bytes;
+	}
+	return error;
+}
+
 int quire_object_write(struct quire_object *object, uint64_t offset, const void *buffer,
 		       size_t length, size_t *done)
 {
@@ -142,11 +165,11 @@ int quire_object_write(struct quire_object *object, uint64_t offset, const void 
 	int error, unheard;
 
 	*done = 0;
-	if (!holds(offset, length))
+	if (!holds(offset, length) || !object_has_bytes(object))
 		return -QUIRE_EINVAL;
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
-	error = object_change(&writing.change);
+	error = object->device ? write_device(&writing) : object_change(&writing.change);
 	unheard =
 		object_changed(object, offset >> PAGE_SHIFT, page_up(offset + *done) >> PAGE_SHIFT);
 	return error ? error : unheard;
@@ -212,6 +235,8 @@ int quire_object_allocate(struct quire_object *object, uint64_t offset, uint64_t
 
 	if (error)
 		return error;
+	if (object->device)
+		return device_allocate(object, allocating.start, allocating.end);
 	error = object_change(&allocating.change);
 	if (error) {
 		allocating.change.make = undo_allocate;

@@ -74,6 +74,8 @@ bool object_unget(struct quire_object *object)
 
 void object_end(struct quire_object *object)
 {
+	void (*release)(void *context);
+
 	quire_assert(list_empty(&object->rmap.vmas));
 	machine_lock(object->machine, &object->machine->objects_lock);
 	list_remove(&object->link);
@@ -82,8 +84,9 @@ void object_end(struct quire_object *object)
 	/* Whoever found the object through one of its pages has let go of it. */
 	machine_lock(object->machine, &object->machine->rmap_lock);
 	machine_unlock(object->machine, &object->machine->rmap_lock);
-	if (object->operations->release)
-		object->operations->release(object->context);
+	release = object->device ? object->device->release : object->operations->release;
+	if (release)
+		release(object->context);
 	slab_free(object->machine, object);
 }
 

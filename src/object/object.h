@@ -14,12 +14,15 @@
 #define QUIRE_OBJECT_OBJECT_H
 
 #include "frame/machine.h"
+#include <quire/device.h>
 #include <quire/object.h>
 
 struct quire_object {
-	struct quire_machine *machine; /* constant, as are the next three */
+	struct quire_machine *machine; /* constant, as are the next four */
 	const struct quire_object_operations *operations;
 	void *context;
+	const struct quire_device_operations
+		*device;      /* of device memory, which has no pages; or NULL */
 	enum frame_kind kind; /* of its pages: FRAME_SHMEM, or FRAME_FILE */
 	bool anonymous; /* constant once mapped: made for one mmap(), nobody else can name it */
 	_Atomic uint64_t users; /* atomic */
@@ -40,9 +43,10 @@ struct quire_object {
 	struct list_link link;	   /* machine->objects_lock */
 	struct quire_object *next; /* the lock of the space that is to end it: its `orphans` */
 
-	struct rmap rmap; /* the VMAs that map it */
-	/* atomic: someone listens for what is written (src/space/strict.c), and how often that began */
-	_Atomic bool watched;
+	struct rmap rmap;     /* the VMAs that map it */
+	_Atomic bool watched; /* atomic: someone listens for what is written (src/space/strict.c) */
+	/* atomic: how often what was asked of the object without a lock has become untrue: who was to
+	 * hear of a write (strict.c), or where a device has its pages (device.c) */
 	_Atomic uint64_t generation;
 };
 
@@ -174,6 +178,11 @@ bool object_replace_page(struct quire_object *object, uint64_t index, struct fra
 void object_begin_migration(struct quire_object *object, struct frame *frame);
 bool object_migrate_page(struct quire_object *object, uint64_t index, struct frame *from,
 			 struct frame *to);
+/* Whether it is read and written, as well as mapped. */
+static inline bool object_has_bytes(const struct quire_object *object)
+{
+	return !object->device || object->device->kind == QUIRE_DEVICE_FSDAX;
+}
 /* Whether making a page that is absent may sleep. */
 static inline bool object_sleeps(const struct quire_object *object)
 {
@@ -190,10 +199,51 @@ static inline bool object_asks(const struct quire_object *object)
  * hear of it.  0 or -QUIRE_ENOMEM.  No lock held.
  */
 int object_changed(struct quire_object *object, uint64_t first, uint64_t end);
-/* 0; -QUIRE_EINVAL, -QUIRE_EFBIG: it is no range of an object; -QUIRE_EACCES: nobody may change it. */
+/* 0; -QUIRE_EINVAL, -QUIRE_EFBIG: it is no range of an object; -QUIRE_ENODEV: it has no bytes;
+ * -QUIRE_EACCES: nobody may change it. */
 int object_check_span(const struct quire_object *object, uint64_t offset, uint64_t length);
 /* Takes the pages of [start, end), in pages, out of the cache: all, or those that nobody has used. */
 void object_drop_pages(struct quire_object *object, uint64_t start, uint64_t end, bool unused);
+
+/* --- device.c --- */
+
+#define DEVICE_LEVEL_MAX 2 /* of leaves */
+
+/* A question to a device, and what it says. */
+struct device_answer {
+	uint64_t index; /* of a page */
+	unsigned level; /* of the leaf, at most */
+	bool write;	/* it is about to be written to */
+	uint64_t generation;
+	struct quire_device_leaf leaf;
+};
+/* No lock held.  0, -QUIRE_EIO where it answers nonsense, or what it says; the log has heard of that. */
+int device_ask(struct quire_object *object, struct device_answer *answer);
+/* Whether it still is as the device said, with a space's lock or object->changing held. */
+static inline bool device_answer_true(const struct quire_object *object,
+				      const struct device_answer *answer)
+{
+	return QUIRE_MISTAKE(DEVICE_TRUSTS_ANSWER) ||
+	       answer->generation ==
+		       atomic_load_explicit(&object->generation, memory_order_acquire);
+}
+/* Where the bytes of the page are, while that is true. */
+void *device_answer_memory(struct quire_object *object, const struct device_answer *answer);
+/* The level of every leaf of a device whose leaves cannot be cut; 0: any may stand there. */
+static inline unsigned device_page_level(const struct quire_object *object)
+{
+	return object->device && object->device->kind == QUIRE_DEVICE_DAX ? object->device->level
+									  : 0;
+}
+static inline bool device_fsdax(const struct quire_object *object)
+{
+	return object->device && object->device->kind == QUIRE_DEVICE_FSDAX;
+}
+/* FSDAX: bytes of one page; space for all pages of [start, end), which the object holds then.  0, or
+ * what the device says. */
+int device_read(struct quire_object *object, uint64_t offset, void *buffer, size_t bytes);
+int device_write(struct quire_object *object, uint64_t offset, const void *buffer, size_t bytes);
+int device_allocate(struct quire_object *object, uint64_t start, uint64_t end);
 
 /* --- change.c --- */
 

@@ -55,6 +55,8 @@ static uint64_t flags_for(const struct quire_space *space, int prot, int flags,
 /* Whether an object can be mapped so. */
 static int check_object(const struct mapping *mapping, int prot)
 {
+	if (mapping->object->device) /* not yet */
+		return -QUIRE_ENODEV;
 	/* Whole pages of what an object can have; this comes before every question of kind. */
 	if (mapping->index + (mapping->length >> PAGE_SHIFT) > QUIRE_OBJECT_MAX >> PAGE_SHIFT)
 		return -QUIRE_EOVERFLOW;

@@ -77,4 +77,15 @@ static inline void rmap_set_owner(struct frame *frame, const struct vma *vma, ui
 	frame_set_owner(frame, vma->family, vma_index(vma, address));
 }
 
+/* --- truncate.c, revoke.c --- */
+
+/* What mappings keep when pages of an object are cut off, and when a hole is punched. */
+#define TRUNCATE_KEEPS (ZAP_KEEP_PROTECTION | ZAP_KEEP_GUARDS)
+#define PUNCH_KEEPS    (TRUNCATE_KEEPS | ZAP_KEEP_POISON | ZAP_KEEP_PRIVATE)
+/* Takes pages [first, end) out of every mapping of the object. */
+void rmap_zap(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep);
+/* quire_object_truncate() and _punch(), of [start, end), for FSDAX. */
+int device_truncate(struct quire_object *object, uint64_t size);
+int device_punch(struct quire_object *object, uint64_t start, uint64_t end);
+
 #endif

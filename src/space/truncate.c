@@ -14,10 +14,6 @@
  */
 #include "space/rmap.h"
 
-/* What mappings keep when the pages are cut off, and when a hole is punched. */
-#define TRUNCATE_KEEPS (ZAP_KEEP_PROTECTION | ZAP_KEEP_GUARDS)
-#define PUNCH_KEEPS    (TRUNCATE_KEEPS | ZAP_KEEP_POISON | ZAP_KEEP_PRIVATE)
-
 static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start, uint64_t stop,
 		      void *context)
 {
@@ -27,6 +23,11 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 	gather_begin(&gather, &space->tables);
 	table_zap(&space->tables, start, stop, *keep | zap_dormant(vma), &gather);
 	gather_end(&gather);
+}
+
+void rmap_zap(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
+{
+	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
 }
 
 /* Pages [first, end) go. */
@@ -39,10 +40,9 @@ static void remove_pages(struct quire_object *object, uint64_t first, uint64_t e
 	if (QUIRE_MISTAKE(PUNCH_DROPS_MARKERS))
 		first_keep &= ~(unsigned)ZAP_KEEP_PROTECTION;
 	object_set_leaving(object, first, end);
-	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &first_keep);
+	rmap_zap(object, first, end, first_keep);
 	object_drop_pages(object, first, end, false);
-	keep |= ZAP_KEEP_CACHED;
-	rmap_walk(object->machine, &object->rmap, first, end, zap_piece, &keep);
+	rmap_zap(object, first, end, keep | ZAP_KEEP_CACHED);
 	object_set_leaving(object, 0, 0);
 }
 
@@ -106,11 +106,14 @@ int quire_object_truncate(struct quire_object *object, uint64_t size)
 					.size = size};
 	int error;
 
+	if (!object_has_bytes(object))
+		return -QUIRE_EINVAL;
 	if (object->operations->read_only)
 		return -QUIRE_EACCES;
 	if (size > QUIRE_OBJECT_MAX)
 		return -QUIRE_EINVAL;
-	error = object_change(&truncating.change);
+	truncating.shrinks = size < quire_object_size(object);
+	error = object->device ? device_truncate(object, size) : object_change(&truncating.change);
 	if (error)
 		return error;
 	return object_changed(object, (truncating.shrinks ? size : page_up(size)) >> PAGE_SHIFT,
@@ -155,7 +158,8 @@ int quire_object_punch(struct quire_object *object, uint64_t offset, uint64_t le
 
 	if (error)
 		return error;
-	error = object_change(&punching.change);
+	error = object->device ? device_punch(object, offset, offset + length)
+			       : object_change(&punching.change);
 	if (error)
 		return error;
 	return object_changed(object, offset >> PAGE_SHIFT, page_up(offset + length) >> PAGE_SHIFT);
