@@ -36,7 +36,7 @@ operation("large", "place", 1, function(process)
 	local thread = idle_thread(process)
 	local choices <const> = {
 		function()
-			return "mmap", { length = one_of { "2M", "4M", 3 << 20, huge }, prot = "none", noreserve = one_in(2) }
+			return "mmap", { length = one_of { LARGE, 2 * LARGE, LARGE + LARGE // 2, huge }, prot = "none", noreserve = one_in(2) }
 		end,
 		function()
 			return "mmap", { length = huge * (random(3) + 1), prot = "none", address = at, fixed = one_of { true, "noreplace" } }
@@ -52,7 +52,7 @@ operation("large", "place", 1, function(process)
 		end,
 		function()
 			local vma = #process.maps > 0 and one_of(process.maps)
-			if vma and vma.length >= 2 << 20 then
+			if vma and vma.length >= LARGE then
 				return "munmap", vma.start + random(3) * PAGE, vma.length
 			end
 			return "munmap", at, huge

@@ -6,7 +6,6 @@
 -- is protected never returns on Linux, so what is shared is either.
 local _ENV = require "check_world"
 
-local LARGE <const> = 2 << 20
 local sizes <const> = { 4 << 20, 4 << 20, 8 << 20, 8 << 20, 8 << 20, 1 << 30 }
 local length <const> = one_of(on.terabytes and sizes or { 4 << 20, 8 << 20 })
 local shared <const> = on.files and one_in(2)
@@ -48,7 +47,7 @@ end
 -- Pieces of whole marks, nearly whole ones, and single pages.
 local function piece()
 	local bytes = one_of { PAGE, PAGE, 5 * PAGE, LARGE // 2, LARGE, LARGE, LARGE + PAGE, 2 * LARGE, 2 * LARGE - PAGE }
-	local at = random(length // LARGE) * LARGE + one_of { 0, 0, 0, PAGE, 5 * PAGE, LARGE - PAGE, random(512) * PAGE }
+	local at = random(length // LARGE) * LARGE + one_of { 0, 0, 0, PAGE, 5 * PAGE, LARGE - PAGE, random(LARGE // PAGE) * PAGE }
 
 	if length == 1 << 30 and one_in(8) then
 		bytes = one_of { length, length // 2, length - PAGE }

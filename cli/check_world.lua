@@ -11,9 +11,10 @@ local _ENV = setmetatable({}, {
 
 PAGE = 4096
 LOWEST = 0x10000 -- below, root alone may map, on Linux
-SEAM = 0x600000200000 -- the 2M boundary
+LARGE = quire.table_bytes -- what one page table maps: 2M
+SEAM = 0x600000200000 -- a boundary between page tables
 FAR = 0x400000000000 -- for mappings too large to touch every page of
-SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for 512 pages
+SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for a whole page table
 TOP = 0x7ff000000000 -- where the first mapping without a hint ends; the agent's memory is above
 TERABYTE = 1 << 40
 END = 0x7ffffffff000 -- of user addresses
@@ -336,7 +337,8 @@ elseif not paging then
 	end
 end
 
-quire.setup { memory = pressed and "1M" or "128M", cpus = 4, swap = swapping and "16M" or no_swap and 0 or nil }
+local hardly_any <const> = (LARGE < 2 << 20 and 384 or 256) * PAGE -- of small page tables there are more
+quire.setup { memory = pressed and hardly_any or "128M", cpus = 4, swap = swapping and "16M" or no_swap and 0 or nil }
 
 -- Most of the memory is taken for good.
 if pressed then

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "window.h"
 #include "worker.h"
 
 /* How many Lua instructions pass until a script notices that it is to stop. */
@@ -337,6 +338,8 @@ static void open_quire(lua_State *L)
 	script_bind(L, quire_bindings);
 	lua_pushstring(L, script_of(L)->ops->name);
 	lua_setfield(L, -2, "target");
+	lua_pushinteger(L, (lua_Integer)TABLE_BYTES);
+	lua_setfield(L, -2, "table_bytes");
 	script_seal(L, "quire");
 	lua_setglobal(L, "quire");
 }

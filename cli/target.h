@@ -155,7 +155,7 @@ struct target_entry {
 	uint64_t frame;
 };
 
-#define TARGET_LEVELS 5
+#define TARGET_LEVELS 9
 struct target_tables {
 	uint64_t bytes;
 	unsigned levels;

@@ -17,6 +17,7 @@ static struct target *target_open(const struct target_setup *setup, const char *
 		.lowest = host_mmap_lowest(),
 		.highest = USER_END,
 		.top = WINDOW_TOP,
+		.table = TABLE_BYTES,
 		.swap = setup->has_swap && setup->swap,
 		.execute_only = setup->execute_only,
 	};

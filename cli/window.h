@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where scripts find their memory, the same on every target: the first mapping without a hint ends
- * at WINDOW_TOP, the next lies below it.
+ * at WINDOW_TOP, the next lies below it.  And how much of it one page table is for.
  */
 #ifndef QUIRE_CLI_WINDOW_H
 #define QUIRE_CLI_WINDOW_H
@@ -10,6 +10,13 @@
 
 #define WINDOW_TOP UINT64_C(0x7ff000000000)
 #define USER_END   UINT64_C(0x7ffffffff000) /* of the addresses that a process can have */
+
+/* What a table of the lowest level translates; mappings of such lengths are aligned to it. */
+#ifdef QUIRE_TINY_GEOMETRY
+#define TABLE_BYTES (UINT64_C(64) << 10)
+#else
+#define TABLE_BYTES (UINT64_C(2) << 20)
+#endif
 
 /*
  * Scripts may use what is below WINDOW_TOP, from 0x10000 on (vm.mmap_min_addr), but for these, which

@@ -1,6 +1,7 @@
 -- A1: where a mapping goes: holes, hints, alignment to huge pages, fixed addresses, lengths.
 quire.setup { memory = "64M" }
 local page = 4096
+local HUGE <const> = quire.table_bytes -- 2M
 local p = quire.process()
 local top = p:mmap { length = 8 * page, prot = "none" }
 
@@ -29,14 +30,27 @@ check.eq(place(page, -4096), top - 10 * page)
 
 -- A whole number of 2M is aligned to it, unless there was a hint.
 p:munmap(far, "1M")
-local huge = place("2M")
-check.eq(huge % 0x200000, 0)
-check.eq(place("4M"), huge - 0x400000)
-check.eq(place("2M", far + page), far + page)
-check(place("3M"), "not a whole number")
+local huge = place(HUGE)
+check.eq(huge % HUGE, 0)
+check.eq(place(2 * HUGE), huge - 2 * HUGE)
+check.eq(place(HUGE, far + page), far + page)
+check(place(HUGE + HUGE // 2), "not a whole number")
 local next = place(page, far + page)
-check.eq(place("2M", far + page) % 0x200000 ~= 0, true, "the hint was taken, but it was one")
-check.eq(place("2M") % 0x200000, 0)
+check.eq(place(HUGE, far + page) % HUGE ~= 0, true, "the hint was taken, but it was one")
+check.eq(place(HUGE) % HUGE, 0)
+
+-- So is what mremap moves, whatever address it had; but not memory of files, which has no huge pages here.
+local source = place(2 * page, far + HUGE + 3 * page)
+check.eq(p:mremap(source, page, HUGE, { maymove = true }) % HUGE, 0)
+local file = quire.shmem { size = "8M" }
+for _, shared in ipairs { true, false } do
+	local function of_file(length, hint)
+		return p:mmap { length = length, prot = "r", file = file, offset = 3 * page, shared = shared, address = hint }
+	end
+	local low = of_file(HUGE + page)
+	check.eq(of_file(HUGE), low - HUGE)
+	check.eq(p:mremap(of_file(2 * page, far + 2 * HUGE + 3 * page), page, HUGE, { maymove = true }), low - 2 * HUGE)
+end
 
 -- Fixed.
 check.eq(place(page, far, true), far)

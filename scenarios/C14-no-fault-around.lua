@@ -38,6 +38,11 @@ for _, shared in ipairs { true, false } do
 	-- What was mapped before it was registered is protected with the rest.
 	local count, u, a = try()
 	check(count >= 1)
+	-- As many where one of them stands already.
+	check(p:madvise(a + K, "60K", "dontneed"))
+	check.page(p, a + 9 * K, "page9")
+	check.eq(mapped(a), count)
+
 	check(u:register(a, "64K", { "wp" }))
 	check(u:writeprotect(a, "64K", true))
 	for i = 0, 15 do

@@ -118,9 +118,10 @@ scripts() { # SCRIPT...
 
 # Each scenario is one test, told by its exit status, and another one for each target that skipped it.
 # A skip has to be explained by what the target lacks.
+scenario_files=(scenarios/*.lua)
 scenarios() { # PROGRAM [OPTION...]
 	local file status log=$work/scenario
-	for file in scenarios/*.lua; do
+	for file in "${scenario_files[@]}"; do
 		[ -f "$file" ] || continue
 		$fixed_layout timeout 1200 "$@" --timeout 300 "$file" >"$log" 2>&1
 		status=$?
@@ -211,6 +212,15 @@ random() { # FIRST-SEED LAST-SEED CASES PROGRAM [OPTION...]
 	done
 }
 
+# The library with page tables of 16 entries (QUIRE_TINY_GEOMETRY).  Scenarios that look at the levels of
+# page tables are left out.
+small_tables() {
+	local scenario_files
+	mapfile -t scenario_files < <(grep -LE ':tables\(|\.level\b' scenarios/*.lua)
+	scenarios build/quire-tiny run --on quire --strict-skips
+	random 1 1 60 build/quire-tiny check --against twin
+}
+
 explorer() { # [OPTION...]
 	local log=$work/explorer status
 	timeout 900 build/tests/explore --jobs "$(nproc)" "$@" >"$log" 2>&1
@@ -247,6 +257,7 @@ if have_scenarios build; then
 		scenarios build/quire run --on quire,twin --strict-skips
 	section "random cases, library against the twin" \
 		random 1 1 60 build/quire check --against twin
+	section "small page tables: scenarios, and random cases against the twin" small_tables
 	section "random cases, 20 of the allocations failing, one a run" \
 		random 1 2 5 build/quire check --against none --inject 20
 fi

@@ -37,7 +37,6 @@
 
 #define PAGE_BYTES   UINT64_C(4096)
 #define AROUND_PAGES 16		/* that a read of a file maps at most */
-#define TABLE_PAGES  512	/* that one page table maps */
 #define VMAS_MAX     65530u	/* vm.max_map_count */
 #define PAGES_MAX    (1u << 20) /* what one process may map here */
 
@@ -190,6 +189,7 @@ struct limits {
 	uint64_t lowest, highest; /* addresses */
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
+	uint64_t table;		  /* bytes that one page table maps */
 	bool swap;	   /* there is some */
 	bool execute_only; /* execute permission alone is not permission to read */
 };
@@ -253,9 +253,9 @@ int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end);
 /* A mapping's part of flags for PROT_*. */
 uint32_t twin_protection(const struct target *target, int prot);
 int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot);
-/* A free place of that length; `phase` is the address that it would like to be aligned with, when
- * it is as long as huge pages are.  0: there is none. */
-uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phase);
+/* A free place of that length, aligned if whole huge pages of no file would fit it; 0: there is
+ * none. */
+uint64_t twin_free_place(struct process *process, uint64_t length, bool of_file);
 bool twin_too_much(const struct process *process, uint64_t length);
 
 /* --- twin_mremap.c --- */

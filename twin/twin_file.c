@@ -306,13 +306,14 @@ void twin_file_map(struct page *page)
 	page->writable = page->flags & SHARED && page->flags & MAY_WRITE;
 }
 
-/* A read maps its neighbours that are in the file, too: of its VMA and of the same 2M, from where the
- * same 64K or the VMA begin. */
+/* A read maps its neighbours that are in the file, too: of its VMA and of the same page table, from
+ * where the same 64K or the VMA begin. */
 static void map_around(struct process *process, struct page *page)
 {
 	size_t index = (size_t)(page - process->pages);
 	size_t begin = twin_vma_begin(process, index), end = twin_vma_end(process, index);
 	size_t before = page->number % AROUND_PAGES;
+	uint64_t table = process->target->limits.table / PAGE_BYTES;
 
 	if (page->flags & (REPORTS_WRITES | REPORTS_MINOR))
 		return;
@@ -324,7 +325,7 @@ static void map_around(struct process *process, struct page *page)
 		struct page *other = &process->pages[i];
 
 		if (other != page && other->entry == NONE &&
-		    other->number / TABLE_PAGES == page->number / TABLE_PAGES &&
+		    other->number / table == page->number / table &&
 		    twin_file_ready(other->file, other->place))
 			twin_file_map(other);
 	}

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define HUGE_BYTES (UINT64_C(2) << 20)
-
 /* More than there is memory is refused; what several calls ask for is not added up. */
 bool twin_too_much(const struct process *process, uint64_t length)
 {
@@ -38,15 +36,16 @@ static uint64_t hole_end(const struct process *process, uint64_t length)
 	}
 }
 
-uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phase)
+uint64_t twin_free_place(struct process *process, uint64_t length, bool of_file)
 {
+	const uint64_t table = process->target->limits.table;
 	uint64_t end, place;
 
-	if (length % HUGE_BYTES == 0) {
-		end = hole_end(process, length + HUGE_BYTES);
+	if (!of_file && length % table == 0) {
+		end = hole_end(process, length + table);
 		if (end) {
 			place = end - length;
-			return place - (place - phase) % HUGE_BYTES;
+			return place - place % table;
 		}
 	}
 	end = hole_end(process, length);
@@ -54,13 +53,13 @@ uint64_t twin_free_place(struct process *process, uint64_t length, uint64_t phas
 }
 
 /* The hint if it can be had, else wherever there is room. */
-static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length)
+static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length, bool of_file)
 {
 	const struct limits *limits = &process->target->limits;
 
 	hint &= ~(PAGE_BYTES - 1);
 	if (!hint)
-		return twin_free_place(process, length, 0);
+		return twin_free_place(process, length, of_file);
 	if (hint < limits->lowest)
 		hint = limits->lowest;
 	if (hint <= limits->highest - length &&
@@ -79,7 +78,9 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 	if (length > limits->highest)
 		return ENOMEM;
 	if (!(call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
-		*address = place_near(process, call->address, length);
+		bool of_file = call->flags & MAP_SHARED || !(call->flags & MAP_ANONYMOUS);
+
+		*address = place_near(process, call->address, length, of_file);
 		return *address ? 0 : ENOMEM;
 	}
 	*address = call->address;

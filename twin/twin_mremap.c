@@ -202,7 +202,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->place * PAGE_BYTES);
+	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->file != NULL);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;

@@ -95,7 +95,7 @@ struct quire_entry_report {
 /* -EINVAL: beyond the address space. */
 int quire_entry(struct quire_space *space, uint64_t address, struct quire_entry_report *report);
 
-#define QUIRE_LEVELS_MAX 5
+#define QUIRE_LEVELS_MAX 9
 struct quire_tables_report {
 	uint64_t bytes; /* of all tables, the root included */
 	unsigned levels;

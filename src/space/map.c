@@ -132,7 +132,7 @@ static int check(struct quire_space *space, struct mapping *mapping)
 	if (space->vma_count > space->machine->max_maps)
 		return -QUIRE_ENOMEM;
 	error = place_mapping(space, mapping->address, mapping->length, mapping->flags,
-			      &mapping->result);
+			      mapping->object, &mapping->result);
 	if (!error)
 		error = check_kind(mapping);
 	if (!error)

@@ -7,10 +7,11 @@
  * is used, at its upper end; if there is none, the lowest one from a third of the address space on,
  * which then lies above mmap_base.  MAP_32BIT looks for the lowest hole in the second gigabyte.
  *
- * A mapping whose length is a multiple of the span that a leaf of level 1 translates (2M), and
- * which has no hint, is aligned to that span, so that it may be mapped by huge pages: a hole that
- * is larger by one span is looked for, and the mapping put at the first boundary behind its start.
- * If there is no such hole, any will do.
+ * A private anonymous mapping whose length is a multiple of the span that a leaf of level 1
+ * translates (2M), and which has no hint, is aligned to that span, so that it may be mapped by huge
+ * pages: a hole that is larger by one span is looked for, and the mapping put at the first boundary
+ * behind its start.  If there is no such hole, any will do.  A mapping of an object is not, as on
+ * Linux where shared memory has no huge pages (shmem_enabled: never).
  */
 #include "space/vma.h"
 
@@ -69,7 +70,7 @@ static bool hint_fits(const struct quire_space *space, uint64_t hint, uint64_t l
 }
 
 static int place_by_search(const struct quire_space *space, uint64_t hint, uint64_t length,
-			   int flags, uint64_t *result)
+			   int flags, const struct quire_object *object, uint64_t *result)
 {
 	bool align;
 
@@ -79,14 +80,14 @@ static int place_by_search(const struct quire_space *space, uint64_t hint, uint6
 	*result = hint;
 	if (hint && hint_fits(space, hint, length, flags))
 		return 0;
-	align = !hint && length % table_span(1) == 0;
+	align = !hint && !object && length % table_span(1) == 0;
 	if (align && find_aligned_hole(space, length, flags, result))
 		return 0;
 	return find_hole(space, length, flags, result) ? 0 : -QUIRE_ENOMEM;
 }
 
 int place_mapping(const struct quire_space *space, uint64_t address, uint64_t length, int flags,
-		  uint64_t *result)
+		  const struct quire_object *object, uint64_t *result)
 {
 	const int fixed = QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE;
 	int error;
@@ -94,7 +95,7 @@ int place_mapping(const struct quire_space *space, uint64_t address, uint64_t le
 	if (length > space->highest)
 		return -QUIRE_ENOMEM;
 	if (!(flags & fixed))
-		return place_by_search(space, address, length, flags, result);
+		return place_by_search(space, address, length, flags, object, result);
 	error = place_fixed(space, address, length, result);
 	if (!error && (flags & QUIRE_MAP_FIXED_NOREPLACE) &&
 	    !place_free(space, address, address + length))

@@ -287,7 +287,7 @@ static int grow_elsewhere(struct quire_space *space, struct vma *vma, struct rem
 
 	if (!(remap->flags & QUIRE_MREMAP_MAYMOVE))
 		return -QUIRE_ENOMEM;
-	error = place_mapping(space, 0, remap->new_length, 0, &remap->result);
+	error = place_mapping(space, 0, remap->new_length, 0, vma->object, &remap->result);
 	if (error)
 		return error;
 	if (growth_refused(space, vma, remap))
@@ -382,7 +382,8 @@ static int move_and_keep(struct quire_space *space, struct vma *vma, struct rema
 
 	if (remap->old_length > vma->end - remap->address)
 		return -QUIRE_EFAULT;
-	error = place_mapping(space, remap->new_address, remap->new_length, 0, &remap->result);
+	error = place_mapping(space, remap->new_address, remap->new_length, 0, vma->object,
+			      &remap->result);
 	if (!error && growth_refused(space, vma, remap))
 		error = -QUIRE_ENOMEM;
 	return error ? error
@@ -439,7 +440,7 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 	} else if (!(remap->flags & QUIRE_MREMAP_MAYMOVE)) {
 		return -QUIRE_ENOMEM;
 	} else {
-		error = place_mapping(space, 0, remap->new_length, 0, &remap->result);
+		error = place_mapping(space, 0, remap->new_length, 0, vma->object, &remap->result);
 	}
 	if (!error && too_many(space, 3))
 		error = -QUIRE_ENOMEM;

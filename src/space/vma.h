@@ -58,15 +58,15 @@ bool gap_find_lowest(const struct quire_space *space, uint64_t low, uint64_t hig
 /* --- place.c --- */
 
 /*
- * Where a mapping of `length` bytes, whole pages, goes by mmap's rules for `address` and the
- * QUIRE_MAP_* flags.
+ * Where a mapping of `length` bytes, whole pages, goes by mmap's rules for `address`, the
+ * QUIRE_MAP_* flags, and memory of `object`, or private anonymous memory (NULL).
  *   -EINVAL  a fixed address is not page aligned
  *   -ENOMEM  it leaves the address space; or no hole is large enough
  *   -EPERM   it is below space->lowest
  *   -EEXIST  FIXED_NOREPLACE, and something is mapped there
  */
 int place_mapping(const struct quire_space *space, uint64_t address, uint64_t length, int flags,
-		  uint64_t *result);
+		  const struct quire_object *object, uint64_t *result);
 /* Whether nothing is mapped in [start, end). */
 bool place_free(const struct quire_space *space, uint64_t start, uint64_t end);
 

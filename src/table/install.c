@@ -151,12 +151,14 @@ void table_install_around(struct page_tables *tables, uint64_t page, unsigned co
 	struct cursor cursor;
 	bool more = cursor_begin(&cursor, tables, page, page + count * PAGE_SIZE, NULL);
 
+	cursor_bottom(&cursor);
 	while (cursor.level > 0 && entry_is_absent(cursor_entry(&cursor)))
 		cursor_push_down(&cursor, reserve);
 	for (; more; more = cursor_next(&cursor)) {
+		entry_t entry = cursor_bottom(&cursor);
 		struct frame **frame = &frames[(cursor.address - page) >> PAGE_SHIFT];
 
-		if (!entry_is_absent(cursor_entry(&cursor)) || !*frame || gone(*frame))
+		if (!entry_is_absent(entry) || !*frame || gone(*frame))
 			continue;
 		leaf.frame = *frame;
 		frame_exchange(*frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);

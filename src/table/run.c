@@ -88,6 +88,7 @@ void table_count(struct page_tables *tables, struct quire_tables_report *report)
 {
 	struct cursor cursor;
 
+	_Static_assert(ARCH_LEVELS <= QUIRE_LEVELS_MAX, "the report has room for every level");
 	*report = (struct quire_tables_report){.levels = ARCH_LEVELS};
 	report->bytes = atomic_load_explicit(&tables->frames, memory_order_relaxed) * PAGE_SIZE;
 	report->level[ARCH_LEVELS - 1].tables = 1;

@@ -35,9 +35,15 @@
 
 typedef uint64_t entry_t;
 
-#define ARCH_LEVELS	  4
 #define ARCH_ADDRESS_BITS 47 /* of user addresses */
-#define ARCH_INDEX_BITS	  9
+#ifdef QUIRE_TINY_GEOMETRY
+/* For tests: the same format in tables of 16 entries, so that little memory has every level. */
+#define ARCH_LEVELS	9
+#define ARCH_INDEX_BITS 4
+#else
+#define ARCH_LEVELS	4
+#define ARCH_INDEX_BITS 9
+#endif
 
 /* Bytes that an entry of `level` translates, as a shift. */
 static inline unsigned arch_shift(unsigned level)
