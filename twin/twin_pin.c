@@ -113,9 +113,12 @@ int twin_pin(struct thread *thread, struct call *call)
 	return error;
 }
 
+/* The library takes sixteen pages at a time, and one that is mapped twice among them once. */
 int twin_migrate(struct process *process, uint64_t address, uint64_t length, uint64_t *pages)
 {
 	uint64_t start = address / PAGE_BYTES;
+	const struct block *taken[16];
+	size_t count = 0;
 
 	*pages = 0;
 	if (address % PAGE_BYTES || round_up(length) < length ||
@@ -125,8 +128,15 @@ int twin_migrate(struct process *process, uint64_t address, uint64_t length, uin
 	     i < process->count && process->pages[i].number - start < round_up(length) / PAGE_BYTES;
 	     i++) {
 		const struct page *page = &process->pages[i];
+		size_t before = 0;
 
-		*pages += page->entry == MEMORY && !page->block->pins && !page->block->swaps;
+		if (page->entry != MEMORY)
+			continue;
+		while (before < count && taken[before] != page->block)
+			before++;
+		*pages += before == count && !page->block->pins && !page->block->swaps;
+		taken[count++] = page->block;
+		count %= sizeof(taken) / sizeof(*taken);
 	}
 	return 0;
 }

@@ -7,11 +7,11 @@
  * is used, at its upper end; if there is none, the lowest one from a third of the address space on,
  * which then lies above mmap_base.  MAP_32BIT looks for the lowest hole in the second gigabyte.
  *
- * A private anonymous mapping whose length is a multiple of the span that a leaf of level 1
- * translates (2M), and which has no hint, is aligned to that span, so that it may be mapped by huge
- * pages: a hole that is larger by one span is looked for, and the mapping put at the first boundary
- * behind its start.  If there is no such hole, any will do.  A mapping of an object is not, as on
- * Linux where shared memory has no huge pages (shmem_enabled: never).
+ * A private anonymous mapping, or one of a device, whose length is a multiple of the span that a
+ * leaf of level 1 translates (2M), and which has no hint, is aligned to that span, so that it may be
+ * mapped by huge pages: a hole that is larger by one span is looked for, and the mapping put at the
+ * first boundary behind its start.  If there is no such hole, any will do.  A mapping of another
+ * object is not, as on Linux where shared memory has no huge pages (shmem_enabled: never).
  */
 #include "space/vma.h"
 
@@ -80,7 +80,7 @@ static int place_by_search(const struct quire_space *space, uint64_t hint, uint6
 	*result = hint;
 	if (hint && hint_fits(space, hint, length, flags))
 		return 0;
-	align = !hint && !object && length % table_span(1) == 0;
+	align = !hint && (!object || object->device) && length % table_span(1) == 0;
 	if (align && find_aligned_hole(space, length, flags, result))
 		return 0;
 	return find_hole(space, length, flags, result) ? 0 : -QUIRE_ENOMEM;
