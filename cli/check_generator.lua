@@ -17,7 +17,7 @@
 --	check_process		files, processes, threads that sleep, contexts
 --	check_coverage		cells
 --	check_place		where to do something; what operations are made of
---	check_memory, check_files, check_contexts, check_signals, check_spans, check_senseless, check_limits, check_interleave
+--	check_memory, check_files, check_contexts, check_signals, check_spans, check_devices, check_senseless, check_limits, check_interleave
 --				operations
 --
 -- Determinism.  A case depends on its arguments and on what the target answered, so two targets that agree are asked the same.  What
@@ -42,7 +42,7 @@
 package.path = (arg[0] or ""):gsub("[^/]*$", "") .. "?.lua"
 local _ENV = require "check_world"
 
-for _, part in ipairs { "process", "coverage", "place", "memory", "files", "contexts", "signals", "spans", "senseless", "limits", "interleave" } do
+for _, part in ipairs { "process", "coverage", "place", "memory", "files", "contexts", "signals", "spans", "devices", "senseless", "limits", "interleave" } do
 	require("check_" .. part)
 end
 tell_cells()

@@ -27,8 +27,8 @@ static const char help[] =
 	"  --ops N                operations in each (100)\n"
 	"  --time SECONDS         start no more cases when so much time has gone\n"
 	"  --features LIST        what to draw from, names between commas (linux: all but\n"
-	"                         migration, pressure, closed_forks, free_shared and\n"
-	"                         limited_scans; twin: all but terabytes; none: all);\n"
+	"                         migration, pressure, closed_forks, free_shared,\n"
+	"                         limited_scans and devices; twin: all but terabytes; none: all);\n"
 	"                         what few cases have, swap, pins and pressure, is in all of\n"
 	"                         them when it is named\n"
 	"  --against linux|twin|none\n"
@@ -98,9 +98,9 @@ static const struct {
 	const char *features; /* all that it knows */
 } others[] = {
 	{"linux", &target_linux, "--on both",
-	 "all,-migration,-pressure,-closed_forks,-free_shared,-limited_scans"},
-	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
-	{"none", NULL, NULL, "all"},
+	 "all,-migration,-pressure,-closed_forks,-free_shared,-limited_scans,-devices"},
+	{"twin", &target_twin, "--on quire,twin", "all,-terabytes,-devices"},
+	{"none", NULL, NULL, "all,-devices"},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
 

@@ -14,6 +14,7 @@ LOWEST = 0x10000 -- below, root alone may map, on Linux
 LARGE = quire.table_bytes -- what one page table maps: 2M
 SEAM = 0x600000200000 -- a boundary between page tables
 FAR = 0x400000000000 -- for mappings too large to touch every page of
+DEVICE = FAR + 8 * (1 << 40) -- for memory of devices
 SPAN = FAR + 16 * (1 << 40) -- for protection that one entry can have for a whole page table
 TOP = 0x7ff000000000 -- where the first mapping without a hint ends; the agent's memory is above
 TERABYTE = 1 << 40
@@ -23,7 +24,7 @@ END = 0x7ffffffff000 -- of user addresses
 local feature_names <const> = {
 	"map", "place", "protect", "remap", "advise", "guard", "lock", "populate", "access", "kernel", "fork", "threads", "userfault", "events",
 	"signals", "interleave", "scan", "errors", "files", "terabytes",
-	"swap", "pins", "migration", "pressure", "spans",
+	"swap", "pins", "migration", "pressure", "spans", "devices",
 	"closed_forks", -- a context is closed while a fork waits in it, also where memory is protected
 	"free_shared", -- with swap, MADV_FREE of a page that another process maps
 	"limited_scans", -- scans that look for written pages, and report some of them
@@ -255,6 +256,11 @@ local moods <const> = {
 	{
 		name = "large spans and scans", needs = { "spans", "scan", "userfault" }, negotiated = { "wp_async", "wp_unpopulated" },
 		more = { spans = 25, fork = 2, files = 1 },
+	},
+	{ name = "devices", needs = { "devices" }, more = { devices = 40, fork = 2, files = 1, userfault = 1 } },
+	{
+		name = "devices that are protected", needs = { "devices", "scan", "userfault" }, negotiated = { "wp_async", "wp_unpopulated" },
+		more = { devices = 40, fork = 2, files = 1, userfault = 1 },
 	},
 	{ name = "near limits", needs = { "errors" }, more = { limits = 40 } },
 	{

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The quire target's files: shared memory objects of the library.
+ * The quire target's files: shared memory objects of the library, and devices (library_device.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,26 +10,32 @@
 struct file {
 	struct target *target;
 	struct quire_object *object;
-	struct file *next; /* open files of the target */
+	struct device *device; /* what reads and writes it; NULL: the library */
+	struct file *next;     /* open files of the target */
 };
 
-struct file *library_file_shmem(struct target *target, uint64_t size)
+struct file *library_file(struct target *target, struct quire_object *object, struct device *device)
 {
 	struct file *file = calloc(1, sizeof(*file));
-	int error;
 
 	if (!file)
 		target_fail("quire: the host is out of memory");
-	error = quire_shmem_create(soft_machine_core(target->machine), size, &file->object);
+	*file = (struct file){
+		.target = target, .object = object, .device = device, .next = target->files};
+	target->files = file;
+	return file;
+}
+
+struct file *library_file_shmem(struct target *target, uint64_t size)
+{
+	struct quire_object *object;
+	int error = quire_shmem_create(soft_machine_core(target->machine), size, &object);
+
 	if (error) {
-		free(file);
 		errno = -error;
 		return NULL;
 	}
-	file->target = target;
-	file->next = target->files;
-	target->files = file;
-	return file;
+	return library_file(target, object, NULL);
 }
 
 static bool awaited(const struct file *file)
@@ -63,11 +69,15 @@ struct quire_object *library_file_object(struct file *file)
 int library_file_write(struct file *file, uint64_t offset, const void *bytes, size_t length,
 		       size_t *done)
 {
+	if (file->device)
+		return library_device_write(file->device, offset, bytes, length, done);
 	return -quire_object_write(file->object, offset, bytes, length, done);
 }
 
 int library_file_read(struct file *file, uint64_t offset, void *bytes, size_t length, size_t *done)
 {
+	if (file->device)
+		return library_device_read(file->device, offset, bytes, length, done);
 	return -quire_object_read(file->object, offset, bytes, length, done);
 }
 

@@ -37,6 +37,7 @@ struct target {
 	struct process *processes;
 	struct userfault *userfaults;	  /* open ones */
 	struct file *files;		  /* open ones */
+	struct device *devices;		  /* all there ever were */
 	unsigned threads;		  /* made so far: the next one's CPU */
 	bool execute_only;		  /* as in struct target_setup */
 	struct quire_space_config config; /* of spaces that are not forked */
@@ -81,6 +82,22 @@ int library_file_punch(struct file *file, uint64_t offset, uint64_t length);
 int library_file_allocate(struct file *file, uint64_t offset, uint64_t length);
 int library_file_resident(struct file *file, uint64_t offset, uint64_t length, uint64_t *pages);
 struct quire_object *library_file_object(struct file *file);
+/* One that is a user of the object; `device`: what reads and writes it, NULL: the library. */
+struct file *library_file(struct target *target, struct quire_object *object,
+			  struct device *device);
+
+/* library_device.c */
+
+/* As in struct target_ops. */
+struct file *library_file_device(struct target *target, enum device_kind kind, unsigned level,
+				 uint64_t size);
+/* As in struct target_ops, of a device that the library does not read or write. */
+int library_device_write(struct device *device, uint64_t offset, const void *bytes, size_t length,
+			 size_t *done);
+int library_device_read(struct device *device, uint64_t offset, void *bytes, size_t length,
+			size_t *done);
+/* Nothing maps them any more. */
+void library_device_free_all(struct target *target);
 
 struct pin {
 	struct process *process;

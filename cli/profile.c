@@ -116,7 +116,8 @@ struct profile profile_model(const struct target_setup *setup)
 {
 	struct profile profile = {
 		.has = HAS_ROOT | HAS_USERFAULTFD | HAS_USER_MODE_ONLY | HAS_UFFD_WP | HAS_GUARD |
-		       HAS_PAGEMAP_SCAN | HAS_PIN | HAS_MLOCK,
+		       HAS_PAGEMAP_SCAN | HAS_PIN | HAS_MLOCK | HAS_DEVICE_DAX |
+		       HAS_DEVICE_FSDAX | HAS_DEVICE_PFN,
 	};
 
 	/* As the host, see host_memory(). */

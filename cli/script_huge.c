@@ -185,25 +185,59 @@ void push_pools(lua_State *L)
 	lua_setfield(L, -2, "hugetlb");
 }
 
+/* The field's place among `words`, of which the script wants one. */
+static unsigned field_word(lua_State *L, const char *name, const char *const words[])
+{
+	const char *given;
+	unsigned i = 0;
+
+	if (!field_given(L, 1, name))
+		script_error(L, "the field '%s' is missing", name);
+	given = argument_string(L, -1, name, NULL);
+	while (words[i] && strcmp(words[i], given) != 0)
+		i++;
+	if (!words[i])
+		script_error(L, "%s is not one of a device: '%s'", name, given);
+	lua_pop(L, 1);
+	return i;
+}
+
 /* quire.device{ size=, page=, kind= } */
 int script_device(lua_State *L)
 {
 	static const char *const names[] = {"size", "page", "kind", NULL};
-	static const char *const kinds[][2] = {
-		{"dax", "device_dax"}, {"fsdax", "device_fsdax"}, {"pfn", "device_pfn"}};
-	const char *given;
+	static const char *const kinds[] = {"dax", "fsdax", "pfn", NULL};
+	static const char *const needs[] = {"device_dax", "device_fsdax", "device_pfn"};
+	static const char *const pages[] = {"4K", "2M", "1G", NULL}; /* by level */
+	struct script *script = script_of(L);
+	enum device_kind kind;
+	struct entry *entry;
+	struct file *file;
+	unsigned level;
+	uint64_t size;
+	int results = 1;
 
 	argument_count(L, 0, 1, 1);
 	argument_table(L, 1, "the argument");
 	fields_known(L, 1, names);
-	if (!field_given(L, 1, "kind"))
-		script_error(L, "the field 'kind' is missing");
-	given = argument_string(L, -1, "kind", NULL);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(given, kinds[i][0]) != 0)
-			continue;
-		script_require(L, kinds[i][1]);
-		script_not_built_here(L);
-	}
-	script_error(L, "kind is not one of a device: '%s'", given);
+	kind = field_word(L, "kind", kinds);
+	script_require(L, needs[kind]);
+	level = field_word(L, "page", pages);
+	if (!field_given(L, 1, "size"))
+		script_error(L, "the field 'size' is missing");
+	size = argument_size(L, -1, "size");
+	lua_pop(L, 1);
+	if (!script->ops->file_device)
+		script_lacks(L);
+	script_target(L);
+	entry = record_begin(L, ENTRY_CALL, "quire", 1, NULL);
+	do {
+		inject_arm(script);
+		file = script->ops->file_device(script->target, kind, level, size);
+	} while (inject_again(script, file ? 0 : errno));
+	if (file)
+		script_push_file(L, file);
+	else
+		results = script_push_error(L, errno);
+	return record_end(L, entry, results, NULL);
 }

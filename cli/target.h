@@ -32,6 +32,9 @@
 /* Pools of huge pages: of 2M, of 1G. */
 enum pool { POOL_2M, POOL_1G, POOLS };
 
+/* Memory of devices: of one page size; a file with extents of it; that no call may hold. */
+enum device_kind { DEVICE_DAX, DEVICE_FSDAX, DEVICE_PFN, DEVICE_KINDS };
+
 /* quire.setup{}: zero means "as the machine has it". */
 struct target_setup {
 	uint64_t memory; /* bytes */
@@ -251,6 +254,13 @@ struct target_ops {
 	struct file *(*file_shmem)(struct target *target, uint64_t size);
 	/* The same of huge pages; a write to it does not make it grow (EFBIG).  NULL: no such files. */
 	struct file *(*file_hugetlb)(struct target *target, uint64_t size, enum pool pool);
+	/*
+	 * A device of `size` bytes of zeros, or (DEVICE_FSDAX) a file of them, which is no hole yet.
+	 * `level` is that of its pages, or of the largest.  What is written and read through the
+	 * functions below goes past every mapping.  NULL: no devices.
+	 */
+	struct file *(*file_device)(struct target *target, enum device_kind kind, unsigned level,
+				    uint64_t size);
 	/* The name of the file, as it were; what is still open at the target's close() is closed
 	 * then. */
 	void (*file_close)(struct file *file);

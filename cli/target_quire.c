@@ -159,6 +159,7 @@ static void target_close(struct target *target)
 		library_file_close(target->files);
 	while (target->userfaults)
 		library_userfault_close(target->userfaults);
+	library_device_free_all(target);
 	if (soft_machine_close(target->machine))
 		target_fail("quire: frames are missing at the end");
 	free(target);
@@ -204,6 +205,7 @@ const struct target_ops target_quire = {
 	.maps = library_maps,
 	.rss = library_rss,
 	.file_shmem = library_file_shmem,
+	.file_device = library_file_device,
 	.file_close = library_file_close,
 	.file_write = library_file_write,
 	.file_read = library_file_read,

@@ -120,6 +120,7 @@ const struct target_ops target_twin = {
 	.userfault_poll = userfault_poll,
 	.userfault_close = userfault_close,
 	.file_shmem = twin_file_new,
+	.file_device = twin_device_new,
 	.file_close = file_close,
 	.file_write = twin_file_write,
 	.file_read = twin_file_read,

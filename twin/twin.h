@@ -21,6 +21,7 @@
  *	twin_fault.c      faults, accesses by the process and by the kernel
  *	twin_swap.c       swap: pages that leave memory, and come back
  *	twin_file.c       files of memory, and their pages in mappings
+ *	twin_device.c     devices: leaves of several sizes
  *	twin_fork.c       fork
  *	twin_pin.c        pins: blocks that somebody else uses; migration
  *	twin_userfault.c  contexts: open, negotiate, register, protect, wake, close
@@ -38,7 +39,7 @@
 #define PAGE_BYTES   UINT64_C(4096)
 #define AROUND_PAGES 16		/* that a read of a file maps at most */
 #define VMAS_MAX     65530u	/* vm.max_map_count */
-#define PAGES_MAX    (1u << 20) /* what one process may map here */
+#define PAGES_MAX    (1u << 22) /* what one process may map here */
 
 /* What a function returns beside 0 and errno: the thread sleeps. */
 #define BLOCKED (-1)
@@ -65,6 +66,7 @@ enum {
 	MERGEABLE = 1 << 16,
 	REPORTS_MINOR = 1 << 17,
 	SHARED = 1 << 18, /* whose letters are elsewhere */
+	BARE = 1 << 20,	  /* frames of a device that are no memory; so have these */
 	/* Of memory that is execute-only, where the processor enforces that: it holds no data. */
 	NO_DATA = 1 << 19,
 	PROTECTION = MAY_ANYTHING | NO_DATA,
@@ -92,6 +94,7 @@ enum entry {
 	MEMORY,	 /* a block */
 	SWAPPED, /* a block that is in swap */
 	MARKER,	 /* not a page; guard, poison, or protection of a page that is not there */
+	DEVICE,	 /* a part of a leaf of a device */
 };
 
 struct page {
@@ -109,6 +112,7 @@ struct page {
 
 	/* its entry */
 	enum entry entry;
+	unsigned level; /* of the leaf that it is a part of; markers of devices too */
 	bool writable, young, dirty;
 	bool exclusive; /* the block is known to be this entry's alone */
 	bool protected; /* userfaultfd's write protection */
@@ -181,6 +185,11 @@ struct file {
 	size_t count, room;
 	uint64_t size; /* bytes */
 	bool nameless; /* shared anonymous memory */
+	bool device;   /* and then: */
+	enum device_kind kind;
+	unsigned level;	  /* of its leaves, or of the largest */
+	uint64_t extents; /* pages that it has room for */
+	bool *filled;	  /* DEVICE_FSDAX: by page; the others are holes */
 	struct file *next;
 };
 
@@ -190,8 +199,8 @@ struct limits {
 	uint64_t top;		  /* where the first mapping without a hint ends */
 	uint64_t commit;	  /* bytes that one call may ask for */
 	uint64_t table;		  /* bytes that one page table maps */
-	bool swap;	   /* there is some */
-	bool execute_only; /* execute permission alone is not permission to read */
+	bool swap;		  /* there is some */
+	bool execute_only;	  /* execute permission alone is not permission to read */
 };
 
 struct target {
@@ -220,6 +229,8 @@ uint64_t twin_part_end(const struct process *process, size_t index, uint64_t end
 bool twin_mapped_in(const struct process *process, uint64_t start, uint64_t end);
 /* Splits needed so that VMAs begin and end at these pages. */
 size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t end);
+/* Not within a page of a device. */
+bool twin_may_split(struct process *process, uint64_t number);
 void twin_split(struct process *process, uint64_t number);
 void twin_join(struct process *process, uint64_t number, bool grown);
 /* For that many records in all. */
@@ -242,6 +253,8 @@ void twin_entry_set_block(struct page *page, struct block *block);
 struct block *twin_block_new(void);
 /* One with the same content; zeros have none. */
 struct block *twin_block_copy(const struct block *of);
+/* What an entry shows; NULL: zeros, or nothing is there. */
+struct block *twin_block_at(const struct page *page);
 /* An entry, a pin or the file has left it: it goes if nobody is left. */
 void twin_block_left(struct block *block);
 
@@ -253,9 +266,9 @@ int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end);
 /* A mapping's part of flags for PROT_*. */
 uint32_t twin_protection(const struct target *target, int prot);
 int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot);
-/* A free place of that length, aligned if whole huge pages of no file would fit it; 0: there is
- * none. */
-uint64_t twin_free_place(struct process *process, uint64_t length, bool of_file);
+/* A free place for that much of the file, or of none: aligned if whole leaves would fit it; 0: there
+ * is none. */
+uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file);
 bool twin_too_much(const struct process *process, uint64_t length);
 
 /* --- twin_mremap.c --- */
@@ -330,6 +343,33 @@ enum answer twin_file_fault(struct process *process, struct page *page,
 			    const struct access *access);
 /* Maps the file's block where the page is. */
 void twin_file_map(struct page *page);
+
+/* --- twin_device.c --- */
+struct file *twin_device_new(struct target *target, enum device_kind kind, unsigned level,
+			     uint64_t size);
+bool twin_is_device(const struct page *page); /* of any kind */
+bool twin_is_dax(const struct page *page);
+bool twin_is_pfn(const struct page *page);
+/* Bytes of the pages that its mapping has: VMAs begin and end at no others. */
+uint64_t twin_file_page(const struct file *file);
+uint64_t twin_page_bytes(const struct page *page);
+/* A leaf begins at this page, if one has it. */
+void twin_leaf_cut(struct process *process, uint64_t number);
+/* The page is a leaf of its own. */
+void twin_leaf_single(struct process *process, struct page *page);
+/* As twin_entry_drop(), of all of its leaf. */
+void twin_leaf_drop(struct process *process, struct page *page);
+/* The page moves by so many: so does its leaf, or smaller ones. */
+void twin_leaf_fit(struct process *process, struct page *page, uint64_t by);
+/* Nothing stands where the page is: a marker of the largest level that is possible before page `end`. */
+void twin_marker_set(struct process *process, struct page *page, uint64_t end);
+/* Nothing stands there, or a marker, or a leaf of the device. */
+enum answer twin_device_fault(struct process *process, struct page *page,
+			      const struct access *access);
+int twin_device_check_transfer(const struct file *file, uint64_t offset, size_t length, bool write);
+/* Pages [start, end) are holes no more. */
+void twin_device_fill(struct file *file, uint64_t start, uint64_t end);
+void twin_device_discard(struct file *file, uint64_t start, uint64_t end);
 
 /* --- twin_fork.c --- */
 int twin_fork(struct thread *thread, struct call *call);

@@ -60,8 +60,14 @@ static int change_flags(struct process *process, uint64_t start, uint64_t end, s
 	struct page *page = twin_page_at(process, start);
 	uint32_t flags = (page->flags & ~flag_advice[which].clear) | flag_advice[which].set;
 
-	if (flag_advice[which].advice == MADV_WIPEONFORK && page->file)
+	int advice = flag_advice[which].advice;
+
+	if (advice == MADV_WIPEONFORK && page->file)
 		return EINVAL;
+	if (page->flags & BARE && (advice == MADV_DOFORK || advice == MADV_DODUMP))
+		return EINVAL;
+	if (twin_is_device(page) && (advice == MADV_MERGEABLE || advice == MADV_UNMERGEABLE))
+		return 0;
 	if (flag_advice[which].advice == MADV_MERGEABLE && page->flags & SHARED)
 		return 0;
 	if (flags == page->flags)
@@ -161,11 +167,15 @@ static int check_advice(const struct page *page, size_t which)
 	/* For FREE: LOCKED is looked at before the announcement and again behind it. */
 	if (page->flags & LOCKED && !page_advice[which].locked_too)
 		return EINVAL;
+	if (page->flags & BARE && advice != MADV_REMOVE)
+		return EINVAL;
 	if (advice != MADV_REMOVE)
 		return 0;
 	if (!page->file)
 		return EINVAL;
-	return page->flags & SHARED ? 0 : EACCES;
+	if (!(page->flags & SHARED))
+		return EACCES;
+	return twin_is_device(page) && page->file->kind != DEVICE_FSDAX ? ENODEV : 0;
 }
 
 /* That of a file needs no mapping any more. */
@@ -209,8 +219,15 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 		return EINVAL;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
+	if (!twin_is_dax(page) && page_advice[which].apply != cool_page) {
+		twin_leaf_cut(process, start);
+		twin_leaf_cut(process, end);
+	}
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
-		if (page_advice[which].advice == MADV_PAGEOUT)
+		if (process->pages[i].entry == DEVICE &&
+		    page_advice[which].apply == twin_entry_drop)
+			twin_leaf_drop(process, &process->pages[i]);
+		else if (page_advice[which].advice == MADV_PAGEOUT)
 			twin_page_out(process->target, &process->pages[i]);
 		else
 			page_advice[which].apply(&process->pages[i]);
@@ -322,6 +339,11 @@ int twin_populate(struct thread *thread, bool strict)
 		if (index == process->count || page->number >= end)
 			break;
 		thread->populate = page->number * PAGE_BYTES;
+		/* There is nothing to populate. */
+		if (page->flags & BARE) {
+			thread->populate = twin_part_end(process, index, UINT64_MAX) * PAGE_BYTES;
+			continue;
+		}
 		answer = twin_readable(page)
 				 ? populate_page(process, page, thread, by_writing(page))
 				 : GUARDED;
@@ -347,7 +369,7 @@ static int populate_range(struct thread *thread, uint64_t end, bool write)
 
 		if (!page)
 			return ENOMEM;
-		if (!(page->flags & (write ? MAY_WRITE : MAY_READ)))
+		if (page->flags & BARE || !(page->flags & (write ? MAY_WRITE : MAY_READ)))
 			return EINVAL;
 		switch (populate_page(process, page, thread, write)) {
 		case SLEEPS:
@@ -401,7 +423,7 @@ int twin_lock(struct thread *thread, uint64_t address, uint64_t length, bool on)
 			return ENOMEM;
 		stop = twin_part_end(process, (size_t)(page - process->pages), end / PAGE_BYTES);
 		flags = on ? page->flags | LOCKED : page->flags & ~(uint32_t)LOCKED;
-		if (flags != page->flags)
+		if (flags != page->flags && !twin_is_device(page))
 			error = twin_modify(process, number, stop, flags, page->context);
 		if (error)
 			return error;

@@ -111,6 +111,10 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		return GUARDED;
 	if (page->poison)
 		return POISONED;
+	if (access->kernel && twin_is_pfn(page))
+		return UNRESOLVED;
+	if (twin_is_device(page) && page->entry != MEMORY && page->entry != SWAPPED)
+		return twin_device_fault(process, page, access);
 	if (page->entry == NONE || page->entry == MARKER)
 		answer = fault_missing(process, page, access);
 	if (answer != THERE)
@@ -192,13 +196,17 @@ static uint64_t move_bytes(struct page *page, struct call *call, bool write)
 {
 	uint64_t offset = (call->address + call->done) % PAGE_BYTES;
 	uint64_t length = PAGE_BYTES - offset;
+	struct block *block;
 
 	if (length > call->length - call->done)
 		length = call->length - call->done;
+	if (write && page->entry == DEVICE)
+		twin_file_fill(page->file, page->place);
+	block = twin_block_at(page);
 	if (write)
-		memcpy(page->block->bytes + offset, call->data + call->done, length);
-	else if (page->entry == MEMORY)
-		memcpy(call->data + call->done, page->block->bytes + offset, length);
+		memcpy(block->bytes + offset, call->data + call->done, length);
+	else if (block)
+		memcpy(call->data + call->done, block->bytes + offset, length);
 	else
 		memset(call->data + call->done, 0, length);
 	return length;
@@ -248,7 +256,7 @@ int twin_transfer(struct thread *thread, struct call *call)
 			return answer == SLEEPS ? BLOCKED : EFAULT;
 		call->done += move_bytes(page, call, write);
 		/* It does not rely on the entry to say so. */
-		if (write)
+		if (write && page->entry == MEMORY)
 			page->block->dirty = true;
 	}
 	return 0;

@@ -37,6 +37,7 @@ void twin_file_free(struct file *file)
 	for (size_t i = 0; i < file->count; i++)
 		free(file->blocks[i].block);
 	free(file->blocks);
+	free(file->filled);
 	free(file);
 }
 
@@ -73,7 +74,7 @@ bool twin_file_shows(const struct file *file, uint64_t index)
 {
 	const struct block *block = twin_file_block(file, index);
 
-	return twin_file_has(file, index) && block && !block->blank &&
+	return !file->device && twin_file_has(file, index) && block && !block->blank &&
 	       (!block->swaps || block->cached);
 }
 
@@ -157,6 +158,7 @@ static void drop_pages(struct file *file, uint64_t start, uint64_t end, bool cop
 	if (start >= end)
 		return;
 	unmap_pages(file, start, end, copies);
+	twin_device_discard(file, start, end);
 	for (size_t i = find(file, end), first = find(file, start); i > first; i--)
 		twin_file_drop(file, file->blocks[i - 1].index);
 }
@@ -164,6 +166,11 @@ static void drop_pages(struct file *file, uint64_t start, uint64_t end, bool cop
 /* Of [start, end), which lies within a page. */
 static void zero_part(struct file *file, uint64_t start, uint64_t end)
 {
+	/* A device is asked for a page that can be written to. */
+	if (file->device && start < end)
+		twin_device_fill(file, start / PAGE_BYTES, start / PAGE_BYTES + 1);
+	if (file->device && !twin_file_block(file, start / PAGE_BYTES))
+		return;
 	struct block *block = twin_file_block(file, start / PAGE_BYTES);
 
 	if (!block || start == end)
@@ -175,7 +182,7 @@ static void zero_part(struct file *file, uint64_t start, uint64_t end)
 
 int twin_file_truncate(struct file *file, uint64_t size)
 {
-	if (size > INT64_MAX)
+	if (size > INT64_MAX || (file->device && !file->filled))
 		return EINVAL;
 	if (size < file->size) {
 		if (size % PAGE_BYTES)
@@ -187,17 +194,19 @@ int twin_file_truncate(struct file *file, uint64_t size)
 }
 
 /* EFBIG: the sum is no size of a file. */
-static int check_span(uint64_t offset, uint64_t length)
+static int check_span(const struct file *file, uint64_t offset, uint64_t length)
 {
 	if (offset > INT64_MAX || length > INT64_MAX || !length)
 		return EINVAL;
+	if (file->device && !file->filled)
+		return ENODEV;
 	return length > INT64_MAX - offset ? EFBIG : 0;
 }
 
 int twin_file_punch(struct file *file, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length, first = round_up(offset), last = end - end % PAGE_BYTES;
-	int error = check_span(offset, length);
+	int error = check_span(file, offset, length);
 
 	if (error)
 		return error;
@@ -213,12 +222,24 @@ int twin_file_punch(struct file *file, uint64_t offset, uint64_t length)
 
 /* --- what adds pages --- */
 
+static int allocate_extents(struct file *file, uint64_t offset, uint64_t end)
+{
+	if (end > file->extents * PAGE_BYTES)
+		return ENOSPC;
+	twin_device_fill(file, offset / PAGE_BYTES, page_count(end));
+	if (end > file->size)
+		file->size = end;
+	return 0;
+}
+
 int twin_file_allocate(struct file *file, uint64_t offset, uint64_t length)
 {
-	int error = check_span(offset, length);
+	int error = check_span(file, offset, length);
 
 	if (error)
 		return error;
+	if (file->device)
+		return allocate_extents(file, offset, offset + length);
 	if (length > (uint64_t)PAGES_MAX * PAGE_BYTES)
 		target_skip("twin: a file with more than %u pages is beyond the twin", PAGES_MAX);
 	for (uint64_t i = offset / PAGE_BYTES; i < page_count(offset + length); i++) {
@@ -240,6 +261,10 @@ int twin_file_write(struct file *file, uint64_t offset, const void *bytes, size_
 	*done = 0;
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
+	if (file->device && twin_device_check_transfer(file, offset, length, true))
+		return ENOSPC;
+	if (file->device)
+		twin_device_fill(file, offset / PAGE_BYTES, page_count(offset + length));
 	while (*done < length) {
 		uint64_t at = offset + *done, part = PAGE_BYTES - at % PAGE_BYTES;
 		struct block *block = twin_file_fill(file, at / PAGE_BYTES);
@@ -287,7 +312,8 @@ int twin_file_resident(struct file *file, uint64_t offset, uint64_t length, uint
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return EINVAL;
 	for (size_t i = find(file, offset / PAGE_BYTES);
-	     length && i < file->count && file->blocks[i].index < page_count(end); i++)
+	     length && !file->device && i < file->count && file->blocks[i].index < page_count(end);
+	     i++)
 		*pages += !file->blocks[i].block->swaps;
 	return 0;
 }

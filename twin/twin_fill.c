@@ -36,6 +36,8 @@ static int find_destination(struct userfault *context, uint64_t start, uint64_t 
 	index = (size_t)(page - process->pages);
 	if (!page->context || twin_vma_end(process, index) - index < length / PAGE_BYTES)
 		return ENOENT;
+	if (twin_is_device(page))
+		return EINVAL;
 	*pages = page;
 	return 0;
 }
@@ -203,8 +205,8 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 		page->young = true;
 		if (part > PAGE_BYTES - done)
 			part = PAGE_BYTES - done;
-		if (page->entry == MEMORY)
-			memcpy(bytes + done, page->block->bytes + at % PAGE_BYTES, part);
+		if (twin_block_at(page))
+			memcpy(bytes + done, twin_block_at(page)->bytes + at % PAGE_BYTES, part);
 		done += part;
 	}
 	return 0;
@@ -325,6 +327,7 @@ static int move_page(struct page *from, struct page *to, bool holes)
 	case NONE:
 		return holes ? 0 : ENOENT;
 	case MARKER:
+	case DEVICE: /* of no file, see check_move() */
 		return EFAULT;
 	case ZEROS:
 		to->entry = ZEROS;

@@ -56,6 +56,8 @@ static void copy_entry(struct page *parent, struct page *child)
 		twin_entry_set_block(child, twin_block_copy(parent->block));
 	} else if (parent->entry == MEMORY || parent->entry == SWAPPED) {
 		share_block(parent, child);
+	} else if (parent->entry == DEVICE && !(parent->flags & BARE)) {
+		return; /* it is there to be found */
 	} else if (parent->entry == MARKER) {
 		child->guard = parent->guard;
 		child->poison = parent->poison;
@@ -64,7 +66,9 @@ static void copy_entry(struct page *parent, struct page *child)
 			child->entry = MARKER;
 	} else {
 		child->entry = parent->entry;
+		child->writable = parent->writable;
 	}
+	child->level = parent->level;
 	child->protected = protected;
 	if (protected)
 		child->writable = false;
@@ -75,7 +79,8 @@ static bool has_entries(const struct page *parent, const struct page *child)
 {
 	if (parent->flags & FORKED_EMPTY)
 		return false;
-	return parent->origin || parent->flags & HAD_GUARDS || child->flags & REPORTS_WRITES;
+	return parent->origin || parent->flags & BARE || parent->flags & HAD_GUARDS ||
+	       child->flags & REPORTS_WRITES;
 }
 
 int twin_fork(struct thread *thread, struct call *call)

@@ -36,16 +36,27 @@ static uint64_t hole_end(const struct process *process, uint64_t length)
 	}
 }
 
-uint64_t twin_free_place(struct process *process, uint64_t length, bool of_file)
+/* What whole leaves of memory of that kind would be aligned to; 0: nothing. */
+static uint64_t alignment(const struct process *process, uint64_t length, const struct file *file)
 {
-	const uint64_t table = process->target->limits.table;
+	uint64_t table = process->target->limits.table;
+	uint64_t page = file ? twin_file_page(file) : PAGE_BYTES;
+
+	if (page > PAGE_BYTES && (page > table || length % table))
+		return page;
+	return (!file || file->device) && length % table == 0 ? table : 0;
+}
+
+uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file)
+{
+	const uint64_t align = alignment(process, length, file);
 	uint64_t end, place;
 
-	if (!of_file && length % table == 0) {
-		end = hole_end(process, length + table);
+	if (align) {
+		end = hole_end(process, length + align);
 		if (end) {
 			place = end - length;
-			return place - place % table;
+			return place - place % align;
 		}
 	}
 	end = hole_end(process, length);
@@ -53,13 +64,13 @@ uint64_t twin_free_place(struct process *process, uint64_t length, bool of_file)
 }
 
 /* The hint if it can be had, else wherever there is room. */
-static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length, bool of_file)
+static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length, const struct file *file)
 {
 	const struct limits *limits = &process->target->limits;
 
 	hint &= ~(PAGE_BYTES - 1);
 	if (!hint)
-		return twin_free_place(process, length, of_file);
+		return twin_free_place(process, length, file);
 	if (hint < limits->lowest)
 		hint = limits->lowest;
 	if (hint <= limits->highest - length &&
@@ -78,9 +89,12 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 	if (length > limits->highest)
 		return ENOMEM;
 	if (!(call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))) {
-		bool of_file = call->flags & MAP_SHARED || !(call->flags & MAP_ANONYMOUS);
+		static const struct file shared;
+		const struct file *file = call->flags & MAP_ANONYMOUS ? NULL : call->file;
 
-		*address = place_near(process, call->address, length, of_file);
+		if (call->flags & MAP_ANONYMOUS && call->flags & MAP_SHARED)
+			file = &shared;
+		*address = place_near(process, call->address, length, file);
 		return *address ? 0 : ENOMEM;
 	}
 	*address = call->address;
@@ -97,6 +111,22 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 }
 
 /* --- mmap --- */
+
+/* Of a device: whole pages of it, or what no call may hold. */
+static int choose_device(const struct call *call, uint64_t length, struct page *like)
+{
+	uint64_t bytes = twin_page_bytes(like);
+
+	if (twin_is_pfn(like))
+		like->flags |= BARE | NOT_DUMPED;
+	else
+		like->flags |= HUGE_WANTED;
+	if (!twin_is_dax(like))
+		return 0;
+	if (!(like->flags & SHARED) || like->number * PAGE_BYTES % bytes || length % bytes)
+		return EINVAL;
+	return !(call->flags & MAP_FIXED) && call->offset % bytes ? EINVAL : 0;
+}
 
 /* What is mapped: of a file, or of a new one if the memory is shared. */
 static int choose_file(struct process *process, const struct call *call, uint64_t length,
@@ -119,6 +149,8 @@ static int choose_file(struct process *process, const struct call *call, uint64_
 	}
 	like->file = call->file;
 	like->place = first;
+	if (like->file->device && first + length / PAGE_BYTES <= INT64_MAX / PAGE_BYTES)
+		return choose_device(call, length, like);
 	/* Whole pages of what a file can have. */
 	return first + length / PAGE_BYTES > INT64_MAX / PAGE_BYTES ? EOVERFLOW : 0;
 }
@@ -200,6 +232,9 @@ int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end)
 	if (process->vmas + twin_splits_at(process, start / PAGE_BYTES, end / PAGE_BYTES) >
 	    VMAS_MAX)
 		return ENOMEM;
+	if (!twin_may_split(process, start / PAGE_BYTES) ||
+	    !twin_may_split(process, end / PAGE_BYTES))
+		return EINVAL;
 	prepare_unmap_events(thread, start, end);
 	twin_remove_pages(process, start / PAGE_BYTES, end / PAGE_BYTES);
 	return 0;
@@ -230,6 +265,9 @@ static void protect_entry(struct page *page)
 	bool reports = page->flags & REPORTS_WRITES;
 	bool own = page->flags & SHARED ? !reports : page->exclusive;
 
+	/* Only in what a write needs no fault for. */
+	if (page->entry == DEVICE)
+		own = page->flags & SHARED && page->file->kind != DEVICE_FSDAX;
 	page->writable = page->flags & MAY_WRITE && own && !(page->protected && reports);
 }
 

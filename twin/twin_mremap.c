@@ -47,7 +47,18 @@ static void move_entries(struct process *process, const struct move *move, bool 
 		struct page *from = twin_page_at(process, move->from + i);
 		struct page *to = twin_page_at(process, move->to + i);
 
+		/* What has one size has no other place for it. */
+		if (twin_is_dax(from) && from->entry != NONE &&
+		    (move->to - move->from) * PAGE_BYTES % twin_page_bytes(from)) {
+			twin_entry_drop(from);
+			if (from->entry == NONE)
+				continue;
+		}
+		if (twin_is_device(from))
+			twin_leaf_fit(process, from, move->to - move->from);
+
 		to->entry = from->entry;
+		to->level = from->level;
 		to->block = from->block;
 		to->writable = from->writable;
 		to->young = from->young;
@@ -110,6 +121,11 @@ static int move_vma(const struct move *move)
 	bool told = context && context->features & UFFD_FEATURE_EVENT_REMAP;
 	struct page like = *source;
 
+	if (!twin_may_split(process, move->from) ||
+	    !twin_may_split(process, move->from + move->old_count)) {
+		tell_of_cut(move);
+		return EINVAL;
+	}
 	if (process->vmas + 2 >= VMAS_MAX - 3 ||
 	    (like.flags & ACCOUNTED && twin_too_much(process, move->new_count * PAGE_BYTES))) {
 		tell_of_cut(move);
@@ -121,6 +137,8 @@ static int move_vma(const struct move *move)
 	twin_insert(process, &like, move->new_count);
 	twin_join(process, move->to, false);
 	twin_join(process, move->to + move->new_count, false);
+	twin_leaf_cut(process, move->from);
+	twin_leaf_cut(process, move->from + moved_count(move));
 	move_entries(process, move, context && !told);
 	if (told)
 		prepare_remap_event(move, context);
@@ -191,9 +209,13 @@ static int resize(struct move *move, uint64_t *result)
 				   (move->old_count - move->new_count) * PAGE_BYTES);
 	if (!move->old_count && !(page->flags & SHARED))
 		return EINVAL;
+	if (page->flags & BARE && move->flags & MREMAP_DONTUNMAP)
+		return EINVAL;
 	if (move->new_count == move->old_count && !(move->flags & MREMAP_DONTUNMAP))
 		return 0;
 	if (move->from + move->old_count > stop_of(process, move->from))
+		return EFAULT;
+	if (page->flags & BARE && move->new_count > move->old_count)
 		return EFAULT;
 	if (!(move->flags & MREMAP_DONTUNMAP) && can_grow(process, move)) {
 		error = grow_in_place(process, move);
@@ -202,7 +224,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->file != NULL);
+	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->file);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;
@@ -241,8 +263,12 @@ static int move_to(struct move *move)
 		return EFAULT;
 	if (!move->old_count && !(page->flags & SHARED))
 		return EINVAL;
+	if (page->flags & BARE && move->flags & MREMAP_DONTUNMAP)
+		return EINVAL;
 	/* What moves is of one VMA; what is cut off need not be. */
 	if (move->from + moved_count(move) > stop_of(process, move->from))
+		return EFAULT;
+	if (page->flags & BARE && move->new_count > move->old_count)
 		return EFAULT;
 	if (move->to < process->target->limits.lowest / PAGE_BYTES)
 		return EPERM;

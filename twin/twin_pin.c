@@ -45,6 +45,8 @@ static void let_go(struct pin *pin)
 	while (pin->count) {
 		struct block *block = pin->blocks[--pin->count];
 
+		if (!block)
+			continue;
 		block->pins--;
 		twin_block_left(block);
 	}
@@ -82,15 +84,16 @@ static int take_page(struct thread *thread, struct pin *pin, uint64_t number)
 	struct page *page = twin_page_at(thread->process, number);
 	enum answer answer = THERE;
 
-	if (!page || !(page->flags & MAY_WRITE))
+	if (!page || !(page->flags & MAY_WRITE) || (twin_is_device(page) && !twin_is_dax(page)))
 		return EFAULT;
 	pin->faulted |= page->entry != MEMORY || !page->writable;
 	if (pin->faulted)
 		answer = twin_fault(thread->process, page, &access);
 	if (answer != THERE)
 		return answer == SLEEPS ? BLOCKED : EFAULT;
-	page->block->pins++;
-	pin->blocks[pin->count++] = page->block;
+	if (page->block)
+		page->block->pins++;
+	pin->blocks[pin->count++] = page->block; /* none: of a device */
 	return 0;
 }
 

@@ -20,6 +20,10 @@ static uint64_t pagemap_word(const struct page *page)
 {
 	uint64_t word = 0;
 
+	if (page->flags & BARE)
+		return 0;
+	if (page->entry == DEVICE)
+		word |= PAGEMAP_PRESENT | PAGEMAP_FILE;
 	if (page->entry == MEMORY && page->block->mappings == 1)
 		word |= PAGEMAP_EXCLUSIVE;
 	if (page->entry == MEMORY || page->entry == ZEROS)
@@ -48,9 +52,11 @@ int twin_report_pagemap(struct process *process, uint64_t address, uint64_t page
 
 static bool in_core(const struct page *page)
 {
+	if (page->flags & BARE)
+		return false;
 	if (page->entry == SWAPPED)
 		return page->block->cached;
-	return page->entry == MEMORY || page->entry == ZEROS ||
+	return page->entry == DEVICE || page->entry == MEMORY || page->entry == ZEROS ||
 	       (page->file && twin_file_shows(page->file, page->place));
 }
 
@@ -80,12 +86,15 @@ static void write_letters(uint32_t flags, char *letters)
 {
 	static const char names[][3] = {"rd", "wr", "ex", "um", "gu", "uw", "lo", "sr", "rr",
 					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg", "ui"};
+	static const char bare[] = "pf io de ";
 
 	*letters = '\0';
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i][0] == 'u' && names[i][1] == 'm')
 			letters +=
 				sprintf(letters, flags & SHARED ? "sh mr mw me ms " : "mr mw me ");
+		if (names[i][0] == 'l' && flags & BARE)
+			letters += sprintf(letters, "%s", bare);
 		if (flags >> i & 1)
 			letters += sprintf(letters, "%s ", names[i]);
 	}
@@ -174,11 +183,13 @@ static uint64_t whole(uint64_t share)
 	return share >> 12 & ~UINT64_C(1023);
 }
 
-static void put_sums(struct target_smaps *smaps, const struct sums *sums, uint32_t flags)
+static void put_sums(struct target_smaps *smaps, const struct sums *sums, const struct page *page)
 {
+	uint32_t flags = page->flags;
+
 	put(smaps, "Size", smaps->end - smaps->start);
-	put(smaps, "KernelPageSize", PAGE_BYTES);
-	put(smaps, "MMUPageSize", PAGE_BYTES);
+	put(smaps, "KernelPageSize", twin_page_bytes(page));
+	put(smaps, "MMUPageSize", twin_page_bytes(page));
 	put(smaps, "Rss", sums->resident);
 	put(smaps, "Pss", whole(sums->share));
 	put(smaps, "Pss_Dirty", whole(sums->share_dirty));
@@ -210,7 +221,7 @@ int twin_report_smaps(struct process *process, uint64_t address, struct target_s
 	smaps->start = process->pages[begin].number * PAGE_BYTES;
 	smaps->end = (process->pages[end - 1].number + 1) * PAGE_BYTES;
 	smaps->count = 0;
-	put_sums(smaps, &sums, page->flags);
+	put_sums(smaps, &sums, page);
 	write_letters(page->flags, smaps->flags);
 	return 0;
 }

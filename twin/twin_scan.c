@@ -31,8 +31,10 @@ static uint64_t categories(const struct page *page)
 		is |= PAGE_IS_WPALLOWED;
 	if (!page->protected && (page->entry != NONE || page->flags & REPORTS_WRITES))
 		is |= PAGE_IS_WRITTEN;
-	if (page->entry == MEMORY || page->entry == ZEROS)
+	if (page->entry == MEMORY || page->entry == ZEROS || page->entry == DEVICE)
 		is |= PAGE_IS_PRESENT;
+	if (page->entry == DEVICE)
+		is |= page->level ? PAGE_IS_HUGE : PAGE_IS_FILE;
 	if (page->entry == MEMORY && page->block->of_file)
 		is |= PAGE_IS_FILE;
 	if (page->entry == ZEROS)
@@ -84,30 +86,73 @@ static void mark(struct page *page)
 	page->writable = false;
 }
 
+/* Pages of devices, which have all been told of: what leaves they have does not change meanwhile. */
+static void mark_leaves(struct process *process, uint64_t start, uint64_t end)
+{
+	struct page *page = twin_page_at(process, start);
+
+	if (start == end || !twin_is_device(page))
+		return;
+	twin_leaf_cut(process, start);
+	twin_leaf_cut(process, end);
+	for (uint64_t number = start; number < end; number++, page++) {
+		if (page->entry == NONE)
+			twin_marker_set(process, page, end);
+		mark(page);
+	}
+}
+
+/* Part of a page that can only be protected as a whole: where it ends. */
+static uint64_t left_out(const struct page *page, uint64_t start, uint64_t end)
+{
+	uint64_t pages = twin_page_bytes(page) / PAGE_BYTES;
+	uint64_t first = page->number / pages * pages;
+
+	return first < start || first + pages > end ? first + pages : 0;
+}
+
 static int walk_pages(struct walk *walk, struct process *process, uint64_t start, uint64_t end)
 {
 	struct pm_scan_arg *argument = walk->argument;
+	bool marks = argument->flags & PM_SCAN_WP_MATCHING;
+	uint64_t told = start, tells = start; /* of devices: [told, tells) */
+	int error = 0;
 
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
 		struct page *page = &process->pages[i];
 		uint64_t is = categories(page);
 
+		if (page->flags & BARE)
+			continue;
 		if (!tracks_writes(page)) {
-			if (argument->flags & PM_SCAN_CHECK_WPASYNC)
-				return EPERM;
-			if (argument->flags & PM_SCAN_WP_MATCHING)
+			if (argument->flags & PM_SCAN_CHECK_WPASYNC) {
+				error = EPERM;
+				break;
+			}
+			if (marks)
 				continue;
+		}
+		if (marks && left_out(page, start, end)) {
+			i = twin_find(process, left_out(page, start, end)) - 1;
+			continue;
 		}
 		if (!matches(argument, is))
 			continue;
 		if (!put_page(walk, page, is)) {
 			argument->walk_end = page->number * PAGE_BYTES;
-			return 0;
+			break;
 		}
-		if (argument->flags & PM_SCAN_WP_MATCHING)
+		if (marks && !twin_is_device(page))
 			mark(page);
+		if (marks && (page->number != tells || page->first)) {
+			mark_leaves(process, told, tells);
+			told = page->number;
+		}
+		tells = page->number + 1;
 	}
-	return 0;
+	if (marks)
+		mark_leaves(process, told, tells);
+	return error;
 }
 
 static int check(const struct target *target, const struct pm_scan_arg *argument)

@@ -81,10 +81,17 @@ size_t twin_splits_at(const struct process *process, uint64_t start, uint64_t en
 	return (size_t)inside_vma(process, start) + inside_vma(process, end);
 }
 
+bool twin_may_split(struct process *process, uint64_t number)
+{
+	return !inside_vma(process, number) ||
+	       number * PAGE_BYTES % twin_page_bytes(twin_page_at(process, number)) == 0;
+}
+
 void twin_split(struct process *process, uint64_t number)
 {
 	if (!inside_vma(process, number))
 		return;
+	twin_leaf_cut(process, number);
 	twin_page_at(process, number)->first = true;
 	process->vmas++;
 }
@@ -107,7 +114,8 @@ static bool origins_agree(const struct page *left, const struct page *right, boo
 static bool can_join(const struct page *left, const struct page *right, bool grown)
 {
 	return left->number + 1 == right->number && left->place + 1 == right->place &&
-	       left->context == right->context && left->file == right->file &&
+	       !(left->flags & BARE) && left->context == right->context &&
+	       left->file == right->file &&
 	       ((left->flags ^ right->flags) & ~(uint32_t)HAD_GUARDS) == 0 &&
 	       origins_agree(left, right, grown);
 }
@@ -206,6 +214,8 @@ int twin_modify(struct process *process, uint64_t start, uint64_t end, uint32_t 
 {
 	if (process->vmas + twin_splits_at(process, start, end) > VMAS_MAX)
 		return ENOMEM;
+	if (!twin_may_split(process, start) || !twin_may_split(process, end))
+		return EINVAL;
 	twin_split(process, start);
 	twin_split(process, end);
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
@@ -268,6 +278,13 @@ struct block *twin_block_copy(const struct block *of)
 	return block;
 }
 
+struct block *twin_block_at(const struct page *page)
+{
+	if (page->entry == DEVICE)
+		return twin_file_block(page->file, page->place);
+	return page->entry == MEMORY ? page->block : NULL;
+}
+
 void twin_block_left(struct block *block)
 {
 	if (!block->mappings && !block->swaps && !block->pins && !block->of_file)
@@ -286,6 +303,7 @@ void twin_entry_clear(struct page *page)
 		twin_block_left(page->block);
 	page->entry = NONE;
 	page->block = NULL;
+	page->level = 0;
 	page->writable = page->young = page->dirty = false;
 	page->exclusive = page->protected = page->guard = page->poison = false;
 }
@@ -293,14 +311,17 @@ void twin_entry_clear(struct page *page)
 void twin_entry_drop(struct page *page)
 {
 	bool marks = page->file && page->protected;
+	unsigned level = page->level;
 
 	if (page->guard)
 		return;
 	if (page->entry != MARKER || page->poison)
 		marks = marks && page->flags & REPORTS_WRITES;
 	twin_entry_clear(page);
-	if (marks)
+	if (marks) {
 		page->entry = MARKER;
+		page->level = level;
+	}
 	page->protected = marks;
 }
 

@@ -80,13 +80,15 @@ bool twin_marks_unpopulated(const struct page *page)
 	       (page->context && page->context->features & UFFD_FEATURE_WP_UNPOPULATED);
 }
 
-static void protect_page(struct page *page)
+static void protect_page(struct process *process, struct page *page, uint64_t end)
 {
-	if (page->entry == MARKER)
+	if (page->entry == MARKER && !twin_is_device(page))
 		return;
 	if (page->entry == NONE) {
 		if (!twin_marks_unpopulated(page))
 			return;
+		if (twin_is_device(page))
+			twin_marker_set(process, page, end);
 		page->entry = MARKER;
 	}
 	page->protected = true;
@@ -97,6 +99,10 @@ static void unprotect_page(struct page *page)
 {
 	if (only_marks(page)) {
 		twin_entry_clear(page);
+	} else if (page->entry == DEVICE) {
+		page->protected = false;
+		page->writable = page->flags & MAY_WRITE && page->flags & SHARED &&
+				 page->file->kind != DEVICE_FSDAX;
 	} else if (page->flags & SHARED && page->entry == MEMORY) {
 		/* Protected or not: the next write faults, and so marks the file's page dirty. */
 		page->protected = page->writable = false;
@@ -108,9 +114,11 @@ static void unprotect_page(struct page *page)
 
 void twin_set_protection(struct process *process, uint64_t start, uint64_t end, bool on)
 {
+	twin_leaf_cut(process, start);
+	twin_leaf_cut(process, end);
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
 		if (on)
-			protect_page(&process->pages[i]);
+			protect_page(process, &process->pages[i], end);
 		else
 			unprotect_page(&process->pages[i]);
 	}
@@ -140,6 +148,9 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 		if (!(process->pages[index].flags & REPORTS_WRITES))
 			return ENOENT;
+		if (request->range.start % twin_page_bytes(&process->pages[index]) ||
+		    request->range.len % twin_page_bytes(&process->pages[index]))
+			return EINVAL;
 		twin_set_protection(process, start, stop, on);
 		start = stop;
 		any = true;
@@ -158,15 +169,23 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
  * cache in which a page could be, and not be mapped.  `other`: the error if someone else has
  * registered a part of it.
  */
-static int check_owner(struct userfault *context, uint64_t start, uint64_t end, bool minor,
+static int check_owner(struct userfault *context, uint64_t start, uint64_t end, uint32_t modes,
 		       int other)
 {
+	bool asynchronous = context->features & UFFD_FEATURE_WP_ASYNC;
 	struct process *process = context->process;
 
 	if (!twin_mapped_in(process, start, end))
 		return EINVAL;
 	for (size_t i = twin_find(process, start), last = twin_find(process, end); i < last; i++) {
-		if (minor && !process->pages[i].file)
+		const struct page *page = &process->pages[i];
+
+		if (modes & REPORTS_MINOR && !page->file)
+			return EINVAL;
+		/* Only where writes go on by themselves. */
+		if (twin_is_device(page) &&
+		    (page->flags & BARE || !asynchronous ||
+		     (modes ? modes : page->flags & REPORTS) != REPORTS_WRITES))
 			return EINVAL;
 		if (process->pages[i].context && process->pages[i].context != context)
 			return other;
@@ -247,15 +266,15 @@ static int register_range(struct userfault *context, struct uffdio_register *req
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
-	error = check_owner(context, start, end, request->mode & UFFDIO_REGISTER_MODE_MINOR, EBUSY);
-	if (error)
-		return error;
 	if (request->mode & UFFDIO_REGISTER_MODE_MISSING)
 		modes |= REPORTS_MISSING;
 	if (request->mode & UFFDIO_REGISTER_MODE_WP)
 		modes |= REPORTS_WRITES;
 	if (request->mode & UFFDIO_REGISTER_MODE_MINOR)
 		modes |= REPORTS_MINOR;
+	error = check_owner(context, start, end, modes, EBUSY);
+	if (error)
+		return error;
 	error = for_each_piece(context, start, end, modes);
 	if (error)
 		return error;
@@ -276,7 +295,7 @@ static int unregister_range(struct userfault *context, const struct uffdio_range
 		return EINVAL;
 	if (!context->process)
 		return ENOMEM;
-	error = check_owner(context, start, end, false, EINVAL);
+	error = check_owner(context, start, end, 0, EINVAL);
 	return error ? error : for_each_piece(context, start, end, 0);
 }
 
