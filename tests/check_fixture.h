@@ -83,7 +83,7 @@ static inline struct frame *table_of(uint64_t address, unsigned level)
 			slot_load(table_slot(world.machine, table, level_index(address, at)));
 
 		assert_true(entry_is_table(entry, at));
-		table = leaf_frame(&world.space->tables, entry);
+		table = table_below(&world.space->tables, entry);
 	}
 	return table;
 }
@@ -93,7 +93,7 @@ static inline _Atomic entry_t *slot_of(uint64_t address)
 }
 static inline struct frame *frame_of(uint64_t address)
 {
-	return leaf_frame(&world.space->tables, slot_load(slot_of(address)));
+	return &leaf_folio(&world.space->tables, slot_load(slot_of(address)))->head;
 }
 static inline struct vma *vma_of(uint64_t address)
 {

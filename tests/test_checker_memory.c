@@ -30,9 +30,9 @@ static void pages_of_an_object(void **state)
 	finds("an object's counts differ from its cache");
 	DAMAGE(object->root->node.live, object->root->node.live + 1);
 	finds("a node of a page cache counts wrong");
-	DAMAGE(cached->folio.index, 7);
+	DAMAGE(cached->content.index, 7);
 	finds("a cached page knows another place");
-	DAMAGE(cached->folio.owner, 0);
+	DAMAGE(cached->content.owner, 0);
 	finds("a cached page knows another place");
 	DAMAGE(object->kind, FRAME_FILE);
 	finds("a cached page is of another kind");
@@ -110,9 +110,9 @@ static void a_private_page_that_is_not_found(void **state)
 	struct frame *frame = frame_of(page(0));
 
 	(void)state;
-	DAMAGE(frame->folio.index, frame->folio.index + 1);
+	DAMAGE(frame->content.index, frame->content.index + 1);
 	finds_at(page(0), "a private page knows another place");
-	DAMAGE(frame->folio.owner, 0);
+	DAMAGE(frame->content.owner, 0);
 	finds_at(page(0), "a private page knows another place");
 }
 
@@ -157,18 +157,18 @@ static void a_swap_entry_in_a_shared_mapping(void **state)
 static void a_frame_in_the_cache_of_a_slot(void **state)
 {
 	uint64_t slot = entry_slot(slot_load(slot_of(page(6))));
-	struct frame *frame = frame_alloc(world.machine, 0);
+	struct folio *folio = folio_alloc(world.machine, 0);
 
 	(void)state;
-	frame_make_anon(world.machine, frame);
-	frame->holders = FRAME_ONE_REFERENCE;
-	assert_true(swap_cache(world.machine, slot, frame));
-	frame_put(world.machine, frame);
+	folio_make_anon(world.machine, folio);
+	folio->head.holders = FRAME_ONE_REFERENCE;
+	assert_true(swap_cache(world.machine, slot, folio));
+	folio_put(world.machine, folio);
 	clear();
 	assert_int_equal(quire_check(world.machine, &text), 0);
-	DAMAGE(frame->folio.slot, (uint32_t)slot + 1);
+	DAMAGE(folio->head.content.slot, (uint32_t)slot + 1);
 	finds("a frame in a slot's cache knows another slot");
-	DAMAGE(frame->holders, 2 * FRAME_ONE_REFERENCE);
+	DAMAGE(folio->head.holders, 2 * FRAME_ONE_REFERENCE);
 	finds("a frame in swap has references left over");
 }
 

@@ -371,26 +371,26 @@ static void the_nth_allocation_fails_once(void **state)
 static void holders_count_mappings_and_references_apart(void **state)
 {
 	struct fixture fixture = fixture_open(1 * MIB, 0);
-	struct frame *frame = frame_alloc(fixture.machine, 0);
+	struct folio *folio = folio_alloc(fixture.machine, 0);
 
 	(void)state;
-	frame_hold(frame, FRAME_ONE_REFERENCE);
-	frame_hold(frame, 2 * FRAME_ONE_MAPPING + FRAME_ONE_REFERENCE);
-	assert_int_equal(frame_mappings(frame), 2);
-	assert_int_equal(frame_references(frame), 2);
+	folio_hold(folio, FRAME_ONE_REFERENCE);
+	folio_hold(folio, 2 * FRAME_ONE_MAPPING + FRAME_ONE_REFERENCE);
+	assert_int_equal(folio_mappings(folio), 2);
+	assert_int_equal(folio_references(folio), 2);
 
-	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
-	assert_int_equal(frame_mappings(frame), 3);
-	assert_int_equal(frame_references(frame), 1);
-	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	assert_int_equal(frame_mappings(frame), 2);
-	assert_int_equal(frame_references(frame), 2);
+	folio_exchange(folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	assert_int_equal(folio_mappings(folio), 3);
+	assert_int_equal(folio_references(folio), 1);
+	folio_exchange(folio, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	assert_int_equal(folio_mappings(folio), 2);
+	assert_int_equal(folio_references(folio), 2);
 
-	assert_false(frame_drop(frame, FRAME_ONE_MAPPING));
-	assert_false(frame_drop(frame, 2 * FRAME_ONE_REFERENCE));
-	assert_true(frame_drop(frame, FRAME_ONE_MAPPING));
-	assert_int_equal(frame->holders, 0);
-	frame_free(fixture.machine, frame);
+	assert_false(folio_drop(folio, FRAME_ONE_MAPPING));
+	assert_false(folio_drop(folio, 2 * FRAME_ONE_REFERENCE));
+	assert_true(folio_drop(folio, FRAME_ONE_MAPPING));
+	assert_int_equal(folio->head.holders, 0);
+	folio_free(fixture.machine, folio);
 	fixture_close(&fixture);
 }
 
@@ -438,9 +438,9 @@ static void misuse_is_caught(void **state)
 	(void)state;
 	if (!QUIRE_ASSERTIONS)
 		skip();
-	frame_hold(misuse.frame, FRAME_ONE_MAPPING);
+	folio_hold(frame_folio(misuse.frame), FRAME_ONE_MAPPING);
 	assert_true(panics(free_it, &misuse)); /* still mapped */
-	assert_true(frame_drop(misuse.frame, FRAME_ONE_MAPPING));
+	assert_true(folio_drop(frame_folio(misuse.frame), FRAME_ONE_MAPPING));
 	frame_free(fixture.machine, misuse.frame);
 	assert_true(panics(free_it, &misuse)); /* twice */
 	fixture_close(&fixture);

@@ -59,7 +59,7 @@ static void take_frame(struct worker *worker, unsigned which)
 	if (!frame)
 		return;
 	frame_set_kind(worker->machine, frame, dice % 2 ? FRAME_ANON : FRAME_TABLE);
-	frame_hold(frame, FRAME_ONE_MAPPING);
+	folio_hold(frame_folio(frame), FRAME_ONE_MAPPING);
 	stamp_block(worker, frame);
 }
 
@@ -69,7 +69,7 @@ static void give_frame(struct worker *worker, unsigned which)
 
 	worker->frames[which] = NULL;
 	check_block(worker, frame);
-	if (frame_drop(frame, FRAME_ONE_MAPPING))
+	if (folio_drop(frame_folio(frame), FRAME_ONE_MAPPING))
 		frame_free(worker->machine, frame);
 }
 
@@ -84,7 +84,7 @@ static void give_all_frames(struct worker *worker)
 		if (!frame)
 			continue;
 		check_block(worker, frame);
-		frame_drop(frame, FRAME_ONE_MAPPING);
+		folio_drop(frame_folio(frame), FRAME_ONE_MAPPING);
 		frame->next = chain;
 		chain = frame;
 	}

@@ -67,24 +67,24 @@ static struct model {
 	cache_entry entry[PLACES];
 } model;
 
-static struct frame *new_frame(void)
+static struct folio *new_folio(void)
 {
-	struct frame *frame = frame_alloc(fixture.machine, 0);
+	struct folio *folio = folio_alloc(fixture.machine, 0);
 
-	assert_non_null(frame);
-	frame_set_kind(fixture.machine, frame, FRAME_SHMEM);
-	atomic_store(&frame->holders, FRAME_ONE_REFERENCE);
-	return frame;
+	assert_non_null(folio);
+	folio_set_kind(fixture.machine, folio, FRAME_SHMEM);
+	atomic_store(&folio->head.holders, FRAME_ONE_REFERENCE);
+	return folio;
 }
 
 static void insert(unsigned place)
 {
-	struct frame *frame = new_frame();
+	struct folio *folio = new_folio();
 
 	object_lock(model.object);
-	assert_int_equal(cache_insert(model.object, places[place], frame), 0);
+	assert_int_equal(cache_insert(model.object, places[place], folio), 0);
 	object_unlock(model.object);
-	model.entry[place] = cache_entry_of(frame);
+	model.entry[place] = cache_entry_of(folio);
 }
 
 static void replace(unsigned place, cache_entry entry)
@@ -96,7 +96,7 @@ static void replace(unsigned place, cache_entry entry)
 	object_unlock(model.object);
 	model.entry[place] = entry;
 	if (cache_page(was))
-		frame_put(fixture.machine, cache_page(was));
+		folio_put(fixture.machine, cache_page(was));
 }
 
 /* Everything is found one by one, and in order from any place on. */
@@ -134,7 +134,7 @@ static void the_cache_has_what_was_put_in(void **state)
 		else if (random_below(&random, 3) == 0)
 			replace(place, cache_page(model.entry[place])
 					       ? cache_entry_of_slot(1 + place)
-					       : cache_entry_of(new_frame()));
+					       : cache_entry_of(new_folio()));
 		else
 			replace(place, 0);
 		compare((unsigned)random_below(&random, PLACES));
@@ -155,7 +155,7 @@ static void a_cache_without_frames_keeps_what_it_has(void **state)
 
 	(void)state;
 	for (unsigned place = 0; place < PLACES; place++) {
-		struct frame *frame = new_frame();
+		struct folio *folio = new_folio();
 		unsigned nth = 0;
 
 		model = (struct model){.object = new_shmem(QUIRE_OBJECT_MAX)};
@@ -163,13 +163,13 @@ static void a_cache_without_frames_keeps_what_it_has(void **state)
 			insert(0);
 		do {
 			quire_machine_fail_nth(fixture.machine, ++nth);
-			if (!cache_insert(model.object, places[place], frame))
+			if (!cache_insert(model.object, places[place], folio))
 				break;
 			compare(0);
 			assert_true(nth < 8);
 		} while (true);
 		quire_machine_fail_nth(fixture.machine, 0);
-		assert_ptr_equal(cache_page(cache_find(model.object, places[place])), frame);
+		assert_ptr_equal(cache_page(cache_find(model.object, places[place])), folio);
 		quire_object_put(model.object);
 	}
 	assert_int_equal(swap_counters(&fixture).frames_free, before);

@@ -27,14 +27,14 @@ static int close_fixture(void **state)
 /* ---- slots ---- */
 
 /* The frame in the slot's cache, without a reference. */
-static struct frame *cached(uint64_t slot)
+static struct folio *cached(uint64_t slot)
 {
 	bool alone;
-	struct frame *frame = swap_cached(fixture.machine, slot, &alone);
+	struct folio *folio = swap_cached(fixture.machine, slot, &alone);
 
-	if (frame)
-		frame_put(fixture.machine, frame);
-	return frame;
+	if (folio)
+		folio_put(fixture.machine, folio);
+	return folio;
 }
 
 static void slots_are_given_out_once_each(void **state)
@@ -77,77 +77,77 @@ static void a_slot_lasts_as_long_as_it_counts(void **state)
 	assert_int_equal(swap_counters(&fixture).swap_used, 0);
 }
 
-static struct frame *new_frame(void)
+static struct folio *new_frame(void)
 {
-	struct frame *frame = frame_alloc(fixture.machine, 0);
+	struct folio *folio = folio_alloc(fixture.machine, 0);
 
-	frame_make_anon(fixture.machine, frame);
-	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	return frame;
+	folio_make_anon(fixture.machine, folio);
+	folio_exchange(folio, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	return folio;
 }
 
 static void a_frame_is_in_the_cache_of_one_slot(void **state)
 {
 	struct quire_machine *machine = fixture.machine;
 	uint64_t slot = swap_alloc(machine), other = swap_alloc(machine);
-	struct frame *frame = new_frame(), *second = new_frame();
+	struct folio *folio = new_frame(), *second = new_frame();
 
 	(void)state;
-	assert_int_equal(frame_slot(frame), 0);
-	assert_true(swap_cache(machine, slot, frame));
+	assert_int_equal(folio_slot(folio), 0);
+	assert_true(swap_cache(machine, slot, folio));
 	assert_false(swap_cache(machine, slot, second));
-	assert_false(swap_cache(machine, other, frame));
-	assert_ptr_equal(cached(slot), frame);
+	assert_false(swap_cache(machine, other, folio));
+	assert_ptr_equal(cached(slot), folio);
 	assert_null(cached(other));
-	assert_int_equal(frame_slot(frame), slot);
+	assert_int_equal(folio_slot(folio), slot);
 	/* Freed with its slot. */
 	assert_true(swap_cache(machine, other, second));
-	frame_put(machine, second);
+	folio_put(machine, second);
 	swap_drop(machine, other);
 	/* Taken out by the one whose it is now. */
 	swap_hold(machine, slot);
-	swap_leave(machine, slot, frame);
+	swap_leave(machine, slot, folio);
 	assert_null(cached(slot));
-	assert_int_equal(frame_slot(frame), 0);
+	assert_int_equal(folio_slot(folio), 0);
 	assert_int_equal(swap_count(machine, slot), 1);
-	frame_put(machine, frame);
+	folio_put(machine, folio);
 	swap_drop(machine, slot);
 }
 
 static void a_page_leaves_when_its_slot_was_written(void **state)
 {
 	struct quire_machine *machine = fixture.machine;
-	struct frame *frames[3] = {new_frame(), new_frame(), new_frame()};
+	struct folio *folios[3] = {new_frame(), new_frame(), new_frame()};
 	uint32_t slots[3] = {0, 0, SWAP_UNWANTED};
 
 	(void)state;
-	swap_take_slots(machine, frames, slots, 3);
-	assert_int_equal(frame_slot(frames[0]), slots[0]);
-	assert_int_equal(frame_slot(frames[1]), slots[1]);
-	assert_int_equal(frame_slot(frames[2]), 0);
+	swap_take_slots(machine, folios, slots, 3);
+	assert_int_equal(folio_slot(folios[0]), slots[0]);
+	assert_int_equal(folio_slot(folios[1]), slots[1]);
+	assert_int_equal(folio_slot(folios[2]), 0);
 	/* An entry names each. */
 	swap_hold(machine, slots[0]);
 	swap_hold(machine, slots[1]);
-	assert_int_equal(swap_drop_slots(machine, frames, slots, 3), 0);
-	swap_take_slots(machine, frames, slots, 3);
+	assert_int_equal(swap_drop_slots(machine, folios, slots, 3), 0);
+	swap_take_slots(machine, folios, slots, 3);
 	assert_int_equal(swap_count(machine, slots[0]), 2);
-	assert_int_equal(swap_write_slot(machine, slots[0], frame_memory(machine, frames[0])), 0);
-	assert_int_equal(swap_write_slot(machine, slots[1], frame_memory(machine, frames[1])), 0);
+	assert_int_equal(swap_write_slot(machine, slots[0], folio_memory(machine, folios[0])), 0);
+	assert_int_equal(swap_write_slot(machine, slots[1], folio_memory(machine, folios[1])), 0);
 	/* Somebody else has the second one. */
-	frame_hold(frames[1], FRAME_ONE_REFERENCE);
-	assert_int_equal(swap_drop_slots(machine, frames, slots, 3), 1);
+	folio_hold(folios[1], FRAME_ONE_REFERENCE);
+	assert_int_equal(swap_drop_slots(machine, folios, slots, 3), 1);
 	assert_null(cached(slots[0]));
-	assert_ptr_equal(cached(slots[1]), frames[1]);
+	assert_ptr_equal(cached(slots[1]), folios[1]);
 	/* It is not written twice. */
-	swap_take_slots(machine, frames + 1, slots + 1, 1);
-	assert_int_equal(swap_write_slot(machine, slots[1], frame_memory(machine, frames[1])), 0);
+	swap_take_slots(machine, folios + 1, slots + 1, 1);
+	assert_int_equal(swap_write_slot(machine, slots[1], folio_memory(machine, folios[1])), 0);
 	assert_int_equal(fixture.store.writes, 2);
-	frame_put(machine, frames[1]);
-	assert_int_equal(swap_drop_slots(machine, frames + 1, slots + 1, 1), 1);
+	folio_put(machine, folios[1]);
+	assert_int_equal(swap_drop_slots(machine, folios + 1, slots + 1, 1), 1);
 	swap_drop(machine, slots[0]);
 	swap_drop(machine, slots[1]);
 	for (unsigned i = 0; i < 3; i++)
-		frame_put(machine, frames[i]);
+		folio_put(machine, folios[i]);
 }
 
 /* ---- the area ---- */

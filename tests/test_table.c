@@ -27,7 +27,7 @@ struct model_page {
 	bool writable;
 	bool exclusive;
 	bool protected; /* by userfaultfd, with or without a page */
-	struct frame *frame;
+	struct folio *folio;
 };
 
 struct world {
@@ -107,21 +107,21 @@ static void cut(struct world *world, uint64_t address)
 	table_unreserve(world->fixture.machine, &reserve);
 }
 
-static struct frame *new_page(struct world *world)
+static struct folio *new_page(struct world *world)
 {
-	struct frame *frame = frame_alloc(world->fixture.machine, 0);
+	struct folio *folio = folio_alloc(world->fixture.machine, 0);
 
-	assert_non_null(frame);
-	frame_set_kind(world->fixture.machine, frame, FRAME_ANON);
-	frame->holders = FRAME_ONE_MAPPING;
-	return frame;
+	assert_non_null(folio);
+	folio_set_kind(world->fixture.machine, folio, FRAME_ANON);
+	folio->head.holders = FRAME_ONE_MAPPING;
+	return folio;
 }
 
 /* A write fault: on nothing, or on a page that is copied. */
 static void install(struct world *world, uint64_t page)
 {
 	struct table_leaf leaf = {
-		.frame = new_page(world), .allow = read_write, .exclusive = true, .dirty = true};
+		.folio = new_page(world), .allow = read_write, .exclusive = true, .dirty = true};
 	struct table_reserve reserve = {0};
 	struct table_snapshot snapshot;
 	struct gather gather;
@@ -130,19 +130,19 @@ static void install(struct world *world, uint64_t page)
 		table_probe(&world->tables, address_of(page), &snapshot);
 		assert_int_equal(snapshot.kind, TABLE_MARKER);
 		assert_int_equal(snapshot.marks, MARK_GUARD);
-		leaf.frame->holders = 0;
-		frame_free(world->fixture.machine, leaf.frame);
+		leaf.folio->head.holders = 0;
+		folio_free(world->fixture.machine, leaf.folio);
 		return;
 	}
 	table_probe(&world->tables, address_of(page), &snapshot);
-	assert_int_equal(table_reserve(world->fixture.machine, &reserve, snapshot.missing), 0);
+	assert_int_equal(table_reserve(world->fixture.machine, &reserve, snapshot.level), 0);
 	gather_begin(&gather, &world->tables);
 	assert_true(table_install(&world->tables, address_of(page), &snapshot, &leaf, &reserve,
 				  &gather));
 	gather_end(&gather);
 	assert_int_equal(reserve.count, 0);
 	world->page[page] = (struct model_page){
-		.state = OWN, .writable = true, .exclusive = true, .frame = leaf.frame};
+		.state = OWN, .writable = true, .exclusive = true, .folio = leaf.folio};
 }
 
 static void operate_zap(struct world *world, uint64_t from, uint64_t to)
@@ -247,11 +247,11 @@ static void operate_move(struct world *world, uint64_t from, uint64_t to, uint64
 	cut(world, address_of(from + pages));
 	assert_int_equal(table_reserve(world->fixture.machine, &reserve,
 				       table_move_cost(&world->tables, address_of(from),
-						       address_of(to), pages * PAGE_SIZE)),
+						       address_of(to), pages * PAGE_SIZE, false)),
 			 0);
 	gather_begin(&gather, &world->tables);
-	table_move(&world->tables, address_of(from), address_of(to), pages * PAGE_SIZE, &reserve,
-		   &gather);
+	table_move(&world->tables, address_of(from), address_of(to), pages * PAGE_SIZE, false,
+		   &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(world->fixture.machine, &reserve);
 	for (uint64_t i = 0; i < pages; i++) {
@@ -268,7 +268,8 @@ static void no_violation(void *context, const char *what, uint64_t address)
 	fail_msg("%s at %#lx", what, (unsigned long)address);
 }
 
-static void expect_page(const struct table_run *run, uint64_t page, const struct model_page *model)
+static void expect_page(struct world *world, const struct table_run *run, uint64_t page,
+			const struct model_page *model)
 {
 	static const enum quire_entry_kind kinds[] = {[EMPTY] = QUIRE_ENTRY_ABSENT,
 						      [GUARD] = QUIRE_ENTRY_GUARD,
@@ -280,7 +281,9 @@ static void expect_page(const struct table_run *run, uint64_t page, const struct
 	assert_int_equal(run->uffd_wp, model->protected);
 	if (model->state != OWN)
 		return;
-	assert_ptr_equal(run->frame + (address_of(page) - run->start) / PAGE_SIZE, model->frame);
+	assert_ptr_equal(
+		run_folio(world->fixture.machine, run, (address_of(page) - run->start) / PAGE_SIZE),
+		model->folio);
 	assert_int_equal(run->writable, model->writable);
 	assert_true(run->dirty);
 }
@@ -294,7 +297,7 @@ static void compare(struct world *world, struct page_tables *tables)
 		table_run(tables, address_of(page), WINDOW_END, false, &run);
 		assert_true(run.end > run.start && run.start == address_of(page));
 		for (; address_of(page) < run.end; page++) {
-			expect_page(&run, page, &world->page[page]);
+			expect_page(world, &run, page, &world->page[page]);
 			own += world->page[page].state == OWN;
 		}
 	}
@@ -317,7 +320,7 @@ static void operate_copy(struct world *world)
 	for (uint64_t i = 0; i < WINDOW_PAGES; i++) {
 		world->page[i].writable = world->page[i].exclusive = false;
 		if (world->page[i].state == OWN)
-			assert_int_equal(frame_mappings(world->page[i].frame), 2);
+			assert_int_equal(folio_mappings(world->page[i].folio), 2);
 	}
 	compare(world, &world->child);
 	zap(&world->child, WINDOW, WINDOW_END);
@@ -478,7 +481,7 @@ static void translating_sets_accessed_and_dirty(void **state)
 	assert_true(translates(world, address_of(7) + 5, QUIRE_WRITE, &translation));
 	assert_true(translation.writable);
 	assert_ptr_equal(translation.memory,
-			 frame_memory(world->fixture.machine, world->page[7].frame));
+			 folio_memory(world->fixture.machine, world->page[7].folio));
 	table_run(&world->tables, address_of(7), address_of(8), true, &run);
 	assert_true(run.young && run.dirty);
 

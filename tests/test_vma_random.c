@@ -16,7 +16,7 @@
 #define BASE_TOP 200u
 #define END	 256u
 
-struct page {
+struct page_model {
 	bool mapped;
 	int prot;
 };
@@ -24,7 +24,7 @@ struct page {
 struct model {
 	struct world *world;
 	struct quire_space *space;
-	struct page page[END];
+	struct page_model page[END];
 	struct random random;
 };
 
@@ -86,7 +86,7 @@ static unsigned find_room(const struct model *model, unsigned hint, unsigned len
 	return 0;
 }
 
-static void set(struct model *model, unsigned page, unsigned length, struct page value)
+static void set(struct model *model, unsigned page, unsigned length, struct page_model value)
 {
 	for (unsigned i = page; i < page + length; i++)
 		model->page[i] = value;
@@ -117,7 +117,7 @@ static void map_fixed(struct model *model)
 
 	assert_int_equal(
 		quire_mmap(model->space, page * PAGE, length * PAGE, prot, ANON_FIXED, &result), 0);
-	set(model, page, length, (struct page){true, prot});
+	set(model, page, length, (struct page_model){true, prot});
 }
 
 static void map_anywhere(struct model *model)
@@ -133,7 +133,7 @@ static void map_anywhere(struct model *model)
 	assert_int_equal(error, page ? 0 : -QUIRE_ENOMEM);
 	assert_int_equal(result, page * PAGE);
 	if (page)
-		set(model, page, length, (struct page){true, prot});
+		set(model, page, length, (struct page_model){true, prot});
 }
 
 static void unmap(struct model *model)
@@ -141,7 +141,7 @@ static void unmap(struct model *model)
 	unsigned page = some_page(model), length = some_length(model, page);
 
 	assert_int_equal(quire_munmap(model->space, page * PAGE, length * PAGE), 0);
-	set(model, page, length, (struct page){0});
+	set(model, page, length, (struct page_model){0});
 }
 
 static void protect(struct model *model)
@@ -159,7 +159,7 @@ static void move(struct model *model)
 {
 	unsigned from = some_page(model), to = some_page(model);
 	unsigned length = some_length(model, from > to ? from : to);
-	struct page saved[END];
+	struct page_model saved[END];
 	uint64_t result;
 
 	if (!model->page[from].mapped || (from < to + length && to < from + length))

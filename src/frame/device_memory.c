@@ -115,6 +115,19 @@ void *quire_device_memory_at(struct quire_machine *machine, uint64_t frame)
 	return memory;
 }
 
+bool page_exists(struct quire_machine *machine, struct page page)
+{
+	return frame_exists(machine, page.number) || device_memory_holds(machine, page.number, 1);
+}
+
+void *page_of_device(struct quire_machine *machine, struct page page)
+{
+	void *memory = quire_device_memory_at(machine, page.number);
+
+	quire_assert(memory);
+	return memory;
+}
+
 bool device_memory_pin(struct quire_machine *machine, uint64_t number)
 {
 	struct device_memory *range;

@@ -257,6 +257,15 @@ struct frame *frame_alloc_zeroed(struct quire_machine *machine)
 	return frame;
 }
 
+struct folio *folio_alloc(struct quire_machine *machine, unsigned order)
+{
+	struct frame *frame = frame_alloc(machine, order);
+
+	for (uint64_t i = 1; frame && i < (uint64_t)1 << order; i++)
+		frame[i].order = (uint8_t)order;
+	return frame_folio(frame);
+}
+
 static void count_kind(struct quire_machine *machine, unsigned kind, uint64_t count)
 {
 	if (kind != FRAME_HELD && count)
@@ -354,7 +363,7 @@ void frame_set_kind(struct quire_machine *machine, struct frame *frame, enum fra
 	count_kind(machine, frame->kind, -frames_in(frame->order));
 	count_kind(machine, kind, frames_in(frame->order));
 	frame->kind = (uint8_t)kind;
-	if (frame_of_object(frame))
+	if (kind == FRAME_SHMEM || kind == FRAME_FILE)
 		machine_note_evictable(machine);
 }
 

@@ -90,10 +90,23 @@ struct frame {
 			uint32_t seen;		/* the checker's: leaves met */
 			/* written under swap.lock: in whose cache it is, or 0 */
 			_Atomic uint32_t slot;
-		} folio;
+		} content;
 	};
 };
 _Static_assert(sizeof(struct frame) == 64, "a frame descriptor is one cache line");
+
+/*
+ * Content in memory: frames that are mapped, held and moved as one, a *folio*.  It is the descriptor
+ * of its first frame, its head.  One of its frames, where the bytes of a page are, is a *page*: known by
+ * its hardware number, for a device's has no descriptor.  These are types of their own, because who is
+ * held and where the bytes are are different questions.
+ */
+struct folio {
+	struct frame head;
+};
+struct page {
+	uint64_t number;
+};
 
 #define FRAME_ONE_MAPPING   ((uint64_t)1 << 36)
 #define FRAME_ONE_PIN	    ((uint64_t)1 << 20)
@@ -195,76 +208,86 @@ bool frames_valid(struct quire_machine *machine);
 
 /* frame_at(), frame_exists(), frame_number() and frame_memory() are in frame/machine.h. */
 
-static inline uint32_t frame_mappings(const struct frame *frame)
+static inline uint32_t folio_mappings(const struct folio *folio)
 {
-	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 36);
+	return (uint32_t)(atomic_load_explicit(&folio->head.holders, memory_order_relaxed) >> 36);
 }
-static inline uint32_t frame_pins(const struct frame *frame)
+static inline uint32_t folio_pins(const struct folio *folio)
 {
-	return (uint32_t)(atomic_load_explicit(&frame->holders, memory_order_relaxed) >> 20) &
+	return (uint32_t)(atomic_load_explicit(&folio->head.holders, memory_order_relaxed) >> 20) &
 	       0xffff;
 }
-static inline uint32_t frame_references(const struct frame *frame)
+static inline uint32_t folio_references(const struct folio *folio)
 {
-	return (uint32_t)atomic_load_explicit(&frame->holders, memory_order_relaxed) & 0xfffff;
+	return (uint32_t)atomic_load_explicit(&folio->head.holders, memory_order_relaxed) & 0xfffff;
 }
 /* Takes `what` (FRAME_ONE_MAPPING, _PIN or _REFERENCE, or a sum of such). */
-static inline void frame_hold(struct frame *frame, uint64_t what)
+static inline void folio_hold(struct folio *folio, uint64_t what)
 {
-	atomic_fetch_add_explicit(&frame->holders, what, memory_order_relaxed);
+	atomic_fetch_add_explicit(&folio->head.holders, what, memory_order_relaxed);
 }
 /*
  * Exchanges one kind of holding for another at once, such as a mapping for a reference; never to 0.
  */
-static inline void frame_exchange(struct frame *frame, uint64_t give, uint64_t take)
+static inline void folio_exchange(struct folio *folio, uint64_t give, uint64_t take)
 {
-	atomic_fetch_add_explicit(&frame->holders, take - give, memory_order_acq_rel);
+	atomic_fetch_add_explicit(&folio->head.holders, take - give, memory_order_acq_rel);
 }
-static inline bool frame_has(const struct frame *frame, enum frame_flag flag)
+static inline bool folio_has(const struct folio *folio, enum frame_flag flag)
 {
-	return (atomic_load_explicit(&frame->flags, memory_order_relaxed) & flag) != 0;
+	return (atomic_load_explicit(&folio->head.flags, memory_order_relaxed) & flag) != 0;
 }
-static inline void frame_mark(struct frame *frame, enum frame_flag flag)
+static inline void folio_mark(struct folio *folio, enum frame_flag flag)
 {
-	atomic_fetch_or_explicit(&frame->flags, (uint8_t)flag, memory_order_relaxed);
+	atomic_fetch_or_explicit(&folio->head.flags, (uint8_t)flag, memory_order_relaxed);
 }
-static inline void frame_unmark(struct frame *frame, enum frame_flag flag)
+static inline void folio_unmark(struct folio *folio, enum frame_flag flag)
 {
-	atomic_fetch_and_explicit(&frame->flags, (uint8_t)~flag, memory_order_relaxed);
+	atomic_fetch_and_explicit(&folio->head.flags, (uint8_t)~flag, memory_order_relaxed);
 }
-static inline uint64_t frame_index(const struct frame *frame)
+static inline uint64_t folio_index(const struct folio *folio)
 {
-	return atomic_load_explicit(&frame->folio.index, memory_order_relaxed);
+	return atomic_load_explicit(&folio->head.content.index, memory_order_relaxed);
+}
+/* Whether so many leaves, the caller's, are all that maps it; all that holds it, by whatever means. */
+static inline bool folio_mapped_by(const struct folio *folio, uint32_t leaves)
+{
+	return folio_mappings(folio) == leaves;
+}
+static inline bool folio_held_by(const struct folio *folio, uint32_t leaves)
+{
+	return atomic_load_explicit(&folio->head.holders, memory_order_acquire) ==
+	       leaves * FRAME_ONE_MAPPING;
 }
 /* The slot in whose cache it is, or 0; it stays so under swap.lock only. */
-static inline uint32_t frame_slot(const struct frame *frame)
+static inline uint32_t folio_slot(const struct folio *folio)
 {
-	return atomic_load_explicit(&frame->folio.slot, memory_order_relaxed);
+	return atomic_load_explicit(&folio->head.content.slot, memory_order_relaxed);
 }
-static inline void frame_set_slot(struct frame *frame, uint64_t slot)
+static inline void folio_set_slot(struct folio *folio, uint64_t slot)
 {
-	atomic_store_explicit(&frame->folio.slot, (uint32_t)slot, memory_order_relaxed);
+	atomic_store_explicit(&folio->head.content.slot, (uint32_t)slot, memory_order_relaxed);
 }
 /* In whose cache it is, or 0; of an anonymous page, its family. */
-static inline uintptr_t frame_owner(const struct frame *frame)
+static inline uintptr_t folio_owner(const struct folio *folio)
 {
-	return atomic_load_explicit(&frame->folio.owner, memory_order_acquire);
+	return atomic_load_explicit(&folio->head.content.owner, memory_order_acquire);
 }
 /* Whose page it is from now on. */
-static inline void frame_set_owner(struct frame *frame, const void *owner, uint64_t index)
+static inline void folio_set_owner(struct folio *folio, const void *owner, uint64_t index)
 {
-	atomic_store_explicit(&frame->folio.index, index, memory_order_relaxed);
-	atomic_store_explicit(&frame->folio.owner, (uintptr_t)owner, memory_order_release);
+	atomic_store_explicit(&folio->head.content.index, index, memory_order_relaxed);
+	atomic_store_explicit(&folio->head.content.owner, (uintptr_t)owner, memory_order_release);
 }
 /* Whether it is a page of a page cache, or was until it was removed there. */
-static inline bool frame_of_object(const struct frame *frame)
+static inline bool folio_of_object(const struct folio *folio)
 {
-	return frame->kind == FRAME_SHMEM || frame->kind == FRAME_FILE;
+	return folio->head.kind == FRAME_SHMEM || folio->head.kind == FRAME_FILE;
 }
 /* Drops `what`; true when that was the last and the caller must free the frame. */
-static inline bool frame_drop(struct frame *frame, uint64_t what)
+static inline bool folio_drop(struct folio *folio, uint64_t what)
 {
-	return atomic_fetch_sub_explicit(&frame->holders, what, memory_order_acq_rel) == what;
+	return atomic_fetch_sub_explicit(&folio->head.holders, what, memory_order_acq_rel) == what;
 }
 
 #endif

@@ -141,6 +141,44 @@ static inline void *frame_memory(const struct quire_machine *machine, const stru
 	return machine->frames.memory + (index << PAGE_SHIFT);
 }
 
+/* What a block's first frame is if it is a folio. */
+static inline struct folio *frame_folio(struct frame *frame)
+{
+	return (struct folio *)frame;
+}
+/* The folio of a frame: a frame of one finds its head by the order, for blocks are aligned to their size. */
+static inline struct folio *folio_at(struct quire_machine *machine, uint64_t number)
+{
+	uint64_t order = frame_at(machine, number)->order;
+
+	return frame_folio(frame_at(machine, number >> order << order));
+}
+static inline uint64_t folio_number(const struct quire_machine *machine, const struct folio *folio)
+{
+	return frame_number(machine, &folio->head);
+}
+/* Where its first page is. */
+static inline void *folio_memory(const struct quire_machine *machine, const struct folio *folio)
+{
+	return frame_memory(machine, &folio->head);
+}
+/* Its i-th page. */
+static inline struct page folio_page(const struct quire_machine *machine, const struct folio *folio,
+				     uint64_t i)
+{
+	return (struct page){folio_number(machine, folio) + i};
+}
+/* Whether there is such a page, the machine's or a device's, and where it is.  The page stays meanwhile.
+ * They may take devices_lock. */
+bool page_exists(struct quire_machine *machine, struct page page);
+void *page_of_device(struct quire_machine *machine, struct page page);
+static inline void *page_memory(struct quire_machine *machine, struct page page)
+{
+	if (!frame_exists(machine, page.number))
+		return page_of_device(machine, page);
+	return frame_memory(machine, frame_at(machine, page.number));
+}
+
 /* Until the page that is on its way has arrived; no lock is held. */
 static inline void machine_await_migration(struct quire_machine *machine)
 {
@@ -148,19 +186,37 @@ static inline void machine_await_migration(struct quire_machine *machine)
 	quire_port_read_unlock(machine->host, &machine->migration);
 }
 
-/* A page of anonymous memory, with one mapping that the caller is about to make. */
-static inline void frame_make_anon(struct quire_machine *machine, struct frame *frame)
+/*
+ * A folio of 2^order frames, as frame_alloc(): O(2^order), for each of its frames must find the head.
+ * folio_alloc_zeroed(): of one frame, with its bytes zeroed.
+ */
+struct folio *folio_alloc(struct quire_machine *machine, unsigned order);
+static inline struct folio *folio_alloc_zeroed(struct quire_machine *machine)
 {
-	frame_set_kind(machine, frame, FRAME_ANON);
-	frame_set_slot(frame, 0);
-	atomic_store_explicit(&frame->folio.owner, 0, memory_order_relaxed);
-	atomic_store_explicit(&frame->holders, FRAME_ONE_MAPPING, memory_order_release);
+	return frame_folio(frame_alloc_zeroed(machine));
+}
+static inline void folio_free(struct quire_machine *machine, struct folio *folio)
+{
+	frame_free(machine, &folio->head);
+}
+static inline void folio_set_kind(struct quire_machine *machine, struct folio *folio,
+				  enum frame_kind kind)
+{
+	frame_set_kind(machine, &folio->head, kind);
+}
+/* A folio of anonymous memory, with one mapping that the caller is about to make. */
+static inline void folio_make_anon(struct quire_machine *machine, struct folio *folio)
+{
+	folio_set_kind(machine, folio, FRAME_ANON);
+	folio_set_slot(folio, 0);
+	atomic_store_explicit(&folio->head.content.owner, 0, memory_order_relaxed);
+	atomic_store_explicit(&folio->head.holders, FRAME_ONE_MAPPING, memory_order_release);
 }
 /* Drops one reference; the last holder's frees. */
-static inline void frame_put(struct quire_machine *machine, struct frame *frame)
+static inline void folio_put(struct quire_machine *machine, struct folio *folio)
 {
-	if (frame_drop(frame, FRAME_ONE_REFERENCE))
-		frame_free(machine, frame);
+	if (folio_drop(folio, FRAME_ONE_REFERENCE))
+		folio_free(machine, folio);
 }
 
 /*
@@ -217,6 +273,6 @@ uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames);
 /* Takes pages out of memory, as far as they can go; how many went.  Uses up the caller's reference to
  * each, and puts them in another order. */
 #define RECLAIM_PAGES 32 /* at once, at most */
-unsigned reclaim_pages(struct quire_machine *machine, struct frame **frames, unsigned count);
+unsigned reclaim_pages(struct quire_machine *machine, struct folio **folios, unsigned count);
 
 #endif

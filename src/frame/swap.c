@@ -55,11 +55,11 @@ static uint64_t peek(struct quire_machine *machine, uint64_t slot)
 	return word;
 }
 
-static struct frame *word_frame(struct quire_machine *machine, uint64_t word)
+static struct folio *word_frame(struct quire_machine *machine, uint64_t word)
 {
 	uint64_t index = word & FREE_WORD ? 0 : (word & FRAME_MASK) >> COUNT_BITS;
 
-	return index ? &machine->frames.descriptors[index - 1] : NULL;
+	return index ? frame_folio(&machine->frames.descriptors[index - 1]) : NULL;
 }
 
 static bool in_use(uint64_t word)
@@ -90,42 +90,42 @@ static uint64_t take_slot(struct quire_machine *machine)
 	return slot;
 }
 
-static void put_in(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+static void put_in(struct quire_machine *machine, uint64_t slot, struct folio *folio)
 {
-	uint64_t bits = ((uint64_t)(frame - machine->frames.descriptors) + 1) << COUNT_BITS;
+	uint64_t bits = ((uint64_t)(&folio->head - machine->frames.descriptors) + 1) << COUNT_BITS;
 
 	atomic_fetch_or_explicit(word_of(machine, slot), bits, memory_order_acq_rel);
-	frame_set_slot(frame, slot);
-	frame_mark(frame, FRAME_KEEP);
-	frame_hold(frame, FRAME_ONE_REFERENCE);
+	folio_set_slot(folio, slot);
+	folio_mark(folio, FRAME_KEEP);
+	folio_hold(folio, FRAME_ONE_REFERENCE);
 }
 
 /* The cache's reference to the frame becomes the caller's. */
-static void take_from(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+static void take_from(struct quire_machine *machine, uint64_t slot, struct folio *folio)
 {
 	atomic_fetch_and_explicit(word_of(machine, slot), ~FRAME_MASK, memory_order_acq_rel);
-	frame_set_slot(frame, 0);
+	folio_set_slot(folio, 0);
 }
 
 /* One count fewer; the frame that was in the cache, if that was the last one. */
-static struct frame *drop(struct quire_machine *machine, uint64_t slot)
+static struct folio *drop(struct quire_machine *machine, uint64_t slot)
 {
 	struct swap *swap = &machine->swap;
 	uint64_t word = atomic_fetch_sub_explicit(word_of(machine, slot), 1, memory_order_acq_rel);
-	struct frame *frame = NULL;
+	struct folio *folio = NULL;
 
 	quire_assert(in_use(word));
 	if ((word & COUNT_MASK) > 1)
 		return NULL;
-	frame = word_frame(machine, word);
-	if (frame)
-		frame_set_slot(frame, 0);
+	folio = word_frame(machine, word);
+	if (folio)
+		folio_set_slot(folio, 0);
 	/* The host may forget the content; only then the slot can be given out again. */
 	quire_port_swap_free(machine->host, slot);
 	atomic_store_explicit(word_of(machine, slot), FREE_WORD | swap->free, memory_order_relaxed);
 	swap->free = slot;
 	swap->used--;
-	return frame;
+	return folio;
 }
 
 /* --- counts --- */
@@ -177,33 +177,33 @@ bool swap_in_core(struct quire_machine *machine, uint64_t slot)
 	return word_frame(machine, peek(machine, slot)) != NULL;
 }
 
-struct frame *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone)
+struct folio *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone)
 {
-	struct frame *frame = word_frame(machine, load_word(machine, slot));
-	bool mapped = QUIRE_MISTAKE(ALONE_IN_TWO_STEPS) && frame && frame_mappings(frame);
+	struct folio *folio = word_frame(machine, load_word(machine, slot));
+	bool mapped = QUIRE_MISTAKE(ALONE_IN_TWO_STEPS) && folio && folio_mappings(folio);
 
-	if (!frame)
+	if (!folio)
 		return NULL;
 	lock(machine);
-	frame = word_frame(machine, load_word(machine, slot));
-	if (frame) {
+	folio = word_frame(machine, load_word(machine, slot));
+	if (folio) {
 		if (!QUIRE_MISTAKE(ALONE_IN_TWO_STEPS))
-			mapped = frame_mappings(frame);
+			mapped = folio_mappings(folio);
 		*alone = !mapped && (load_word(machine, slot) & COUNT_MASK) == 2;
-		frame_hold(frame, FRAME_ONE_REFERENCE);
+		folio_hold(folio, FRAME_ONE_REFERENCE);
 	}
 	unlock(machine);
-	return frame;
+	return folio;
 }
 
-bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+bool swap_cache(struct quire_machine *machine, uint64_t slot, struct folio *folio)
 {
 	bool empty;
 
 	lock(machine);
-	empty = !word_frame(machine, load_word(machine, slot)) && !frame_slot(frame);
+	empty = !word_frame(machine, load_word(machine, slot)) && !folio_slot(folio);
 	if (empty)
-		put_in(machine, slot, frame);
+		put_in(machine, slot, folio);
 	unlock(machine);
 	if (empty)
 		machine_note_evictable(machine);
@@ -223,23 +223,23 @@ static bool drop_bare(struct quire_machine *machine, uint64_t slot)
 	return false;
 }
 
-void swap_leave(struct quire_machine *machine, uint64_t slot, struct frame *frame)
+void swap_leave(struct quire_machine *machine, uint64_t slot, struct folio *folio)
 {
-	struct frame *last;
+	struct folio *last;
 	bool taken;
 
 	if (drop_bare(machine, slot))
 		return;
 	lock(machine);
-	taken = frame && word_frame(machine, load_word(machine, slot)) == frame;
+	taken = folio && word_frame(machine, load_word(machine, slot)) == folio;
 	if (taken)
-		take_from(machine, slot, frame);
+		take_from(machine, slot, folio);
 	last = drop(machine, slot);
 	unlock(machine);
 	if (taken)
-		frame_put(machine, frame);
+		folio_put(machine, folio);
 	if (last)
-		frame_put(machine, last);
+		folio_put(machine, last);
 }
 
 /* --- content --- */
@@ -281,42 +281,42 @@ bool swap_sole(struct quire_machine *machine, uint64_t slot)
 	return (load_word(machine, slot) & ~WRITTEN) == 2;
 }
 
-int swap_read(struct quire_machine *machine, uint64_t slot, struct frame **own)
+int swap_read(struct quire_machine *machine, uint64_t slot, struct folio **own)
 {
-	struct frame *frame;
+	struct folio *folio;
 	int error;
 
 	if (!must_read(machine, slot))
 		return 0;
-	frame = frame_alloc(machine, 0);
-	if (!frame)
+	folio = folio_alloc(machine, 0);
+	if (!folio)
 		return -NO_FRAMES;
-	error = swap_read_slot(machine, slot, frame_memory(machine, frame));
+	error = swap_read_slot(machine, slot, folio_memory(machine, folio));
 	if (error) {
-		frame_free(machine, frame);
+		folio_free(machine, folio);
 		/* Another reader may have been luckier. */
 		return must_read(machine, slot) ? error : 0;
 	}
-	frame_make_anon(machine, frame);
-	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	folio_make_anon(machine, folio);
+	folio_exchange(folio, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
 	if (own && swap_sole(machine, slot)) {
-		frame_mark(frame, FRAME_KEEP);
-		*own = frame;
+		folio_mark(folio, FRAME_KEEP);
+		*own = folio;
 		return 0;
 	}
-	swap_cache(machine, slot, frame); /* unless another is there by now */
-	frame_put(machine, frame);
+	swap_cache(machine, slot, folio); /* unless another is there by now */
+	folio_put(machine, folio);
 	return 0;
 }
 
 /* --- pages on their way out --- */
 
-void swap_take_slots(struct quire_machine *machine, struct frame *const *frames, uint32_t *slots,
+void swap_take_slots(struct quire_machine *machine, struct folio *const *folios, uint32_t *slots,
 		     unsigned count)
 {
 	lock(machine);
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t slot = frame_slot(frames[i]);
+		uint64_t slot = folio_slot(folios[i]);
 
 		if (slots[i] == SWAP_UNWANTED)
 			continue;
@@ -325,7 +325,7 @@ void swap_take_slots(struct quire_machine *machine, struct frame *const *frames,
 		} else {
 			slot = take_slot(machine);
 			if (slot)
-				put_in(machine, slot, frames[i]);
+				put_in(machine, slot, folios[i]);
 		}
 		slots[i] = (uint32_t)slot;
 	}
@@ -333,16 +333,16 @@ void swap_take_slots(struct quire_machine *machine, struct frame *const *frames,
 }
 
 /* The lock is held. */
-static bool leaves(struct quire_machine *machine, uint64_t slot, const struct frame *frame)
+static bool leaves(struct quire_machine *machine, uint64_t slot, const struct folio *folio)
 {
 	uint64_t word = load_word(machine, slot);
 
-	return word_frame(machine, word) == frame && word & WRITTEN &&
-	       atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+	return word_frame(machine, word) == folio && word & WRITTEN &&
+	       atomic_load_explicit(&folio->head.holders, memory_order_acquire) ==
 		       2 * FRAME_ONE_REFERENCE;
 }
 
-unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *frames,
+unsigned swap_drop_slots(struct quire_machine *machine, struct folio *const *folios,
 			 const uint32_t *slots, unsigned count)
 {
 	unsigned gone = 0;
@@ -353,14 +353,14 @@ unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *fra
 
 		if (slots[i] == SWAP_UNWANTED)
 			continue;
-		if (leaves(machine, slots[i], frames[i])) {
-			take_from(machine, slots[i], frames[i]);
+		if (leaves(machine, slots[i], folios[i])) {
+			take_from(machine, slots[i], folios[i]);
 			left = true;
 			gone++;
 		}
 		/* The caller has a reference, too. */
 		if (drop(machine, slots[i]) || left)
-			frame_exchange(frames[i], FRAME_ONE_REFERENCE, 0);
+			folio_exchange(folios[i], FRAME_ONE_REFERENCE, 0);
 	}
 	unlock(machine);
 	return gone;
@@ -369,7 +369,7 @@ unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *fra
 /* --- for the checker --- */
 
 void swap_each(struct quire_machine *machine,
-	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),
+	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct folio *folio),
 	       void *context)
 {
 	for (uint64_t slot = 1; slot <= machine->swap.carved; slot++) {
@@ -442,7 +442,7 @@ bool swap_end_unused(struct quire_machine *machine)
 
 int quire_swapon(struct quire_machine *machine, uint64_t slots)
 {
-	uint64_t frames = page_up(slots * sizeof(uint64_t)) >> PAGE_SHIFT;
+	uint64_t folios = page_up(slots * sizeof(uint64_t)) >> PAGE_SHIFT;
 	struct frame *block;
 	unsigned order = 0;
 	int error = 0;
@@ -451,7 +451,7 @@ int quire_swapon(struct quire_machine *machine, uint64_t slots)
 		return -QUIRE_ENOSYS;
 	if (slots == 0 || slots > UINT32_MAX)
 		return -QUIRE_EINVAL;
-	while ((uint64_t)1 << order < frames)
+	while ((uint64_t)1 << order < folios)
 		order++;
 	block = order < FRAME_ORDERS ? frame_alloc(machine, order) : NULL;
 	if (!block)

@@ -49,10 +49,10 @@ bool swap_in_core(struct quire_machine *machine, uint64_t slot);
  * maps it, and none names the slot but that of the caller, who has a count beside it.  Others drop
  * their count after they have mapped the frame; so both are looked at under one lock.
  */
-struct frame *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone);
+struct folio *swap_cached(struct quire_machine *machine, uint64_t slot, bool *alone);
 /* Puts the frame in, if none is there, and it is in no other slot's; whether it did.  Its content
  * counts from then on (FRAME_KEEP). */
-bool swap_cache(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+bool swap_cache(struct quire_machine *machine, uint64_t slot, struct folio *folio);
 /*
  * The page of a slot, of which the caller has a count, to and from the host: 0, or what that says.
  * What has been written is not written again.  Reading is a place that can be made to fail.
@@ -65,7 +65,7 @@ int swap_read_slot(struct quire_machine *machine, uint64_t slot, void *memory);
  * is in the cache, or where an entry has taken it out: the caller looks again what stands in its own
  * entry.  0, -NO_FRAMES, or what the host says.
  */
-int swap_read(struct quire_machine *machine, uint64_t slot, struct frame **own);
+int swap_read(struct quire_machine *machine, uint64_t slot, struct folio **own);
 /* Whether the page is in the slot alone, which one entry names, and the caller has a count beside. */
 bool swap_sole(struct quire_machine *machine, uint64_t slot);
 /*
@@ -75,9 +75,9 @@ bool swap_sole(struct quire_machine *machine, uint64_t slot);
  * and the cache hold; how many those are.
  */
 #define SWAP_UNWANTED UINT32_MAX
-void swap_take_slots(struct quire_machine *machine, struct frame *const *frames, uint32_t *slots,
+void swap_take_slots(struct quire_machine *machine, struct folio *const *folios, uint32_t *slots,
 		     unsigned count);
-unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *frames,
+unsigned swap_drop_slots(struct quire_machine *machine, struct folio *const *folios,
 			 const uint32_t *slots, unsigned count);
 
 /*
@@ -85,7 +85,7 @@ unsigned swap_drop_slots(struct quire_machine *machine, struct frame *const *fra
  * the page is that entry's own again and may change; what others who work on the slot have read from
  * it, or still write to it, nobody will ask for.
  */
-void swap_leave(struct quire_machine *machine, uint64_t slot, struct frame *frame);
+void swap_leave(struct quire_machine *machine, uint64_t slot, struct folio *folio);
 
 /* Gives the words back, as the machine ends; or if no slot is in use: whether that is so. */
 void swap_end(struct quire_machine *machine);
@@ -98,7 +98,7 @@ uint64_t swap_frames(const struct quire_machine *machine);
 
 /* Calls `visit` with each slot in use, its count and its frame or NULL.  For the checker. */
 void swap_each(struct quire_machine *machine,
-	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct frame *frame),
+	       void (*visit)(void *context, uint64_t slot, uint64_t count, struct folio *folio),
 	       void *context);
 
 #endif

@@ -220,19 +220,19 @@ static struct frame *reach(struct quire_object *object, uint64_t index)
 /* What stands there enters or leaves the cache. */
 static void account(struct quire_object *object, uint64_t index, cache_entry was, cache_entry is)
 {
-	struct frame *left = cache_page(was), *came = cache_page(is);
+	struct folio *left = cache_page(was), *came = cache_page(is);
 
 	if (left)
-		atomic_store_explicit(&left->folio.owner, 0, memory_order_release);
+		atomic_store_explicit(&left->head.content.owner, 0, memory_order_release);
 	if (came) {
-		frame_set_slot(came, 0);
-		frame_set_owner(came, object, index);
+		folio_set_slot(came, 0);
+		folio_set_owner(came, object, index);
 	}
 	object->pages += (uint64_t)(came != NULL) - (uint64_t)(left != NULL);
 	object->swapped += (uint64_t)(cache_slot(is) != 0) - (uint64_t)(cache_slot(was) != 0);
 }
 
-int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame)
+int cache_insert(struct quire_object *object, uint64_t index, struct folio *folio)
 {
 	struct frame *node = reach(object, index);
 	cache_entry *slot;
@@ -245,7 +245,7 @@ int cache_insert(struct quire_object *object, uint64_t index, struct frame *fram
 	}
 	slot = lowest_slot(object, node, index);
 	quire_assert(!*slot);
-	*slot = cache_entry_of(frame);
+	*slot = cache_entry_of(folio);
 	node->node.live++;
 	account(object, index, 0, *slot);
 	return 0;

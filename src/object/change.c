@@ -10,13 +10,13 @@
  */
 #include "object/object.h"
 
-int object_bring_in(struct quire_object *object, uint64_t index, unsigned how, struct frame **frame)
+int object_bring_in(struct quire_object *object, uint64_t index, unsigned how, struct folio **folio)
 {
 	unsigned tries = 0;
 	int error;
 
 	do
-		error = object_make_page(object, index, how, frame);
+		error = object_make_page(object, index, how, folio);
 	while (error == -NO_FRAMES && machine_reclaim(object->machine, &tries));
 	return error == -NO_FRAMES ? -QUIRE_ENOMEM : error;
 }
@@ -26,19 +26,19 @@ int object_bring_in(struct quire_object *object, uint64_t index, unsigned how, s
 static int bring_in(struct object_change *change, int why)
 {
 	struct quire_machine *machine = change->object->machine;
-	struct frame *frame;
+	struct folio *folio;
 	unsigned tries = 0;
 	int error;
 
 	if (why == -NO_FRAMES && !machine_reclaim(machine, &tries))
 		return -QUIRE_ENOMEM;
-	error = object_bring_in(change->object, change->index, change->bring, &frame);
-	if (!frame)
+	error = object_bring_in(change->object, change->index, change->bring, &folio);
+	if (!folio)
 		return error == -QUIRE_EFBIG ? 0 : error; /* it has been cut off */
 	if (change->held[1])
-		frame_put(machine, change->held[1]);
+		folio_put(machine, change->held[1]);
 	change->held[1] = change->held[0];
-	change->held[0] = frame;
+	change->held[0] = folio;
 	return 0;
 }
 
@@ -68,43 +68,43 @@ int object_change(struct object_change *change)
 	} while (goes_on(change, &error));
 	for (unsigned i = 0; i < 2; i++) {
 		if (change->held[i])
-			frame_put(object->machine, change->held[i]);
+			folio_put(object->machine, change->held[i]);
 		change->held[i] = NULL;
 	}
 	return error;
 }
 
 static int take_page(struct object_change *change, uint64_t index, unsigned how,
-		     struct frame **frame)
+		     struct folio **folio)
 {
 	change->index = index;
 	change->bring = how;
-	return object_make_page(change->object, index, how | MAKE_AWAKE, frame);
+	return object_make_page(change->object, index, how | MAKE_AWAKE, folio);
 }
 
-int change_page(struct object_change *change, uint64_t index, struct frame **frame)
+int change_page(struct object_change *change, uint64_t index, struct folio **folio)
 {
-	return take_page(change, index, change->how | MAKE_BEYOND, frame);
+	return take_page(change, index, change->how | MAKE_BEYOND, folio);
 }
 
-int change_edge(struct object_change *change, uint64_t offset, struct frame **frame)
+int change_edge(struct object_change *change, uint64_t offset, struct folio **folio)
 {
 	uint64_t index = offset >> PAGE_SHIFT;
 
-	*frame = NULL;
+	*folio = NULL;
 	if (page_aligned(offset))
 		return 0;
-	switch (object_find_page(change->object, index, frame)) {
+	switch (object_find_page(change->object, index, folio)) {
 	case PAGE_FOUND:
 		return 0;
 	case PAGE_BEYOND:
-		*frame = NULL;
+		*folio = NULL;
 		return 0;
 	case PAGE_ABSENT:
 		/* Without a read_page it is zeros. */
-		return object_sleeps(change->object) ? take_page(change, index, 0, frame) : 0;
+		return object_sleeps(change->object) ? take_page(change, index, 0, folio) : 0;
 	case PAGE_SWAPPED:
 		break;
 	}
-	return take_page(change, index, MAKE_SWAPPED, frame);
+	return take_page(change, index, MAKE_SWAPPED, folio);
 }

@@ -21,35 +21,35 @@ static int read_page(struct quire_object *object, uint64_t offset, unsigned char
 		     size_t bytes)
 {
 	uint64_t index = offset >> PAGE_SHIFT;
-	struct frame *frame;
+	struct folio *folio;
 	int error = 0;
 
 	if (object->device) {
 		error = device_read(object, offset, buffer, bytes);
 		return quire_object_size(object) <= offset ? 0 : error;
 	}
-	switch (object_find_page(object, index, &frame)) {
+	switch (object_find_page(object, index, &folio)) {
 	case PAGE_FOUND:
 		break;
 	case PAGE_BEYOND:
-		frame = NULL;
+		folio = NULL;
 		break;
 	case PAGE_ABSENT:
 		if (object_sleeps(object))
-			error = object_bring_in(object, index, 0, &frame);
+			error = object_bring_in(object, index, 0, &folio);
 		break;
 	case PAGE_SWAPPED:
-		error = object_bring_in(object, index, MAKE_SWAPPED, &frame);
+		error = object_bring_in(object, index, MAKE_SWAPPED, &folio);
 		break;
 	}
 	if (error && error != -QUIRE_EFBIG)
 		return error;
-	if (!frame) {
+	if (!folio) {
 		memset(buffer, 0, bytes);
 		return 0;
 	}
-	memcpy(buffer, (char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE, bytes);
-	frame_put(object->machine, frame);
+	memcpy(buffer, (char *)folio_memory(object->machine, folio) + offset % PAGE_SIZE, bytes);
+	folio_put(object->machine, folio);
 	return 0;
 }
 
@@ -121,17 +121,17 @@ static int make_write(struct object_change *change)
 	while (*writing->done < writing->length) {
 		uint64_t offset = writing->offset + *writing->done;
 		size_t bytes = bytes_here(offset, writing->length - *writing->done);
-		struct frame *frame;
-		int error = change_page(change, offset >> PAGE_SHIFT, &frame);
+		struct folio *folio;
+		int error = change_page(change, offset >> PAGE_SHIFT, &folio);
 
 		if (error)
 			return error;
-		memcpy((char *)frame_memory(object->machine, frame) + offset % PAGE_SIZE,
+		memcpy((char *)folio_memory(object->machine, folio) + offset % PAGE_SIZE,
 		       writing->buffer + *writing->done, bytes);
-		frame_mark(frame, FRAME_DIRTY);
-		frame_unmark(frame, FRAME_UNUSED);
+		folio_mark(folio, FRAME_DIRTY);
+		folio_unmark(folio, FRAME_UNUSED);
 		extend(object, offset + bytes);
-		frame_put(object->machine, frame);
+		folio_put(object->machine, folio);
 		*writing->done += bytes;
 	}
 	return 0;
@@ -184,19 +184,19 @@ struct allocating {
  * if this fails. */
 static int allocate_page(struct object_change *change, uint64_t offset)
 {
-	struct frame *frame;
+	struct folio *folio;
 	int error = 0;
 
-	if (object_find_page(change->object, offset >> PAGE_SHIFT, &frame) != PAGE_FOUND)
-		error = change_page(change, offset >> PAGE_SHIFT, &frame);
-	else if (frame != change->held[0])
-		frame_unmark(frame, FRAME_UNUSED);
+	if (object_find_page(change->object, offset >> PAGE_SHIFT, &folio) != PAGE_FOUND)
+		error = change_page(change, offset >> PAGE_SHIFT, &folio);
+	else if (folio != change->held[0])
+		folio_unmark(folio, FRAME_UNUSED);
 	if (error)
 		return error;
 	if (QUIRE_MISTAKE(ALLOCATE_MARKS_LATE))
-		frame_mark(frame, FRAME_UNUSED);
-	frame_mark(frame, FRAME_DIRTY);
-	frame_put(change->object->machine, frame);
+		folio_mark(folio, FRAME_UNUSED);
+	folio_mark(folio, FRAME_DIRTY);
+	folio_put(change->object->machine, folio);
 	return 0;
 }
 

@@ -83,17 +83,17 @@ bool object_try_get(struct quire_object *object);
 /* What the cache has at an index: a page, the swap slot where it is, or nothing (0). */
 typedef uintptr_t cache_entry;
 
-static inline cache_entry cache_entry_of(struct frame *frame)
+static inline cache_entry cache_entry_of(struct folio *folio)
 {
-	return (uintptr_t)frame;
+	return (uintptr_t)folio;
 }
 static inline cache_entry cache_entry_of_slot(uint64_t slot)
 {
 	return (uintptr_t)slot << 1 | 1;
 }
-static inline struct frame *cache_page(cache_entry entry)
+static inline struct folio *cache_page(cache_entry entry)
 {
-	return entry & 1 ? NULL : (struct frame *)entry;
+	return entry & 1 ? NULL : (struct folio *)entry;
 }
 static inline uint64_t cache_slot(cache_entry entry)
 {
@@ -107,7 +107,7 @@ void cache_find_range(const struct quire_object *object, uint64_t index, unsigne
 /* The first entry from *index on, and before `end`; *index: where.  0: none. */
 cache_entry cache_next(const struct quire_object *object, uint64_t *index, uint64_t end);
 /* Puts in a page where there is nothing; takes over one reference.  0 or -NO_FRAMES. */
-int cache_insert(struct quire_object *object, uint64_t index, struct frame *frame);
+int cache_insert(struct quire_object *object, uint64_t index, struct folio *folio);
 /* Puts `entry` in the place of what is there, whose reference or count becomes the caller's. */
 void cache_replace(struct quire_object *object, uint64_t index, cache_entry entry);
 
@@ -117,20 +117,20 @@ bool cache_valid(const struct quire_object *object, uint64_t *nodes);
 /* --- page.c --- */
 
 enum object_page {
-	PAGE_FOUND,   /* *frame, with a reference */
+	PAGE_FOUND,   /* *folio, with a reference */
 	PAGE_ABSENT,  /* it would have to be made */
 	PAGE_SWAPPED, /* it would have to be read from swap */
 	PAGE_BEYOND,  /* the object ends before it */
 };
 /* What there is at `index`.  Takes the lock. */
 enum object_page object_find_page(struct quire_object *object, uint64_t index,
-				  struct frame **frame);
+				  struct folio **folio);
 /*
  * The same for a fault or CONTINUE: false where the page is being removed, for which they wait.  Its mappings
  * have let go of it, and the cache has it for a moment more, which is neither the one state nor the other.
  */
 bool object_find_lasting(struct quire_object *object, uint64_t index, enum object_page *answer,
-			 struct frame **frame);
+			 struct folio **folio);
 /* Says that pages [first, end) are being removed; empty: that it is over.  `changing` is held. */
 void object_set_leaving(struct quire_object *object, uint64_t first, uint64_t end);
 /* Whether that can be used without reading anything. */
@@ -142,15 +142,15 @@ unsigned object_hold_slots(struct quire_object *object, uint64_t *index, uint64_
 /* Of `count` pages from `index` on those in the cache, each with a reference; NULL for others. */
 #define OBJECT_FIND_MAX 16
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
-		       struct frame **frames);
+		       struct folio **folios);
 /*
- * object_find_page(), making the page if it is absent, or in swap: *frame, with a reference.
+ * object_find_page(), making the page if it is absent, or in swap: *folio, with a reference.
  *   BEYOND  also behind the object's end
  *   AWAKE   the caller must not sleep, and may hold locks: where the page is in swap, or
  *           object_sleeps(), -WOULD_SLEEP.  Without this no lock is held.
  *   UNUSED  a page that is made is FRAME_UNUSED
- *   SWAPPED what is in swap, and nothing else: where a hole has come to be meanwhile, *frame is NULL
- * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *frame is NULL
+ *   SWAPPED what is in swap, and nothing else: where a hole has come to be meanwhile, *folio is NULL
+ * 0; or -NO_FRAMES, -QUIRE_EFBIG: the object ends before it, or what read_page says: *folio is NULL
  */
 #define MAKE_BEYOND  1u
 #define MAKE_AWAKE   2u
@@ -158,26 +158,26 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
 #define MAKE_SWAPPED 8u
 #define WOULD_SLEEP  4101
 int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
-		     struct frame **frame);
+		     struct folio **folio);
 /*
  * Puts a page that the caller has made (zero holders, FRAME_HELD) where none is: 0, with a reference
  * for the caller; -NO_FRAMES, -QUIRE_EEXIST, -QUIRE_EFBIG: the page is untouched.
  */
-int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame);
+int object_add_page(struct quire_object *object, uint64_t index, struct folio *folio);
 /*
  * Puts `entry`, a swap slot or nothing, in the place of a page that only the caller and the cache
  * hold and that was not written to; the cache's reference goes, a slot's count is taken over.
  */
-bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
+bool object_replace_page(struct quire_object *object, uint64_t index, struct folio *folio,
 			 cache_entry entry);
 /*
  * Migration: from now on nobody maps the page anew (FRAME_MIGRATING).  Then: puts `to` (zero holders,
  * FRAME_HELD), with the same content, in the place of `from`, which the caller and the cache alone
  * refer to, entries aside: *to* has one reference for the caller.  Whether it did.
  */
-void object_begin_migration(struct quire_object *object, struct frame *frame);
-bool object_migrate_page(struct quire_object *object, uint64_t index, struct frame *from,
-			 struct frame *to);
+void object_begin_migration(struct quire_object *object, struct folio *folio);
+bool object_migrate_page(struct quire_object *object, uint64_t index, struct folio *from,
+			 struct folio *to);
 /* Whether it is read and written, as well as mapped. */
 static inline bool object_has_bytes(const struct quire_object *object)
 {
@@ -249,7 +249,7 @@ int device_allocate(struct quire_object *object, uint64_t start, uint64_t end);
 
 /* object_make_page() with reclaim: -QUIRE_ENOMEM for -NO_FRAMES. */
 int object_bring_in(struct quire_object *object, uint64_t index, unsigned how,
-		    struct frame **frame);
+		    struct folio **folio);
 
 /*
  * A change of the object; what it is of is embedded in what it needs to know.  make() is called with
@@ -263,14 +263,14 @@ struct object_change {
 
 	uint64_t index;	       /* of the page that it must wait for */
 	unsigned bring;	       /* and how that is made: MAKE_* */
-	struct frame *held[2]; /* pages that were brought in for it last */
+	struct folio *held[2]; /* pages that were brought in for it last */
 };
 /* Makes the change.  No lock held.  0, what make() says, or what keeps a page from being brought in. */
 int object_change(struct object_change *change);
-/* The page at `index`, made if need be: *frame, with a reference. */
-int change_page(struct object_change *change, uint64_t index, struct frame **frame);
+/* The page at `index`, made if need be: *folio, with a reference. */
+int change_page(struct object_change *change, uint64_t index, struct folio **folio);
 /* The page that `offset` lies in the middle of; NULL where it does not, or there is nothing but
  * zeros. */
-int change_edge(struct object_change *change, uint64_t offset, struct frame **frame);
+int change_edge(struct object_change *change, uint64_t offset, struct folio **folio);
 
 #endif

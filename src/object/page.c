@@ -14,25 +14,25 @@ static bool ends_before(const struct quire_object *object, uint64_t index)
 }
 
 /* Lock held. */
-static enum object_page find_page(struct quire_object *object, uint64_t index, struct frame **frame)
+static enum object_page find_page(struct quire_object *object, uint64_t index, struct folio **folio)
 {
 	cache_entry entry = cache_find(object, index);
 
-	*frame = cache_page(entry);
+	*folio = cache_page(entry);
 	if (ends_before(object, index))
 		return PAGE_BEYOND;
-	if (!*frame)
+	if (!*folio)
 		return entry ? PAGE_SWAPPED : PAGE_ABSENT;
-	frame_hold(*frame, FRAME_ONE_REFERENCE);
+	folio_hold(*folio, FRAME_ONE_REFERENCE);
 	return PAGE_FOUND;
 }
 
-enum object_page object_find_page(struct quire_object *object, uint64_t index, struct frame **frame)
+enum object_page object_find_page(struct quire_object *object, uint64_t index, struct folio **folio)
 {
 	enum object_page answer;
 
 	object_lock(object);
-	answer = find_page(object, index, frame);
+	answer = find_page(object, index, folio);
 	object_unlock(object);
 	return answer;
 }
@@ -45,14 +45,14 @@ static bool leaves(const struct quire_object *object, uint64_t index)
 }
 
 bool object_find_lasting(struct quire_object *object, uint64_t index, enum object_page *answer,
-			 struct frame **frame)
+			 struct folio **folio)
 {
 	bool lasting;
 
 	object_lock(object);
 	lasting = ends_before(object, index) || !leaves(object, index);
 	if (lasting)
-		*answer = find_page(object, index, frame);
+		*answer = find_page(object, index, folio);
 	object_unlock(object);
 	return lasting;
 }
@@ -66,7 +66,7 @@ void object_set_leaving(struct quire_object *object, uint64_t first, uint64_t en
 }
 
 void object_find_pages(struct quire_object *object, uint64_t index, unsigned count,
-		       struct frame **frames)
+		       struct folio **folios)
 {
 	cache_entry entries[OBJECT_FIND_MAX];
 
@@ -74,9 +74,9 @@ void object_find_pages(struct quire_object *object, uint64_t index, unsigned cou
 	object_lock(object);
 	cache_find_range(object, index, count, entries);
 	for (unsigned i = 0; i < count; i++) {
-		frames[i] = ends_before(object, index + i) ? NULL : cache_page(entries[i]);
-		if (frames[i])
-			frame_hold(frames[i], FRAME_ONE_REFERENCE);
+		folios[i] = ends_before(object, index + i) ? NULL : cache_page(entries[i]);
+		if (folios[i])
+			folio_hold(folios[i], FRAME_ONE_REFERENCE);
 	}
 	object_unlock(object);
 }
@@ -89,7 +89,7 @@ bool object_in_core(struct quire_object *object, uint64_t index)
 	object_lock(object);
 	entry = ends_before(object, index) ? 0 : cache_find(object, index);
 	if (cache_page(entry))
-		there = !frame_has(cache_page(entry), FRAME_UNUSED);
+		there = !folio_has(cache_page(entry), FRAME_UNUSED);
 	else
 		there = entry && swap_in_core(object->machine, cache_slot(entry));
 	object_unlock(object);
@@ -144,7 +144,7 @@ static cache_entry look_up(struct quire_object *object, uint64_t index)
 	object_lock(object);
 	entry = cache_find(object, index);
 	if (cache_page(entry))
-		frame_hold(cache_page(entry), FRAME_ONE_REFERENCE);
+		folio_hold(cache_page(entry), FRAME_ONE_REFERENCE);
 	if (cache_slot(entry))
 		swap_hold(object->machine, cache_slot(entry));
 	object_unlock(object);
@@ -157,11 +157,11 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 
 	if (slot) {
 		bool alone;
-		struct frame *cached = swap_cached(machine, slot, &alone);
+		struct folio *cached = swap_cached(machine, slot, &alone);
 
 		if (cached) {
-			memcpy(memory, frame_memory(machine, cached), PAGE_SIZE);
-			frame_put(machine, cached);
+			memcpy(memory, folio_memory(machine, cached), PAGE_SIZE);
+			folio_put(machine, cached);
 			return 0;
 		}
 		return swap_read_slot(machine, slot, memory);
@@ -174,32 +174,32 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 
 /* A page that is in no cache yet, with one reference. */
 static int new_page(struct quire_object *object, uint64_t index, uint64_t slot, bool unused,
-		    struct frame **frame)
+		    struct folio **folio)
 {
 	struct quire_machine *machine = object->machine;
 	int error;
 
-	*frame = frame_alloc(machine, 0);
-	if (!*frame)
+	*folio = folio_alloc(machine, 0);
+	if (!*folio)
 		return -NO_FRAMES;
-	atomic_store_explicit(&(*frame)->folio.owner, 0, memory_order_relaxed);
-	error = read_content(object, index, slot, frame_memory(machine, *frame));
+	atomic_store_explicit(&(*folio)->head.content.owner, 0, memory_order_relaxed);
+	error = read_content(object, index, slot, folio_memory(machine, *folio));
 	if (error) {
-		frame_free(machine, *frame);
-		*frame = NULL;
+		folio_free(machine, *folio);
+		*folio = NULL;
 		return error;
 	}
 	if (slot)
-		frame_mark(*frame, FRAME_DIRTY);
+		folio_mark(*folio, FRAME_DIRTY);
 	else if (unused)
-		frame_mark(*frame, FRAME_UNUSED);
-	frame_set_kind(machine, *frame, object->kind);
-	atomic_store_explicit(&(*frame)->holders, FRAME_ONE_REFERENCE, memory_order_release);
+		folio_mark(*folio, FRAME_UNUSED);
+	folio_set_kind(machine, *folio, object->kind);
+	atomic_store_explicit(&(*folio)->head.holders, FRAME_ONE_REFERENCE, memory_order_release);
 	return 0;
 }
 
 /* Lock held: puts the page in the place of what is there, a swap slot or nothing. */
-static int put(struct quire_object *object, uint64_t index, cache_entry found, struct frame *fresh)
+static int put(struct quire_object *object, uint64_t index, cache_entry found, struct folio *fresh)
 {
 	if (!found)
 		return cache_insert(object, index, fresh);
@@ -212,33 +212,33 @@ static int put(struct quire_object *object, uint64_t index, cache_entry found, s
  * where a slot was: what was read from it is gone); *frame: what is there, or NULL.
  */
 static int insert(struct quire_object *object, uint64_t index, bool beyond, cache_entry seen,
-		  struct frame **frame)
+		  struct folio **folio)
 {
-	struct frame *fresh = *frame;
+	struct folio *fresh = *folio;
 	cache_entry found;
 	int error = 0;
 
 	object_lock(object);
 	found = cache_find(object, index);
-	*frame = cache_page(found);
+	*folio = cache_page(found);
 	if (!beyond && ends_before(object, index))
 		error = -QUIRE_EFBIG;
 	else if (found == seen)
 		error = put(object, index, found, fresh);
 	if (!error && found == seen)
-		*frame = fresh;
-	if (!error && *frame)
-		frame_hold(*frame, FRAME_ONE_REFERENCE);
+		*folio = fresh;
+	if (!error && *folio)
+		folio_hold(*folio, FRAME_ONE_REFERENCE);
 	object_unlock(object);
-	if (*frame != fresh || error)
-		frame_put(object->machine, fresh);
+	if (*folio != fresh || error)
+		folio_put(object->machine, fresh);
 	else if (cache_slot(found))
 		swap_drop(object->machine, cache_slot(found));
 	return error;
 }
 
 int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
-		     struct frame **frame)
+		     struct folio **folio)
 {
 	int error;
 
@@ -250,29 +250,29 @@ int object_make_page(struct quire_object *object, uint64_t index, unsigned how,
 		    index >= page_up(quire_object_size(object)) >> PAGE_SHIFT) {
 			error = -QUIRE_EFBIG;
 			if (cache_page(seen))
-				frame_put(object->machine, cache_page(seen));
+				folio_put(object->machine, cache_page(seen));
 		} else if (cache_page(seen)) {
-			*frame = cache_page(seen);
+			*folio = cache_page(seen);
 			return 0;
 		} else if (!seen && (how & MAKE_SWAPPED) && !QUIRE_MISTAKE(SWAP_IN_FILLS_HOLE)) {
-			*frame = NULL;
+			*folio = NULL;
 			return 0;
 		} else if ((how & MAKE_AWAKE) && (slot || object_sleeps(object))) {
 			error = -WOULD_SLEEP;
 		} else {
-			error = new_page(object, index, slot, how & MAKE_UNUSED, frame);
+			error = new_page(object, index, slot, how & MAKE_UNUSED, folio);
 			if (!error)
-				error = insert(object, index, how & MAKE_BEYOND, seen, frame);
+				error = insert(object, index, how & MAKE_BEYOND, seen, folio);
 		}
 		if (slot)
 			swap_drop(object->machine, slot);
-	} while (!error && !*frame);
+	} while (!error && !*folio);
 	if (error)
-		*frame = NULL;
+		*folio = NULL;
 	return error;
 }
 
-int object_add_page(struct quire_object *object, uint64_t index, struct frame *frame)
+int object_add_page(struct quire_object *object, uint64_t index, struct folio *folio)
 {
 	int error;
 
@@ -282,10 +282,10 @@ int object_add_page(struct quire_object *object, uint64_t index, struct frame *f
 	else if (cache_find(object, index))
 		error = -QUIRE_EEXIST;
 	else
-		error = cache_insert(object, index, frame);
+		error = cache_insert(object, index, folio);
 	if (!error) {
-		frame_set_kind(object->machine, frame, object->kind);
-		atomic_store_explicit(&frame->holders, 2 * FRAME_ONE_REFERENCE,
+		folio_set_kind(object->machine, folio, object->kind);
+		atomic_store_explicit(&folio->head.holders, 2 * FRAME_ONE_REFERENCE,
 				      memory_order_release);
 	}
 	object_unlock(object);
@@ -293,56 +293,57 @@ int object_add_page(struct quire_object *object, uint64_t index, struct frame *f
 }
 
 /* Lock held: whether only the caller and the cache hold the page. */
-static bool alone(const struct quire_object *object, uint64_t index, const struct frame *frame)
+static bool alone(const struct quire_object *object, uint64_t index, const struct folio *folio)
 {
-	return cache_find(object, index) == cache_entry_of((struct frame *)(uintptr_t)frame) &&
-	       atomic_load_explicit(&frame->holders, memory_order_acquire) ==
+	return cache_find(object, index) == cache_entry_of((struct folio *)(uintptr_t)folio) &&
+	       atomic_load_explicit(&folio->head.holders, memory_order_acquire) ==
 		       2 * FRAME_ONE_REFERENCE;
 }
 
-bool object_replace_page(struct quire_object *object, uint64_t index, struct frame *frame,
+bool object_replace_page(struct quire_object *object, uint64_t index, struct folio *folio,
 			 cache_entry entry)
 {
 	bool replaced;
 
 	object_lock(object);
 	/* In this order: who writes marks the page before letting go of it. */
-	replaced = alone(object, index, frame) && !frame_has(frame, FRAME_DIRTY);
+	replaced = alone(object, index, folio) && !folio_has(folio, FRAME_DIRTY);
 	if (replaced) {
 		cache_replace(object, index, entry);
-		frame_exchange(frame, FRAME_ONE_REFERENCE, 0);
+		folio_exchange(folio, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
 	return replaced;
 }
 
-void object_begin_migration(struct quire_object *object, struct frame *frame)
+void object_begin_migration(struct quire_object *object, struct folio *folio)
 {
 	/* Under the lock: whoever has found the page earlier has it without the flag. */
 	object_lock(object);
-	frame_mark(frame, FRAME_MIGRATING);
+	folio_mark(folio, FRAME_MIGRATING);
 	object_unlock(object);
 }
 
-bool object_migrate_page(struct quire_object *object, uint64_t index, struct frame *from,
-			 struct frame *to)
+bool object_migrate_page(struct quire_object *object, uint64_t index, struct folio *from,
+			 struct folio *to)
 {
 	struct quire_machine *machine = object->machine;
 	bool moved;
 
 	object_lock(object);
-	moved = cache_find(object, index) == cache_entry_of(from) && !frame_pins(from) &&
-		frame_references(from) == 2;
+	moved = cache_find(object, index) == cache_entry_of(from) && !folio_pins(from) &&
+		folio_references(from) == 2;
 	if (moved) {
 		/* Nobody can write to it: those who read and write files find it under this lock. */
-		memcpy(frame_memory(machine, to), frame_memory(machine, from), PAGE_SIZE);
-		if (frame_has(from, FRAME_UNUSED))
-			frame_mark(to, FRAME_UNUSED);
+		memcpy(folio_memory(machine, to), folio_memory(machine, from), PAGE_SIZE);
+		if (folio_has(from, FRAME_UNUSED))
+			folio_mark(to, FRAME_UNUSED);
 		cache_replace(object, index, cache_entry_of(to));
-		frame_set_kind(machine, to, object->kind);
+		folio_set_kind(machine, to, object->kind);
 		/* Last: reclaim takes what has holders, and goes by its owner. */
-		atomic_store_explicit(&to->holders, 2 * FRAME_ONE_REFERENCE, memory_order_release);
-		frame_exchange(from, FRAME_ONE_REFERENCE, 0);
+		atomic_store_explicit(&to->head.holders, 2 * FRAME_ONE_REFERENCE,
+				      memory_order_release);
+		folio_exchange(from, FRAME_ONE_REFERENCE, 0);
 	}
 	object_unlock(object);
 	return moved;
@@ -358,13 +359,13 @@ struct dropped {
 /* Lock held: what stood there has left the cache. */
 static void collect(struct dropped *dropped, cache_entry entry)
 {
-	struct frame *frame = cache_page(entry);
+	struct folio *folio = cache_page(entry);
 
-	if (!frame) {
+	if (!folio) {
 		dropped->slots[dropped->slot_count++] = cache_slot(entry);
-	} else if (frame_drop(frame, FRAME_ONE_REFERENCE)) {
-		frame->next = dropped->frames;
-		dropped->frames = frame;
+	} else if (folio_drop(folio, FRAME_ONE_REFERENCE)) {
+		folio->head.next = dropped->frames;
+		dropped->frames = &folio->head;
 	}
 }
 
@@ -378,7 +379,7 @@ static bool drop_batch(struct quire_object *object, uint64_t *start, uint64_t en
 
 	object_lock(object);
 	for (; pages < limit && (entry = cache_next(object, start, end)); pages++, ++*start) {
-		if (unused && !(cache_page(entry) && frame_has(cache_page(entry), FRAME_UNUSED)))
+		if (unused && !(cache_page(entry) && folio_has(cache_page(entry), FRAME_UNUSED)))
 			continue;
 		cache_replace(object, *start, 0);
 		collect(dropped, entry);

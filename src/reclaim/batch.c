@@ -8,24 +8,24 @@
  * What is of the same owner now may be another's by the time of the walk.  Then that finds no entry
  * of it, which is as if it had no time to.
  */
-static bool belongs(const struct frame *frame, const struct frame *first)
+static bool belongs(const struct folio *folio, const struct folio *first)
 {
-	return frame->kind == first->kind && frame_owner(frame) == frame_owner(first);
+	return folio->head.kind == first->head.kind && folio_owner(folio) == folio_owner(first);
 }
 
-void batch_begin(struct batch *batch, struct quire_machine *machine, struct frame **frames,
+void batch_begin(struct batch *batch, struct quire_machine *machine, struct folio **folios,
 		 unsigned count)
 {
-	*batch = (struct batch){.machine = machine, .frames = frames, .count = 1};
-	if (!rmap_hold_owner(machine, frames[0], &batch->owner))
+	*batch = (struct batch){.machine = machine, .folios = folios, .count = 1};
+	if (!rmap_hold_owner(machine, folios[0], &batch->owner))
 		return;
 	for (unsigned i = 1; i < count; i++) {
-		struct frame *frame = frames[i];
+		struct folio *folio = folios[i];
 
-		if (!belongs(frame, frames[0]))
+		if (!belongs(folio, folios[0]))
 			continue;
-		frames[i] = frames[batch->count];
-		frames[batch->count++] = frame;
+		folios[i] = folios[batch->count];
+		folios[batch->count++] = folio;
 	}
 }
 
@@ -41,15 +41,15 @@ void batch_walk(struct batch *batch, bool write, rmap_visit *visit, void *contex
 	if (!batch->owner.rmap)
 		return;
 	for (unsigned i = 0; i < batch->count; i++) {
-		first = min_u64(first, frame_index(batch->frames[i]));
-		end = max_u64(end, frame_index(batch->frames[i]) + 1);
+		first = min_u64(first, folio_index(batch->folios[i]));
+		end = max_u64(end, folio_index(batch->folios[i]) + 1);
 	}
 	rmap_walk_with(batch->machine, batch->owner.rmap, first, end, write, visit, context);
 }
 
-bool batch_place(const struct frame *frame, const struct vma *vma, uint64_t start, uint64_t stop,
+bool batch_place(const struct folio *folio, const struct vma *vma, uint64_t start, uint64_t stop,
 		 uint64_t *address)
 {
-	*address = start + ((frame_index(frame) - vma_index(vma, start)) << PAGE_SHIFT);
+	*address = start + ((folio_index(folio) - vma_index(vma, start)) << PAGE_SHIFT);
 	return *address >= start && *address < stop;
 }

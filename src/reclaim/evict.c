@@ -24,23 +24,23 @@ struct eviction {
 };
 
 /* Whether others than the caller and a cache are at work on the page. */
-static bool referenced(const struct frame *frame)
+static bool referenced(const struct folio *folio)
 {
-	return frame_references(frame) >
-	       1 + (uint32_t)(frame_slot(frame) || frame_of_object(frame));
+	return folio_references(folio) >
+	       1 + (uint32_t)(folio_slot(folio) || folio_of_object(folio));
 }
 
-static bool busy(const struct frame *frame)
+static bool busy(const struct folio *folio)
 {
-	return frame_pins(frame) || referenced(frame);
+	return folio_pins(folio) || referenced(folio);
 }
 
 /* --- anonymous pages --- */
 
 /* A fault that made the page its own meanwhile has taken it out: nothing would find it there. */
-static bool in_its_slot(const struct frame *frame, uint32_t slot)
+static bool in_its_slot(const struct folio *folio, uint32_t slot)
 {
-	return frame_slot(frame) == slot || QUIRE_MISTAKE(EVICT_TRUSTS_SLOT);
+	return folio_slot(folio) == slot || QUIRE_MISTAKE(EVICT_TRUSTS_SLOT);
 }
 
 static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t start,
@@ -55,14 +55,14 @@ static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t
 		return;
 	gather_begin(&gather, &space->tables);
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct frame *frame = batch->frames[i];
+		struct folio *folio = batch->folios[i];
 
-		if (!batch_place(frame, vma, start, stop, &page))
+		if (!batch_place(folio, vma, start, stop, &page))
 			continue;
 		if (eviction->slots[i] == SWAP_UNWANTED)
-			table_drop_clean(&space->tables, page, frame, &gather);
-		else if (in_its_slot(frame, eviction->slots[i]))
-			table_swap_out(&space->tables, page, frame, eviction->slots[i], &gather);
+			table_drop_clean(&space->tables, page, folio, &gather);
+		else if (in_its_slot(folio, eviction->slots[i]))
+			table_swap_out(&space->tables, page, folio, eviction->slots[i], &gather);
 	}
 	gather_end(&gather);
 }
@@ -71,20 +71,20 @@ static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t
  * A page whose content need not be kept, unless it was written to since, or counts for others: then
  * this time it stays, as any other page from now on.
  */
-static bool may_be_dropped(struct frame *frame)
+static bool may_be_dropped(struct folio *folio)
 {
-	if (!frame_has(frame, FRAME_DIRTY) && !frame_has(frame, FRAME_KEEP))
+	if (!folio_has(folio, FRAME_DIRTY) && !folio_has(folio, FRAME_KEEP))
 		return true;
-	frame_unmark(frame, FRAME_LAZYFREE);
+	folio_unmark(folio, FRAME_LAZYFREE);
 	return false;
 }
 
 static void take_out(struct batch *batch, unsigned i)
 {
-	struct frame *frame = batch->frames[i];
+	struct folio *folio = batch->folios[i];
 
-	batch->frames[i] = batch->frames[--batch->count];
-	batch->frames[batch->count] = frame;
+	batch->folios[i] = batch->folios[--batch->count];
+	batch->folios[batch->count] = folio;
 }
 
 /* Leaves the pages that may go, each with a slot, or to be dropped. */
@@ -94,17 +94,17 @@ static void choose(struct eviction *eviction)
 	uint32_t *slots = eviction->slots;
 
 	for (unsigned i = 0; i < batch->count;) {
-		struct frame *frame = batch->frames[i];
-		bool lazy = frame_has(frame, FRAME_LAZYFREE);
+		struct folio *folio = batch->folios[i];
+		bool lazy = folio_has(folio, FRAME_LAZYFREE);
 
 		slots[i] = lazy ? SWAP_UNWANTED : 0;
-		if (busy(frame) || (!batch->owner.rmap && !frame_slot(frame)) ||
-		    (lazy && !may_be_dropped(frame)))
+		if (busy(folio) || (!batch->owner.rmap && !folio_slot(folio)) ||
+		    (lazy && !may_be_dropped(folio)))
 			take_out(batch, i);
 		else
 			i++;
 	}
-	swap_take_slots(batch->machine, batch->frames, slots, batch->count);
+	swap_take_slots(batch->machine, batch->folios, slots, batch->count);
 	for (unsigned i = 0; i < batch->count;) {
 		if (slots[i]) {
 			i++;
@@ -120,12 +120,12 @@ static void write_pages(struct eviction *eviction)
 	const struct batch *batch = eviction->batch;
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct frame *frame = batch->frames[i];
+		struct folio *folio = batch->folios[i];
 
 		/* Else somebody has come back for it, or it could not be taken from everybody. */
-		if (eviction->slots[i] != SWAP_UNWANTED && !frame_mappings(frame) && !busy(frame))
+		if (eviction->slots[i] != SWAP_UNWANTED && !folio_mappings(folio) && !busy(folio))
 			swap_write_slot(batch->machine, eviction->slots[i],
-					frame_memory(batch->machine, frame));
+					folio_memory(batch->machine, folio));
 	}
 }
 
@@ -136,14 +136,14 @@ static unsigned count_dropped(const struct eviction *eviction)
 	unsigned gone = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct frame *frame = batch->frames[i];
+		struct folio *folio = batch->folios[i];
 
 		if (eviction->slots[i] != SWAP_UNWANTED)
 			continue;
-		if (!frame_mappings(frame) && !frame_slot(frame))
+		if (!folio_mappings(folio) && !folio_slot(folio))
 			gone++;
 		else
-			frame_unmark(frame, FRAME_LAZYFREE);
+			folio_unmark(folio, FRAME_LAZYFREE);
 	}
 	return gone;
 }
@@ -158,7 +158,7 @@ static unsigned evict_anonymous(struct batch *batch)
 	batch_walk(batch, true, visit_anonymous, &eviction);
 	write_pages(&eviction);
 	return count_dropped(&eviction) +
-	       swap_drop_slots(batch->machine, batch->frames, eviction.slots, batch->count);
+	       swap_drop_slots(batch->machine, batch->folios, eviction.slots, batch->count);
 }
 
 /* --- pages of objects --- */
@@ -175,40 +175,40 @@ static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t sta
 		return;
 	gather_begin(&gather, &space->tables);
 	for (unsigned i = 0; i < batch->count; i++)
-		if (batch_place(batch->frames[i], vma, start, stop, &page))
-			table_unmap(&space->tables, page, batch->frames[i], marks,
+		if (batch_place(batch->folios[i], vma, start, stop, &page))
+			table_unmap(&space->tables, page, batch->folios[i], marks,
 				    vma->flags & VMA_UFFD_WP, &gather);
 	gather_end(&gather);
 }
 
 /* Keeps the content; *slot: what the cache is to have then, or 0.  false: it cannot be kept. */
-static bool write_page(const struct batch *batch, struct frame *frame, uint64_t *slot)
+static bool write_page(const struct batch *batch, struct folio *folio, uint64_t *slot)
 {
 	struct quire_machine *machine = batch->machine;
 	const struct quire_object *object = batch->owner.object;
 	const struct quire_object_operations *operations = object->operations;
-	const void *memory = frame_memory(machine, frame);
+	const void *memory = folio_memory(machine, folio);
 
 	if (operations->write_page)
-		return operations->write_page(object->context, frame_index(frame), memory) == 0;
+		return operations->write_page(object->context, folio_index(folio), memory) == 0;
 	*slot = swap_alloc(machine);
 	return *slot && swap_write_slot(machine, *slot, memory) == 0;
 }
 
 /* The page has left the tables, or will be left in peace. */
-static bool replace(const struct batch *batch, struct frame *frame)
+static bool replace(const struct batch *batch, struct folio *folio)
 {
-	bool dirty = frame_has(frame, FRAME_DIRTY), gone = false;
+	bool dirty = folio_has(folio, FRAME_DIRTY), gone = false;
 	uint64_t slot = 0;
 
 	if (dirty)
-		frame_unmark(frame, FRAME_DIRTY);
+		folio_unmark(folio, FRAME_DIRTY);
 	/* If it is clean it can be read again, or it is a page of zeros that nobody has written to. */
-	if (!frame_mappings(frame) && !busy(frame) && (!dirty || write_page(batch, frame, &slot)))
-		gone = object_replace_page(batch->owner.object, frame_index(frame), frame,
+	if (!folio_mappings(folio) && !busy(folio) && (!dirty || write_page(batch, folio, &slot)))
+		gone = object_replace_page(batch->owner.object, folio_index(folio), folio,
 					   slot ? cache_entry_of_slot(slot) : 0);
 	if (!gone && dirty)
-		frame_mark(frame, FRAME_DIRTY);
+		folio_mark(folio, FRAME_DIRTY);
 	if (!gone && slot)
 		swap_drop(batch->machine, slot);
 	return gone;
@@ -220,15 +220,15 @@ static unsigned evict_cached(struct batch *batch)
 	unsigned gone = 0, mapped = 0;
 
 	for (unsigned i = 0; i < batch->count;) {
-		if (referenced(batch->frames[i]))
+		if (referenced(batch->folios[i]))
 			take_out(batch, i);
 		else
-			mapped += frame_mappings(batch->frames[i++]) != 0;
+			mapped += folio_mappings(batch->folios[i++]) != 0;
 	}
 	if (mapped)
 		batch_walk(batch, true, visit_unmap, batch);
 	for (unsigned i = 0; i < batch->count; i++)
-		gone += replace(batch, batch->frames[i]);
+		gone += replace(batch, batch->folios[i]);
 	return gone;
 }
 
@@ -236,5 +236,5 @@ unsigned evict(struct batch *batch)
 {
 	if (batch->owner.object)
 		return evict_cached(batch);
-	return batch->frames[0]->kind == FRAME_ANON ? evict_anonymous(batch) : 0;
+	return batch->folios[0]->head.kind == FRAME_ANON ? evict_anonymous(batch) : 0;
 }

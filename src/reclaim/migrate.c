@@ -23,7 +23,7 @@
 
 struct migration {
 	struct batch batch;
-	struct frame *const *copies; /* zero holders, FRAME_HELD: each page's */
+	struct folio *const *copies; /* zero holders, FRAME_HELD: each page's */
 	uint32_t met;		     /* a set of pages: those of which the walk has met an entry */
 	uint32_t moved; /* ... of which the entries get the copy, and not what they had */
 };
@@ -37,10 +37,10 @@ static void visit_begin(struct quire_space *space, struct vma *vma, uint64_t sta
 
 	gather_begin(&gather, &space->tables);
 	for (unsigned i = 0; i < migration->batch.count; i++) {
-		struct frame *frame = migration->batch.frames[i];
+		struct folio *folio = migration->batch.folios[i];
 
-		if (batch_place(frame, vma, start, stop, &page) &&
-		    table_migrate_begin(&space->tables, page, frame, &gather))
+		if (batch_place(folio, vma, start, stop, &page) &&
+		    table_migrate_begin(&space->tables, page, folio, &gather))
 			migration->met |= (uint32_t)1 << i;
 	}
 	gather_end(&gather);
@@ -55,51 +55,51 @@ static void visit_end(struct quire_space *space, struct vma *vma, uint64_t start
 
 	gather_begin(&gather, &space->tables);
 	for (unsigned i = 0; i < migration->batch.count; i++) {
-		struct frame *frame = migration->batch.frames[i];
+		struct folio *folio = migration->batch.folios[i];
 
-		if (batch_place(frame, vma, start, stop, &page))
-			table_migrate_end(&space->tables, page, frame,
-					  migration->moved >> i & 1 ? migration->copies[i] : frame,
+		if (batch_place(folio, vma, start, stop, &page))
+			table_migrate_end(&space->tables, page, folio,
+					  migration->moved >> i & 1 ? migration->copies[i] : folio,
 					  &gather);
 	}
 	gather_end(&gather);
 }
 
 /* An anonymous page, which nothing leads to but its entries.  Whether `copy` has become it. */
-static bool copy_anonymous(struct batch *batch, const struct frame *frame, struct frame *copy)
+static bool copy_anonymous(struct batch *batch, const struct folio *folio, struct folio *copy)
 {
 	struct quire_machine *machine = batch->machine;
 
-	if (frame_pins(frame) || frame_references(frame) != 1)
+	if (folio_pins(folio) || folio_references(folio) != 1)
 		return false;
-	memcpy(frame_memory(machine, copy), frame_memory(machine, frame), PAGE_SIZE);
-	frame_make_anon(machine, copy);
-	frame_exchange(copy, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	frame_set_owner(copy, batch->owner.family, frame_index(frame));
+	memcpy(folio_memory(machine, copy), folio_memory(machine, folio), PAGE_SIZE);
+	folio_make_anon(machine, copy);
+	folio_exchange(copy, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	folio_set_owner(copy, batch->owner.family, folio_index(folio));
 	return true;
 }
 
-static void carry_flags(const struct frame *from, struct frame *to)
+static void carry_flags(const struct folio *from, struct folio *to)
 {
 	const enum frame_flag flags[] = {FRAME_DIRTY, FRAME_LAZYFREE, FRAME_WAS_CACHED, FRAME_KEEP};
 
 	for (unsigned i = 0; i < sizeof(flags) / sizeof(*flags); i++)
-		if (frame_has(from, flags[i]))
-			frame_mark(to, flags[i]);
+		if (folio_has(from, flags[i]))
+			folio_mark(to, flags[i]);
 }
 
 /* Whether the copy has the page's content, and its place in the object's cache, now. */
 static bool copy_page(struct migration *migration, unsigned i)
 {
-	struct frame *frame = migration->batch.frames[i];
+	struct folio *folio = migration->batch.folios[i];
 	struct quire_object *object = migration->batch.owner.object;
 
 	/* A page that is nowhere has been unmapped, or UFFDIO_MOVE has given it another owner. */
 	if (!(migration->met >> i & 1))
 		return false;
 	if (object)
-		return object_migrate_page(object, frame_index(frame), frame, migration->copies[i]);
-	return copy_anonymous(&migration->batch, frame, migration->copies[i]);
+		return object_migrate_page(object, folio_index(folio), folio, migration->copies[i]);
+	return copy_anonymous(&migration->batch, folio, migration->copies[i]);
 }
 
 /* Lock machine->migration for writing. */
@@ -108,7 +108,7 @@ static void migrate(struct migration *migration)
 	struct batch *batch = &migration->batch;
 
 	for (unsigned i = 0; batch->owner.object && i < batch->count; i++)
-		object_begin_migration(batch->owner.object, batch->frames[i]);
+		object_begin_migration(batch->owner.object, batch->folios[i]);
 	batch_walk(batch, true, visit_begin, migration);
 	for (unsigned i = 0; i < batch->count; i++)
 		if (copy_page(migration, i))
@@ -116,10 +116,10 @@ static void migrate(struct migration *migration)
 	batch_walk(batch, true, visit_end, migration);
 	for (unsigned i = 0; i < batch->count; i++) {
 		if (migration->moved >> i & 1) {
-			quire_assert(frame_mappings(batch->frames[i]) == 0);
-			carry_flags(batch->frames[i], migration->copies[i]);
+			quire_assert(folio_mappings(batch->folios[i]) == 0);
+			carry_flags(batch->folios[i], migration->copies[i]);
 		}
-		frame_unmark(batch->frames[i], FRAME_MIGRATING);
+		folio_unmark(batch->folios[i], FRAME_MIGRATING);
 	}
 }
 
@@ -127,8 +127,8 @@ static void migrate(struct migration *migration)
  * Moves pages, to which the caller has references, to `copies`, as many.  Those that have been used up
  * become NULL; how many that are.
  */
-static unsigned migrate_pages(struct quire_machine *machine, struct frame **frames,
-			      struct frame **copies, unsigned count)
+static unsigned migrate_pages(struct quire_machine *machine, struct folio **folios,
+			      struct folio **copies, unsigned count)
 {
 	unsigned moved = 0;
 
@@ -136,7 +136,7 @@ static unsigned migrate_pages(struct quire_machine *machine, struct frame **fram
 	for (unsigned done = 0, size; done < count; done += size) {
 		struct migration migration = {.copies = copies + done};
 
-		batch_begin(&migration.batch, machine, frames + done, count - done);
+		batch_begin(&migration.batch, machine, folios + done, count - done);
 		size = migration.batch.count;
 		if (migration.batch.owner.rmap)
 			migrate(&migration);
@@ -144,7 +144,7 @@ static unsigned migrate_pages(struct quire_machine *machine, struct frame **fram
 		for (unsigned i = 0; i < size; i++) {
 			if (!(migration.moved >> i & 1))
 				continue;
-			frame_put(machine, copies[done + i]);
+			folio_put(machine, copies[done + i]);
 			copies[done + i] = NULL;
 			moved++;
 		}
@@ -154,46 +154,46 @@ static unsigned migrate_pages(struct quire_machine *machine, struct frame **fram
 }
 
 /* A page that is mapped twice there is taken once: it moves if nobody else refers to it. */
-static unsigned drop_repeated(struct quire_machine *machine, struct frame **frames, unsigned count)
+static unsigned drop_repeated(struct quire_machine *machine, struct folio **folios, unsigned count)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		unsigned before = 0;
 
-		while (before < kept && frames[before] != frames[i])
+		while (before < kept && folios[before] != folios[i])
 			before++;
 		if (before < kept)
-			frame_put(machine, frames[i]);
+			folio_put(machine, folios[i]);
 		else
-			frames[kept++] = frames[i];
+			folios[kept++] = folios[i];
 	}
 	return kept;
 }
 
 /* References to the next pages of [*position, end), which lie before *position then. */
 static unsigned next_pages(struct quire_space *space, uint64_t *position, uint64_t end,
-			   struct frame **frames, unsigned room)
+			   struct folio **folios, unsigned room)
 {
 	unsigned count;
 
 	if (*position == end)
 		return 0;
 	space_read_lock(space);
-	count = table_collect(&space->tables, position, end, false, frames, room);
+	count = table_collect(&space->tables, position, end, false, folios, room);
 	space_read_unlock(space);
-	return drop_repeated(space->machine, frames, count);
+	return drop_repeated(space->machine, folios, count);
 }
 
 /* Frames to move pages to: as many as are wanted, or at least one; there are *count already.  A failure
  * that was asked for is one also where there are some. */
-static int take_frames(struct quire_machine *machine, struct frame **copies, unsigned *count,
+static int take_frames(struct quire_machine *machine, struct folio **copies, unsigned *count,
 		       unsigned wanted)
 {
 	unsigned tries = 0;
 
 	while (*count < wanted) {
-		copies[*count] = frame_alloc(machine, 0);
+		copies[*count] = folio_alloc(machine, 0);
 		if (copies[*count])
 			++*count;
 		else if (*count &&
@@ -206,7 +206,7 @@ static int take_frames(struct quire_machine *machine, struct frame **copies, uns
 }
 
 /* Those that were not used up come first; how many they are. */
-static unsigned close_ranks(struct frame **copies, unsigned count)
+static unsigned close_ranks(struct folio **copies, unsigned count)
 {
 	unsigned left = 0;
 
@@ -219,7 +219,7 @@ static unsigned close_ranks(struct frame **copies, unsigned count)
 int quire_migrate(struct quire_space *space, uint64_t address, uint64_t length, uint64_t *moved)
 {
 	struct quire_machine *machine = space->machine;
-	struct frame *frames[AT_ONCE], *copies[AT_ONCE];
+	struct folio *folios[AT_ONCE], *copies[AT_ONCE];
 	uint64_t end = address + page_up(length);
 	unsigned count, free = 0;
 	int error = 0;
@@ -229,7 +229,7 @@ int quire_migrate(struct quire_space *space, uint64_t address, uint64_t length, 
 		return -QUIRE_EINVAL;
 	end = min_u64(end, space->highest);
 	address = min_u64(address, end);
-	while ((count = next_pages(space, &address, end, frames, AT_ONCE))) {
+	while ((count = next_pages(space, &address, end, folios, AT_ONCE))) {
 		unsigned done = 0;
 
 		while (!error && done < count) {
@@ -237,18 +237,18 @@ int quire_migrate(struct quire_space *space, uint64_t address, uint64_t length, 
 
 			error = take_frames(machine, copies, &free, count - done);
 			size = (unsigned)min_u64(free, count - done);
-			*moved += migrate_pages(machine, frames + done, copies, size);
+			*moved += migrate_pages(machine, folios + done, copies, size);
 			free = close_ranks(copies, free);
 			/* At once: the next pages may need these very frames. */
 			while (size--)
-				frame_put(machine, frames[done++]);
+				folio_put(machine, folios[done++]);
 		}
 		while (done < count)
-			frame_put(machine, frames[done++]);
+			folio_put(machine, folios[done++]);
 		if (error)
 			break;
 	}
 	while (free)
-		frame_free(machine, copies[--free]);
+		folio_free(machine, copies[--free]);
 	return error;
 }

@@ -18,28 +18,28 @@
 #include "reclaim/reclaim.h"
 
 /* A reference to the frame, if it is a page that somebody holds. */
-static bool hold_page(struct frame *frame)
+static bool hold_page(struct folio *folio)
 {
-	uint64_t holders = atomic_load_explicit(&frame->holders, memory_order_relaxed);
+	uint64_t holders = atomic_load_explicit(&folio->head.holders, memory_order_relaxed);
 
 	do {
 		if (!holders)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
-		&frame->holders, &holders, holders + FRAME_ONE_REFERENCE, memory_order_acquire,
+		&folio->head.holders, &holders, holders + FRAME_ONE_REFERENCE, memory_order_acquire,
 		memory_order_relaxed));
 	return true;
 }
 
 /* Whether the frame, which is held, is a page that may go; without room in swap that is one which
  * need not be written there. */
-static bool may_go(const struct frame *frame, bool room)
+static bool may_go(const struct folio *folio, bool room)
 {
-	switch (frame->kind) {
+	switch (folio->head.kind) {
 	case FRAME_ANON:
-		return room || frame_slot(frame) || frame_has(frame, FRAME_LAZYFREE);
+		return room || folio_slot(folio) || folio_has(folio, FRAME_LAZYFREE);
 	case FRAME_SHMEM:
-		return room || !frame_has(frame, FRAME_DIRTY);
+		return room || !folio_has(folio, FRAME_DIRTY);
 	case FRAME_FILE:
 		return true;
 	default:
@@ -59,10 +59,10 @@ static void visit_age(struct quire_space *space, struct vma *vma, uint64_t start
 	uint64_t page;
 
 	for (unsigned i = 0; i < aging->batch->count; i++) {
-		struct frame *frame = aging->batch->frames[i];
+		struct folio *folio = aging->batch->folios[i];
 
-		if (batch_place(frame, vma, start, stop, &page) &&
-		    !table_old(&space->tables, page, frame))
+		if (batch_place(folio, vma, start, stop, &page) &&
+		    !table_old(&space->tables, page, folio))
 			aging->young |= (uint32_t)1 << i;
 	}
 }
@@ -75,25 +75,25 @@ static void keep_old(struct batch *batch)
 
 	batch_walk(batch, false, visit_age, &aging);
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct frame *frame = batch->frames[i];
+		struct folio *folio = batch->folios[i];
 
 		if (aging.young >> i & 1)
 			continue;
-		batch->frames[i] = batch->frames[old];
-		batch->frames[old++] = frame;
+		batch->folios[i] = batch->folios[old];
+		batch->folios[old++] = folio;
 	}
 	batch->count = old;
 }
 
 /* Batch by batch; uses up the references.  How many went. */
-static uint64_t work_off(struct quire_machine *machine, struct frame **frames, unsigned count,
+static uint64_t work_off(struct quire_machine *machine, struct folio **folios, unsigned count,
 			 bool ages, bool evicts)
 {
 	uint64_t gone = 0;
 	struct batch batch;
 
 	for (unsigned done = 0, size; done < count; done += size) {
-		batch_begin(&batch, machine, frames + done, count - done);
+		batch_begin(&batch, machine, folios + done, count - done);
 		size = batch.count;
 		if (ages)
 			keep_old(&batch);
@@ -102,7 +102,7 @@ static uint64_t work_off(struct quire_machine *machine, struct frame **frames, u
 		batch_end(&batch);
 	}
 	for (unsigned i = 0; i < count; i++)
-		frame_put(machine, frames[i]);
+		folio_put(machine, folios[i]);
 	return gone;
 }
 
@@ -119,26 +119,26 @@ static uint64_t pass(struct stretch *stretch)
 {
 	struct quire_machine *machine = stretch->machine;
 	uint64_t most = stretch->wanted ? stretch->wanted : BATCH_PAGES;
-	struct frame *frames[BATCH_PAGES];
+	struct folio *folios[BATCH_PAGES];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < BATCH_PAGES && count < most; i++) {
 		uint64_t position = (stretch->position + i) % machine->frames.count;
-		struct frame *frame = &machine->frames.descriptors[position];
+		struct folio *folio = frame_folio(&machine->frames.descriptors[position]);
 
 		/* What it is can be asked only of one that is held. */
-		if (!hold_page(frame))
+		if (!hold_page(folio))
 			continue;
-		if (may_go(frame, stretch->room))
-			frames[count++] = frame;
+		if (may_go(folio, stretch->room))
+			folios[count++] = folio;
 		else
-			frame_put(machine, frame);
+			folio_put(machine, folio);
 	}
 	stretch->met |= count != 0;
-	return work_off(machine, frames, count, true, stretch->wanted);
+	return work_off(machine, folios, count, true, stretch->wanted);
 }
 
-uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames)
+uint64_t reclaim_frames(struct quire_machine *machine, uint64_t folios)
 {
 	uint64_t gone = 0, count = machine->frames.count;
 	struct stretch stretch = {.machine = machine, .room = swap_has_room(machine)};
@@ -147,7 +147,7 @@ uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames)
 	    !atomic_exchange_explicit(&machine->evictable, false, memory_order_acq_rel))
 		return 0;
 	/* Twice round: what was young the first time is old the second. */
-	for (uint64_t i = 0; i < 2 * count && gone < frames; i += BATCH_PAGES) {
+	for (uint64_t i = 0; i < 2 * count && gone < folios; i += BATCH_PAGES) {
 		uint64_t hand = atomic_fetch_add_explicit(&machine->hand, BATCH_PAGES,
 							  memory_order_relaxed);
 
@@ -155,7 +155,7 @@ uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames)
 		stretch.wanted = 0;
 		pass(&stretch);
 		stretch.position = hand;
-		stretch.wanted = frames - gone;
+		stretch.wanted = folios - gone;
 		gone += pass(&stretch);
 	}
 	if (!stretch.room && stretch.met)
@@ -163,12 +163,12 @@ uint64_t reclaim_frames(struct quire_machine *machine, uint64_t frames)
 	return gone;
 }
 
-unsigned reclaim_pages(struct quire_machine *machine, struct frame **frames, unsigned count)
+unsigned reclaim_pages(struct quire_machine *machine, struct folio **folios, unsigned count)
 {
-	return (unsigned)work_off(machine, frames, count, false, true);
+	return (unsigned)work_off(machine, folios, count, false, true);
 }
 
-uint64_t quire_reclaim(struct quire_machine *machine, uint64_t frames)
+uint64_t quire_reclaim(struct quire_machine *machine, uint64_t folios)
 {
-	return reclaim_frames(machine, frames);
+	return reclaim_frames(machine, folios);
 }

@@ -15,7 +15,7 @@
  */
 struct batch {
 	struct quire_machine *machine;
-	struct frame **frames; /* with a reference of the caller's to each */
+	struct folio **folios; /* with a reference of the caller's to each */
 	unsigned count;
 	struct rmap_owner
 		owner; /* of the first one and, at another index, of the others; or none */
@@ -27,13 +27,13 @@ struct batch {
  * Splits off the frames at the start of [frames, frames + count) that have one owner, moving them
  * there; *batch then holds that.  batch_end() lets go of it.
  */
-void batch_begin(struct batch *batch, struct quire_machine *machine, struct frame **frames,
+void batch_begin(struct batch *batch, struct quire_machine *machine, struct folio **folios,
 		 unsigned count);
 void batch_end(struct batch *batch);
 /* Walks the entries of the batch's pages; `write`: with the spaces' locks for writing. */
 void batch_walk(struct batch *batch, bool write, rmap_visit *visit, void *context);
 /* Whether the page has a place in the piece that a walk visits: *address. */
-bool batch_place(const struct frame *frame, const struct vma *vma, uint64_t start, uint64_t stop,
+bool batch_place(const struct folio *folio, const struct vma *vma, uint64_t start, uint64_t stop,
 		 uint64_t *address);
 
 /* --- evict.c --- */

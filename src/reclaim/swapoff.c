@@ -48,12 +48,12 @@ static int empty_object(struct quire_object *object)
 	int error = 0;
 
 	while (!error && object_hold_slots(object, &index, UINT64_MAX, &slot, 1)) {
-		struct frame *frame;
+		struct folio *folio;
 
 		swap_drop(object->machine, slot);
-		error = object_make_page(object, index - 1, MAKE_BEYOND | MAKE_SWAPPED, &frame);
-		if (frame)
-			frame_put(object->machine, frame);
+		error = object_make_page(object, index - 1, MAKE_BEYOND | MAKE_SWAPPED, &folio);
+		if (folio)
+			folio_put(object->machine, folio);
 		if (error && error != -NO_FRAMES)
 			error = -QUIRE_EIO;
 	}
@@ -98,12 +98,12 @@ static int empty_all(struct quire_machine *machine)
 static void forget_caches(struct quire_machine *machine)
 {
 	for (uint64_t i = 0; i < machine->frames.count; i++) {
-		struct frame *frame = &machine->frames.descriptors[i];
+		struct folio *folio = frame_folio(&machine->frames.descriptors[i]);
 
-		if (!frame_has(frame, FRAME_WAS_CACHED))
+		if (!folio_has(folio, FRAME_WAS_CACHED))
 			continue;
-		frame_unmark(frame, FRAME_WAS_CACHED);
-		frame_mark(frame, FRAME_DIRTY);
+		folio_unmark(folio, FRAME_WAS_CACHED);
+		folio_mark(folio, FRAME_DIRTY);
 	}
 }
 

@@ -35,7 +35,7 @@ void check_violation(void *context, const char *what, uint64_t address)
 }
 
 /* The object that the VMA maps has the page at its place. */
-static void check_cached(struct check *check, const struct vma *vma, const struct frame *frame,
+static void check_cached(struct check *check, const struct vma *vma, const struct folio *folio,
 			 uint64_t address)
 {
 	cache_entry found;
@@ -47,38 +47,38 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	object_lock(vma->object);
 	found = cache_find(vma->object, vma_index(vma, address));
 	object_unlock(vma->object);
-	expect(check, found == (uintptr_t)frame, "a leaf maps a page that its object has not",
+	expect(check, found == (uintptr_t)folio, "a leaf maps a page that its object has not",
 	       address);
 	expect(check,
-	       frame->folio.owner == (uintptr_t)vma->object &&
-		       frame_index(frame) == vma_index(vma, address),
+	       folio->head.content.owner == (uintptr_t)vma->object &&
+		       folio_index(folio) == vma_index(vma, address),
 	       "a cached page knows another place", address);
 }
 
 /* A private page is found through the VMA's family, at its index. */
-static void check_own(struct check *check, const struct vma *vma, const struct frame *frame,
+static void check_own(struct check *check, const struct vma *vma, const struct folio *folio,
 		      uint64_t address)
 {
 	expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a private page", address);
 	expect(check,
-	       frame->folio.owner == (uintptr_t)vma->family &&
-		       frame_index(frame) == vma_index(vma, address),
+	       folio->head.content.owner == (uintptr_t)vma->family &&
+		       folio_index(folio) == vma_index(vma, address),
 	       "a private page knows another place", address);
 }
 
 static void check_page(struct check *check, const struct table_run *run, const struct vma *vma,
-		       const struct frame *frame, uint64_t address)
+		       const struct folio *folio, uint64_t address)
 {
-	expect(check, frame->kind == FRAME_ANON || frame_of_object(frame),
+	expect(check, folio->head.kind == FRAME_ANON || folio_of_object(folio),
 	       "a leaf maps a frame that holds no page", address);
-	expect(check, frame_mappings(frame) > 0, "a mapped frame counts no mapping", address);
-	expect(check, !run->exclusive || (frame_mappings(frame) == 1 && !frame_of_object(frame)),
+	expect(check, folio_mappings(folio) > 0, "a mapped frame counts no mapping", address);
+	expect(check, !run->exclusive || (folio_mappings(folio) == 1 && !folio_of_object(folio)),
 	       "an exclusive page is mapped more than once, or an object's", address);
-	if (frame_of_object(frame))
-		check_cached(check, vma, frame, address);
+	if (folio_of_object(folio))
+		check_cached(check, vma, folio, address);
 	else
-		check_own(check, vma, frame, address);
-	switch (frame->kind) {
+		check_own(check, vma, folio, address);
+	switch (folio->head.kind) {
 	case FRAME_SHMEM:
 		check->resident[RESIDENT_SHMEM]++;
 		break;
@@ -89,6 +89,21 @@ static void check_page(struct check *check, const struct table_run *run, const s
 		check->resident[RESIDENT_ANON]++;
 		break;
 	}
+}
+
+/* Of the page at `address` in a run that is counted. */
+static struct folio *page_folio(const struct check *check, const struct table_run *run,
+				uint64_t address)
+{
+	return run_folio(check->space->machine, run, (address - run->start) >> PAGE_SHIFT);
+}
+
+/* The next leaf of a run: a mapping of its own. */
+static uint64_t next_leaf(const struct table_run *run, uint64_t address)
+{
+	uint64_t span = table_span(run->level);
+
+	return (address & ~(span - 1)) + span;
 }
 
 static void check_leaf(struct check *check, const struct table_run *run, const struct vma *vma)
@@ -102,22 +117,17 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	expect(check,
 	       !run->writable || (allow.write && (run->exclusive || (vma->flags & VMA_SHARED))),
 	       "a writable leaf is not exclusive, or its VMA not writable", address);
-	expect(check,
-	       !run->special || run->number == frame_number(check->space->machine,
-							    check->space->machine->zero_page),
-	       "a special leaf does not map the zero page", address);
 	/* Protection may outlive a registration. */
 	expect(check, !run->uffd_wp || space_hooks(check->space),
 	       "a protected leaf without userfaultfd", address);
 	expect(check, !run->uffd_wp || !run->writable || !(vma->flags & VMA_UFFD_WP),
 	       "a protected leaf is writable", address);
-	expect(check, !run->special || !(run->writable || run->dirty),
+	expect(check, !run->special || run->device || !(run->writable || run->dirty),
 	       "the zero page is writable or dirty", address);
-	if (!run->frame)
+	if (!run->counted)
 		return;
 	for (; address < run->end; address += PAGE_SIZE)
-		check_page(check, run, vma, run->frame + ((address - run->start) >> PAGE_SHIFT),
-			   address);
+		check_page(check, run, vma, page_folio(check, run, address), address);
 }
 
 static void check_swap(struct check *check, const struct table_run *run, const struct vma *vma)
@@ -209,36 +219,34 @@ static void check_space(struct check *check, struct quire_space *space)
 
 static void forget_run(struct check *check, const struct table_run *run, const struct vma *vma)
 {
-	(void)check;
 	(void)vma;
-	if (run->frame)
-		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
-			run->frame[i].folio.seen = 0;
+	for (uint64_t at = run->start; run->counted && at < run->end; at = next_leaf(run, at))
+		page_folio(check, run, at)->head.content.seen = 0;
 }
 
 static void count_run(struct check *check, const struct table_run *run, const struct vma *vma)
 {
 	(void)vma;
-	if (run->frame)
-		for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++)
-			check->anonymous +=
-				run->frame[i].folio.seen++ == 0 && !frame_of_object(run->frame + i);
+	for (uint64_t at = run->start; run->counted && at < run->end; at = next_leaf(run, at)) {
+		struct folio *folio = page_folio(check, run, at);
+
+		if (folio->head.content.seen++ == 0 && !folio_of_object(folio))
+			check->anonymous += (uint64_t)1 << folio->head.order;
+	}
 }
 
 static void compare_run(struct check *check, const struct table_run *run, const struct vma *vma)
 {
 	(void)vma;
-	if (!run->frame)
-		return;
-	for (uint64_t i = 0; i < (run->end - run->start) >> PAGE_SHIFT; i++) {
-		const struct frame *frame = run->frame + i;
-		uint64_t address = run->start + (i << PAGE_SHIFT);
+	for (uint64_t address = run->start; run->counted && address < run->end;
+	     address = next_leaf(run, address)) {
+		const struct folio *folio = page_folio(check, run, address);
 
-		expect(check, frame->folio.seen == frame_mappings(frame),
+		expect(check, folio->head.content.seen == folio_mappings(folio),
 		       "a frame's mappings differ from its leaves", address);
 		/* Of an object's page the cache has one. */
 		expect(check,
-		       frame_of_object(frame) || frame_references(frame) == !!frame_slot(frame),
+		       folio_of_object(folio) || folio_references(folio) == !!folio_slot(folio),
 		       "a page has references left over", address);
 	}
 }
@@ -263,17 +271,17 @@ static void count_pinned(struct check *check, struct quire_machine *machine)
 
 	/* Without pins the descriptors of memory that was never used need not be looked at. */
 	for (uint64_t i = 0; machine->pins && i < machine->frames.count; i++) {
-		const struct frame *frame = &machine->frames.descriptors[i];
+		const struct folio *folio = frame_folio(&machine->frames.descriptors[i]);
 
-		if (frame->kind != FRAME_ANON && !frame_of_object(frame))
+		if (folio->head.kind != FRAME_ANON && !folio_of_object(folio))
 			continue;
-		pins += frame_pins(frame);
-		if (!frame_pins(frame))
+		pins += folio_pins(folio);
+		if (!folio_pins(folio))
 			continue;
-		if (frame->kind == FRAME_ANON)
-			check->anonymous += !frame_mappings(frame);
+		if (folio->head.kind == FRAME_ANON)
+			check->anonymous += !folio_mappings(folio);
 		else
-			check->cached += !frame->folio.owner;
+			check->cached += !folio->head.content.owner;
 	}
 	expect(check, pins == machine->pins, "the count of pins is wrong", 0);
 }

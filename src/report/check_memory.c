@@ -72,16 +72,16 @@ void check_lists(struct check *check, struct quire_space *space, const struct vm
 /* --- objects --- */
 
 static void check_cached_page(struct check *check, const struct quire_object *object,
-			      const struct frame *frame, uint64_t index)
+			      const struct folio *folio, uint64_t index)
 {
 	uint64_t at = index << PAGE_SHIFT;
 
-	expect(check, frame->kind == object->kind, "a cached page is of another kind", at);
+	expect(check, folio->head.kind == object->kind, "a cached page is of another kind", at);
 	expect(check,
-	       frame->folio.owner == (uintptr_t)object && frame_index(frame) == index &&
-		       !frame_slot(frame),
+	       folio->head.content.owner == (uintptr_t)object && folio_index(folio) == index &&
+		       !folio_slot(folio),
 	       "a cached page knows another place", at);
-	expect(check, frame_references(frame) == 1, "a cached page has references left over", at);
+	expect(check, folio_references(folio) == 1, "a cached page has references left over", at);
 }
 
 static void check_object(struct check *check, struct quire_object *object)
@@ -108,22 +108,22 @@ static void check_object(struct check *check, struct quire_object *object)
 
 /* --- swap --- */
 
-static void check_slot(void *context, uint64_t slot, uint64_t count, struct frame *frame)
+static void check_slot(void *context, uint64_t slot, uint64_t count, struct folio *folio)
 {
 	struct check *check = context;
 
 	check->slots++;
 	check->slots_counted += count * hash(slot);
 	expect(check, count, "a swap slot in use counts nothing", slot);
-	if (!frame)
+	if (!folio)
 		return;
-	expect(check, frame->kind == FRAME_ANON && frame_slot(frame) == slot,
+	expect(check, folio->head.kind == FRAME_ANON && folio_slot(folio) == slot,
 	       "a frame in a slot's cache knows another slot", slot);
 	/* Those that are mapped have been counted. */
-	if (frame_mappings(frame))
+	if (folio_mappings(folio))
 		return;
 	check->anonymous++;
-	expect(check, frame_references(frame) == 1, "a frame in swap has references left over",
+	expect(check, folio_references(folio) == 1, "a frame in swap has references left over",
 	       slot);
 }
 

@@ -42,20 +42,24 @@ static const char *kind_name(enum quire_entry_kind kind)
 	return names[kind];
 }
 
-static void dump_leaf(const struct table_run *run, bool frames, const struct quire_text *text)
+static void dump_leaf(struct quire_machine *machine, const struct table_run *run, bool frames,
+		      const struct quire_text *text)
 {
+	const struct folio *folio = run_folio(machine, run, 0);
+
 	text_string(text, run->readable ? " r" : " -");
 	text_string(text, run->writable ? "w" : "-");
 	text_string(text, run->exec ? "x" : "-");
 	word_if(text, run->dirty, " dirty");
 	word_if(text, run->young, " young");
 	word_if(text, run->exclusive, " exclusive");
-	word_if(text, run->special, " zero");
+	word_if(text, run->device, " device");
+	word_if(text, run->special && !run->device, " zero");
 	word_if(text, run->uffd_wp, " uffd-wp");
-	if (frames && !run->special) {
+	if (frames && folio) {
 		text_string(text, " frame ");
 		text_hex(text, run->number);
-		number(text, " x", frame_mappings(run->frame), "");
+		number(text, " x", folio_mappings(folio), "");
 	}
 }
 
@@ -73,7 +77,7 @@ static void dump_runs(struct quire_space *space, uint64_t start, uint64_t end, b
 		text_string(text, " ");
 		text_string(text, kind_name(run.kind));
 		if (run_maps(&run))
-			dump_leaf(&run, frames, text);
+			dump_leaf(space->machine, &run, frames, text);
 		text_string(text, "\n");
 	}
 }

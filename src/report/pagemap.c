@@ -5,16 +5,17 @@
 #include "object/object.h"
 #include "space/space.h"
 
-static uint64_t frame_word(const struct frame *frame)
+static uint64_t folio_word(const struct folio *folio)
 {
-	uint64_t word = frame_of_object(frame) ? QUIRE_PAGEMAP_FILE : 0;
+	uint64_t word = folio_of_object(folio) ? QUIRE_PAGEMAP_FILE : 0;
 
-	return frame_mappings(frame) == 1 ? word | QUIRE_PAGEMAP_EXCLUSIVE : word;
+	return folio_mapped_by(folio, 1) ? word | QUIRE_PAGEMAP_EXCLUSIVE : word;
 }
 
-static uint64_t page_word(const struct table_run *run, uint64_t page)
+static uint64_t page_word(struct quire_machine *machine, const struct table_run *run, uint64_t page)
 {
 	uint64_t word = run->soft_dirty ? QUIRE_PAGEMAP_SOFT_DIRTY : 0;
+	const struct folio *folio;
 
 	if (run->uffd_wp)
 		word |= QUIRE_PAGEMAP_UFFD_WP;
@@ -23,9 +24,8 @@ static uint64_t page_word(const struct table_run *run, uint64_t page)
 		return 0;
 	case QUIRE_ENTRY_LEAF:
 	case QUIRE_ENTRY_MIGRATION:
-		return word | QUIRE_PAGEMAP_PRESENT |
-		       (run->frame ? frame_word(run->frame + ((page - run->start) >> PAGE_SHIFT))
-				   : 0);
+		folio = run_folio(machine, run, (page - run->start) >> PAGE_SHIFT);
+		return word | QUIRE_PAGEMAP_PRESENT | (folio ? folio_word(folio) : 0);
 	case QUIRE_ENTRY_GUARD:
 		word |= QUIRE_PAGEMAP_GUARD;
 		break;
@@ -50,7 +50,7 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 		for (; page < run.end; page += PAGE_SIZE)
 			*words++ = run.evicted && vma_swapped(vma_find(space, page), page)
 					   ? QUIRE_PAGEMAP_SWAPPED
-					   : page_word(&run, page);
+					   : page_word(space->machine, &run, page);
 	}
 	space_read_unlock(space);
 	for (uint64_t page = max_u64(address, shown); page < end; page += PAGE_SIZE)

@@ -13,20 +13,20 @@ struct sums {
 	uint64_t pss, pss_dirty, swap_pss; /* << PSS_SHIFT */
 };
 
-static void add_page(struct sums *sums, const struct table_run *run, const struct frame *frame)
+static void add_page(struct sums *sums, const struct table_run *run, const struct folio *folio)
 {
-	uint32_t mappings = frame_mappings(frame);
+	uint32_t mappings = folio_mappings(folio);
 	uint64_t share = (PAGE_SIZE << PSS_SHIFT) / (mappings ? mappings : 1);
-	bool dirty = run->dirty || frame_has(frame, FRAME_DIRTY);
+	bool dirty = run->dirty || folio_has(folio, FRAME_DIRTY);
 	struct quire_smaps *smaps = sums->smaps;
 
 	smaps->rss += PAGE_SIZE;
-	if (!frame_of_object(frame))
+	if (!folio_of_object(folio))
 		smaps->anonymous += PAGE_SIZE;
 	sums->pss += share;
 	if (dirty)
 		sums->pss_dirty += share;
-	else if (frame_has(frame, FRAME_LAZYFREE))
+	else if (folio_has(folio, FRAME_LAZYFREE))
 		smaps->lazyfree += PAGE_SIZE;
 	if (run->young)
 		smaps->referenced += PAGE_SIZE;
@@ -85,10 +85,8 @@ static void add_run(struct sums *sums, const struct vma *vma, struct quire_machi
 		add_swap(sums, machine, run);
 	else if (run->kind == QUIRE_ENTRY_ABSENT && vma->object && may_have_copies(vma))
 		add_swapped(sums, vma, run->start, run->end);
-	if (!run->frame)
-		return;
-	for (uint64_t page = 0; page < (run->end - run->start) >> PAGE_SHIFT; page++)
-		add_page(sums, run, run->frame + page);
+	for (uint64_t i = 0; run->counted && i < (run->end - run->start) >> PAGE_SHIFT; i++)
+		add_page(sums, run, run_folio(machine, run, i));
 }
 
 /* As the kernel prints it: whole KiB. */

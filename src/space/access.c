@@ -19,16 +19,16 @@ struct reaching {
 	struct quire_space *space;
 	uint64_t address;
 	enum quire_access access;
-	unsigned how;	       /* FAULT_* */
-	unsigned char *buffer; /* read from if the access writes, else written to */
-	size_t bytes;	       /* to move, inside the page; 0: find out whether it is there */
-	struct frame **pinned; /* or: it is pinned, and this is where its frame goes */
-	bool *faulted;	       /* then: set if a fault was needed */
+	unsigned how;		   /* FAULT_* */
+	unsigned char *buffer;	   /* read from if the access writes, else written to */
+	size_t bytes;		   /* to move, inside the page; 0: find out whether it is there */
+	struct table_held *pinned; /* or: it is pinned, and this is what is */
+	bool *faulted;		   /* then: set if a fault was needed */
 };
 
-static void copy_bytes(const struct reaching *reaching, struct frame *frame)
+static void copy_bytes(const struct reaching *reaching, const struct table_held *held)
 {
-	unsigned char *memory = (unsigned char *)frame_memory(reaching->space->machine, frame) +
+	unsigned char *memory = (unsigned char *)page_memory(reaching->space->machine, held->page) +
 				reaching->address % PAGE_SIZE;
 
 	if (reaching->access == QUIRE_READ) {
@@ -36,7 +36,8 @@ static void copy_bytes(const struct reaching *reaching, struct frame *frame)
 		return;
 	}
 	memcpy(memory, reaching->buffer, reaching->bytes);
-	frame_mark(frame, FRAME_DIRTY);
+	if (held->folio)
+		folio_mark(held->folio, FRAME_DIRTY);
 }
 
 /*
@@ -72,23 +73,22 @@ static enum reach try_page(const struct reaching *reaching)
 	struct quire_space *space = reaching->space;
 	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
-	struct frame *frame;
+	struct table_held held;
 
 	if (!vma_holds(vma, address) || !permits(vma, reaching) ||
 	    (reaching->pinned && !can_pin(vma)))
 		return REFUSED;
-	frame = table_hold_page(&space->tables, page_down(address), use_of(reaching),
-				reaching->pinned ? FRAME_ONE_PIN : FRAME_ONE_REFERENCE);
-	if (!frame)
+	if (!table_hold_page(&space->tables, page_down(address), use_of(reaching),
+			     reaching->pinned ? FRAME_ONE_PIN : FRAME_ONE_REFERENCE, &held))
 		return FAULT;
 	if (reaching->pinned) {
-		*reaching->pinned = frame;
+		*reaching->pinned = held;
 		return REACHED;
 	}
 	if (reaching->bytes)
-		copy_bytes(reaching, frame);
-	if (frame != space->machine->zero_page)
-		frame_put(space->machine, frame);
+		copy_bytes(reaching, &held);
+	if (held.folio)
+		folio_put(space->machine, held.folio);
 	return REACHED;
 }
 
@@ -195,11 +195,11 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 	return error;
 }
 
-int space_pin_page(struct quire_space *space, uint64_t page, struct frame **frame, bool *faulted)
+int space_pin_page(struct quire_space *space, uint64_t page, struct table_held *held, bool *faulted)
 {
 	return reach_page(&(struct reaching){.space = space,
 					     .address = page,
 					     .access = QUIRE_WRITE,
-					     .pinned = frame,
+					     .pinned = held,
 					     .faulted = faulted});
 }

@@ -42,7 +42,7 @@ struct advising {
 	struct quire_object *object;	 /* to punch a hole into */
 	uint64_t hole_start, hole_length;
 	union {
-		struct frame *pages[PAGES_AT_ONCE]; /* to take out of memory */
+		struct folio *pages[PAGES_AT_ONCE]; /* to take out of memory */
 		uint64_t slots[PAGES_AT_ONCE];	    /* to read, with a count of each */
 	};
 	unsigned page_count, slot_count;

@@ -54,11 +54,17 @@ static int refusal(const struct fault *fault)
 							      : QUIRE_SEGV_ACCERR;
 }
 
+/* A device's page. */
+static bool device_seen(const struct fault *fault)
+{
+	return fault->seen.kind == TABLE_LEAF && !fault->seen.folio && !fault->seen.zero;
+}
+
 /* Whether the page, which can be read, is to become the process's own all the same. */
 static bool unshares(const struct fault *fault)
 {
-	return (fault->how & FAULT_UNSHARE) &&
-	       !(fault->seen.frame && frame_of_object(fault->seen.frame));
+	return (fault->how & FAULT_UNSHARE) && !device_seen(fault) &&
+	       !(fault->seen.folio && folio_of_object(fault->seen.folio));
 }
 
 /* Whether the entry lets the access through already. */
@@ -87,30 +93,30 @@ bool fault_stays_protected(const struct fault *fault)
 	return (marked || fault->seen.uffd_wp) && (fault->vma->flags & VMA_UFFD_WP);
 }
 
-static struct frame *new_page(struct quire_machine *machine, const struct frame *source)
+static struct folio *new_page(struct quire_machine *machine, const struct page *source)
 {
-	struct frame *page;
+	struct folio *page;
 
 	if (!source) {
-		page = frame_alloc_zeroed(machine);
+		page = folio_alloc_zeroed(machine);
 	} else {
-		page = frame_alloc(machine, 0);
+		page = folio_alloc(machine, 0);
 		if (page)
-			memcpy(frame_memory(machine, page), frame_memory(machine, source),
+			memcpy(folio_memory(machine, page), page_memory(machine, *source),
 			       PAGE_SIZE);
 	}
 	if (page)
-		frame_make_anon(machine, page);
+		folio_make_anon(machine, page);
 	return page;
 }
 
 /* The page is one of the VMA's from now on. */
-static int adopt(struct fault *fault, struct frame *frame)
+static int adopt(struct fault *fault, struct folio *folio)
 {
 	int error = vma_prepare_anon(fault->space, fault->vma);
 
 	if (!error)
-		rmap_set_owner(frame, fault->vma, fault->page);
+		rmap_set_owner(folio, fault->vma, fault->page);
 	return error;
 }
 
@@ -120,10 +126,10 @@ int fault_install(struct fault *fault, const struct table_leaf *leaf)
 	struct table_reserve reserve = {0};
 	struct gather gather;
 	bool installed = false;
-	int error = table_reserve(space->machine, &reserve, fault->seen.missing);
+	int error = table_reserve(space->machine, &reserve, fault->seen.level - leaf->level);
 
-	if (!error && leaf->frame && leaf->frame->kind == FRAME_ANON)
-		error = adopt(fault, leaf->frame);
+	if (!error && leaf->folio && leaf->folio->head.kind == FRAME_ANON)
+		error = adopt(fault, leaf->folio);
 	if (!error) {
 		gather_begin(&gather, &space->tables);
 		installed = table_install(&space->tables, fault->page, &fault->seen, leaf, &reserve,
@@ -131,8 +137,8 @@ int fault_install(struct fault *fault, const struct table_leaf *leaf)
 		gather_end(&gather);
 	}
 	table_unreserve(space->machine, &reserve);
-	if (!installed && leaf->frame && frame_drop(leaf->frame, FRAME_ONE_MAPPING))
-		frame_free(space->machine, leaf->frame);
+	if (!installed && leaf->folio && folio_drop(leaf->folio, FRAME_ONE_MAPPING))
+		folio_free(space->machine, leaf->folio);
 	return error;
 }
 
@@ -146,7 +152,7 @@ static int map_zero_page(struct fault *fault)
 	return fault_install(fault, &leaf);
 }
 
-int fault_map_own_page(struct fault *fault, const struct frame *source)
+int fault_map_own_page(struct fault *fault, const struct page *source)
 {
 	struct quire_machine *machine = fault->space->machine;
 	struct table_leaf leaf = {
@@ -156,12 +162,12 @@ int fault_map_own_page(struct fault *fault, const struct frame *source)
 		.uffd_wp = fault_stays_protected(fault),
 	};
 
-	leaf.frame = new_page(machine, source);
-	if (!leaf.frame)
+	leaf.folio = new_page(machine, source);
+	if (!leaf.folio)
 		return -NO_FRAMES;
 	leaf.allow.write = fault_writes(fault) && !leaf.uffd_wp;
 	if (!leaf.dirty)
-		frame_mark(leaf.frame, FRAME_KEEP);
+		folio_mark(leaf.folio, FRAME_KEEP);
 	if (source)
 		machine_bump(machine, COUNT_FAULTS_COPY);
 	return fault_install(fault, &leaf);
@@ -171,19 +177,19 @@ int fault_map_own_page(struct fault *fault, const struct frame *source)
 static int own_page(struct fault *fault)
 {
 	struct quire_machine *machine = fault->space->machine;
-	struct frame *source = fault->seen.frame;
+	struct folio *source = fault->seen.folio;
 	int error = 0;
 
 	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen,
 			    fault_writes(fault))) {
 	case TABLE_REUSED:
-		if (frame_has(source, FRAME_WAS_CACHED))
-			frame_mark(source, FRAME_DIRTY);
+		if (folio_has(source, FRAME_WAS_CACHED))
+			folio_mark(source, FRAME_DIRTY);
 		machine_bump(machine, COUNT_FAULTS_REUSE);
 		break;
 	case TABLE_MUST_COPY:
-		error = fault_map_own_page(fault, source);
-		frame_put(machine, source);
+		error = fault_map_own_page(fault, &fault->seen.page);
+		folio_put(machine, source);
 		break;
 	case TABLE_CHANGED:
 		break;
@@ -198,10 +204,10 @@ static int serve(struct fault *fault)
 		return fault_on_object(fault);
 	if (fault->vma->flags & VMA_SHARED)
 		return fault_write_shared(fault);
-	if (fault->seen.frame)
+	if (fault->seen.folio)
 		return own_page(fault);
 	if (fault_writes(fault))
-		return fault_map_own_page(fault, NULL);
+		return fault_map_own_page(fault, device_seen(fault) ? &fault->seen.page : NULL);
 	return fault->seen.kind == TABLE_LEAF ? 0 : map_zero_page(fault);
 }
 
@@ -228,7 +234,7 @@ static bool overtaken(const struct fault *fault)
 	struct table_snapshot now;
 
 	table_probe(&fault->space->tables, fault->page, &now);
-	return now.entry != fault->seen.entry || now.missing != fault->seen.missing;
+	return now.entry != fault->seen.entry || now.level != fault->seen.level;
 }
 
 /*
@@ -295,6 +301,22 @@ static int forget_dormant(struct fault *fault)
 	return error;
 }
 
+/* The protection of the page goes, and the write goes on. */
+static int release_page(struct fault *fault)
+{
+	struct quire_machine *machine = fault->space->machine;
+	struct table_reserve reserve = {0};
+	int error = table_reserve(machine, &reserve, fault->seen.level);
+
+	if (error)
+		return error;
+	machine_bump(machine, COUNT_FAULTS);
+	table_release_page(&fault->space->tables, fault->page, &fault->seen, 0,
+			   vma_permissions(fault->vma), &reserve);
+	table_unreserve(machine, &reserve);
+	return 0;
+}
+
 static int serve_registered(struct fault *fault, uint64_t flags)
 {
 	fault->dormant = fault->seen.kind == TABLE_MARKER && !(fault->vma->flags & VMA_UFFD_WP);
@@ -302,11 +324,7 @@ static int serve_registered(struct fault *fault, uint64_t flags)
 		return 0;
 	if (!(fault->vma->flags & VMA_UFFD_ASYNC) || fault->seen.kind != TABLE_LEAF)
 		return fault_report(fault, flags);
-	/* The protection goes, and the write goes on. */
-	machine_bump(fault->space->machine, COUNT_FAULTS);
-	table_release_page(&fault->space->tables, fault->page, &fault->seen,
-			   vma_permissions(fault->vma));
-	return 0;
+	return release_page(fault);
 }
 
 /* --- all together --- */
@@ -342,7 +360,7 @@ static int handle(struct fault *fault)
 	if (refused(fault))
 		return 0;
 	fault_signal(fault, QUIRE_DONE, 0);
-	if (QUIRE_MISTAKE(COPY_BEFORE_REPORT) && !fault->seen.exclusive && fault->seen.frame)
+	if (QUIRE_MISTAKE(COPY_BEFORE_REPORT) && !fault->seen.exclusive && fault->seen.folio)
 		fault->seen.uffd_wp = false;
 	if (spurious(fault))
 		return 0;
@@ -369,7 +387,7 @@ static void settle(struct fault *fault)
 static void end_errand(struct fault *fault)
 {
 	if (fault->made)
-		frame_put(fault->space->machine, fault->made);
+		folio_put(fault->space->machine, fault->made);
 	if (fault->object)
 		quire_object_put(fault->object);
 	fault_drop_slot(fault);

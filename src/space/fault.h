@@ -35,9 +35,9 @@ struct fault {
 	} errand;
 	uint64_t slot;	/* with one count, or 0 */
 	bool slot_read; /* it was in no cache */
-	struct frame
+	struct folio
 		*read; /* what was read from it, and is in no cache; with a reference, or NULL */
-	struct frame *made;
+	struct folio *made;
 	bool may_write; /* as long as the object's generation is this */
 	uint64_t generation;
 };
@@ -69,8 +69,8 @@ static inline int fault_await_migration(struct fault *fault)
 	fault->errand = ERRAND_MIGRATION;
 	return -FAULT_ERRAND;
 }
-/* A page of the VMA's own with the content of `source`, or zeros. */
-int fault_map_own_page(struct fault *fault, const struct frame *source);
+/* A page of the VMA's own with the content of `source`, or zeros (NULL). */
+int fault_map_own_page(struct fault *fault, const struct page *source);
 /* The context hears of it; flags: QUIRE_UFFD_PAGEFAULT_FLAG_* other than WRITE.  0 or -NO_FRAMES. */
 int fault_report(struct fault *fault, uint64_t flags);
 

@@ -54,7 +54,7 @@ int fault_ask_object(struct fault *fault)
 int fault_make_page(struct fault *fault, unsigned how)
 {
 	if (fault->made)
-		frame_put(fault->space->machine, fault->made);
+		folio_put(fault->space->machine, fault->made);
 	fault->made = NULL;
 	return object_make_page(fault->object, fault->index, how, &fault->made);
 }
@@ -83,10 +83,10 @@ static bool must_ask(const struct fault *fault, uint64_t index)
 }
 
 /* The page itself, as it comes to stand there. */
-static struct table_leaf leaf_of(const struct fault *fault, struct frame *frame)
+static struct table_leaf leaf_of(const struct fault *fault, struct folio *folio)
 {
 	struct table_leaf leaf = {
-		.frame = frame,
+		.folio = folio,
 		.allow = vma_permissions(fault->vma),
 		.uffd_wp = fault_stays_protected(fault),
 	};
@@ -98,38 +98,38 @@ static struct table_leaf leaf_of(const struct fault *fault, struct frame *frame)
 }
 
 /* Takes over a reference to it. */
-static int map_page(struct fault *fault, struct frame *frame)
+static int map_page(struct fault *fault, struct folio *folio)
 {
-	struct table_leaf leaf = leaf_of(fault, frame);
+	struct table_leaf leaf = leaf_of(fault, folio);
 
 	if (fault_writes(fault) && shared(fault))
-		frame_mark(frame, FRAME_DIRTY);
-	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+		folio_mark(folio, FRAME_DIRTY);
+	folio_exchange(folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
 }
 
 /* --- the page that a read wants, and what lies around it --- */
 
 /* Lets go of those that are left; whether there are any others. */
-static bool put_pages(struct quire_machine *machine, struct frame **frames, unsigned count,
-		      bool (*goes)(const struct frame *frame))
+static bool put_pages(struct quire_machine *machine, struct folio **folios, unsigned count,
+		      bool (*goes)(const struct folio *folio))
 {
 	bool others = false;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (frames[i] && (!goes || goes(frames[i]))) {
-			frame_put(machine, frames[i]);
-			frames[i] = NULL;
+		if (folios[i] && (!goes || goes(folios[i]))) {
+			folio_put(machine, folios[i]);
+			folios[i] = NULL;
 		}
-		others |= frames[i] != NULL;
+		others |= folios[i] != NULL;
 	}
 	return others;
 }
 
 /* What a fault of its own has to look at. */
-static bool needs_more(const struct frame *frame)
+static bool needs_more(const struct folio *folio)
 {
-	return frame_has(frame, FRAME_UNUSED) || frame_has(frame, FRAME_MIGRATING);
+	return folio_has(folio, FRAME_UNUSED) || folio_has(folio, FRAME_MIGRATING);
 }
 
 /* Maps those of `count` pages from `start` on that are in the cache, where nothing stands; whether
@@ -138,21 +138,21 @@ static bool map_stretch(struct fault *fault, uint64_t start, unsigned count)
 {
 	struct quire_machine *machine = fault->space->machine;
 	const struct vma *vma = fault->vma;
-	struct frame **wanted, *frames[AROUND_PAGES];
+	struct folio **wanted, *folios[AROUND_PAGES];
 	struct table_reserve reserve = {0};
 	bool found = false;
 
-	wanted = &frames[(fault->page - start) >> PAGE_SHIFT];
-	object_find_pages(vma->object, vma_index(vma, start), count, frames);
-	if (put_pages(machine, frames, count, needs_more) &&
-	    !table_reserve(machine, &reserve, fault->seen.missing)) {
+	wanted = &folios[(fault->page - start) >> PAGE_SHIFT];
+	object_find_pages(vma->object, vma_index(vma, start), count, folios);
+	if (put_pages(machine, folios, count, needs_more) &&
+	    !table_reserve(machine, &reserve, fault->seen.level)) {
 		found = *wanted;
-		table_install_around(&fault->space->tables, start, count, frames,
+		table_install_around(&fault->space->tables, start, count, folios,
 				     leaf_of(fault, NULL), &reserve);
 		found = found && !*wanted;
 	}
 	table_unreserve(machine, &reserve);
-	put_pages(machine, frames, count, NULL);
+	put_pages(machine, folios, count, NULL);
 	return found;
 }
 
@@ -175,21 +175,23 @@ static bool map_around(struct fault *fault)
 /* --- the page --- */
 
 /* The object has the page: takes over a reference to it. */
-static int serve_found(struct fault *fault, struct frame *frame)
+static int serve_found(struct fault *fault, struct folio *folio)
 {
 	struct quire_machine *machine = fault->space->machine;
+	struct page page;
 	int error;
 
-	if (frame_has(frame, FRAME_MIGRATING)) {
-		frame_put(machine, frame);
+	if (folio_has(folio, FRAME_MIGRATING)) {
+		folio_put(machine, folio);
 		return fault_await_migration(fault);
 	}
-	if (frame_has(frame, FRAME_UNUSED))
-		frame_unmark(frame, FRAME_UNUSED);
+	if (folio_has(folio, FRAME_UNUSED))
+		folio_unmark(folio, FRAME_UNUSED);
 	if (shared(fault) || !fault_writes(fault))
-		return map_page(fault, frame);
-	error = fault_map_own_page(fault, frame);
-	frame_put(machine, frame);
+		return map_page(fault, folio);
+	page = folio_page(machine, folio, 0);
+	error = fault_map_own_page(fault, &page);
+	folio_put(machine, folio);
 	return error;
 }
 
@@ -197,12 +199,12 @@ static int serve_found(struct fault *fault, struct frame *frame)
 static int serve_absent(struct fault *fault, uint64_t index)
 {
 	struct quire_object *object = fault->vma->object;
-	struct frame *frame;
-	int error = object_make_page(object, index, MAKE_AWAKE, &frame);
+	struct folio *folio;
+	int error = object_make_page(object, index, MAKE_AWAKE, &folio);
 
 	if (error == -WOULD_SLEEP)
 		return send(fault, ERRAND_MAKE, index);
-	return error ? error : serve_found(fault, frame);
+	return error ? error : serve_found(fault, folio);
 }
 
 static void beyond(struct fault *fault)
@@ -213,7 +215,7 @@ static void beyond(struct fault *fault)
 int fault_on_object(struct fault *fault)
 {
 	uint64_t index = vma_index(fault->vma, fault->page), registered = fault->vma->flags;
-	struct frame *frame;
+	struct folio *folio;
 	enum object_page answer;
 	int error = 0;
 
@@ -228,7 +230,7 @@ int fault_on_object(struct fault *fault)
 		return error;
 	if (map_around(fault))
 		return 0;
-	if (!object_find_lasting(fault->vma->object, index, &answer, &frame))
+	if (!object_find_lasting(fault->vma->object, index, &answer, &folio))
 		return send(fault, ERRAND_REMOVAL, index);
 	if (answer == PAGE_BEYOND) {
 		beyond(fault);
@@ -238,19 +240,19 @@ int fault_on_object(struct fault *fault)
 		return fault_report(fault, 0);
 
 	if ((answer == PAGE_FOUND || answer == PAGE_SWAPPED) && (registered & VMA_UFFD_MINOR) &&
-	    !(answer == PAGE_FOUND && frame == fault->made && errand_done(fault, index))) {
+	    !(answer == PAGE_FOUND && folio == fault->made && errand_done(fault, index))) {
 		if (answer == PAGE_FOUND)
-			frame_put(fault->space->machine, frame);
+			folio_put(fault->space->machine, folio);
 		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
 	if (answer == PAGE_SWAPPED)
 		return send(fault, ERRAND_SWAP_IN, index);
 	if (must_ask(fault, index)) {
 		if (answer == PAGE_FOUND)
-			frame_put(fault->space->machine, frame);
+			folio_put(fault->space->machine, folio);
 		return send(fault, ERRAND_WRITABLE, index);
 	}
-	error = answer == PAGE_FOUND ? serve_found(fault, frame) : serve_absent(fault, index);
+	error = answer == PAGE_FOUND ? serve_found(fault, folio) : serve_absent(fault, index);
 	if (error != -QUIRE_EFBIG)
 		return error;
 	beyond(fault); /* it was cut off this moment */
@@ -263,7 +265,7 @@ int fault_write_shared(struct fault *fault)
 
 	if (must_ask(fault, index))
 		return send(fault, ERRAND_WRITABLE, index);
-	frame_mark(fault->seen.frame, FRAME_DIRTY);
+	folio_mark(fault->seen.folio, FRAME_DIRTY);
 	table_write_shared(&fault->space->tables, fault->page, &fault->seen);
 	return 0;
 }

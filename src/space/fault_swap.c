@@ -14,7 +14,7 @@ void fault_drop_slot(struct fault *fault)
 	struct quire_machine *machine = fault->space->machine;
 
 	if (fault->read)
-		frame_put(machine, fault->read);
+		folio_put(machine, fault->read);
 	if (fault->slot)
 		swap_drop(machine, fault->slot);
 	fault->read = NULL;
@@ -40,71 +40,71 @@ static bool hold_slot(struct fault *fault)
  * so when it is written to; one that it reads for a single entry never is in the slot's cache.
  * Whether the entry has it exclusively.
  */
-static bool take_from_swap(const struct fault *fault, struct frame *frame, bool alone)
+static bool take_from_swap(const struct fault *fault, struct folio *folio, bool alone)
 {
 	bool takes =
 		!(fault->how & FAULT_RESTORE) && alone && (fault->slot_read || fault_writes(fault));
 
 	if (fault->how & FAULT_RESTORE || (takes && !fault->slot_read))
-		frame_mark(frame, FRAME_DIRTY);
+		folio_mark(folio, FRAME_DIRTY);
 	if (!fault->slot_read)
-		frame_mark(frame, FRAME_WAS_CACHED);
+		folio_mark(folio, FRAME_WAS_CACHED);
 	return takes || fault->seen.exclusive;
 }
 
 /* The page comes to stand there; takes over a reference to it. */
-static int map_page(struct fault *fault, struct frame *frame, bool alone)
+static int map_page(struct fault *fault, struct folio *folio, bool alone)
 {
 	const struct table_snapshot *seen = &fault->seen;
 	struct table_leaf leaf = {
-		.frame = frame,
+		.folio = folio,
 		.allow = vma_permissions(fault->vma),
-		.exclusive = take_from_swap(fault, frame, alone),
+		.exclusive = take_from_swap(fault, folio, alone),
 		.uffd_wp = seen->uffd_wp,
 		.old = fault->how & FAULT_RESTORE,
 	};
 	int error = vma_prepare_anon(fault->space, fault->vma);
 
 	if (error) {
-		frame_put(fault->space->machine, frame);
+		folio_put(fault->space->machine, folio);
 		return error;
 	}
 	/* Before it counts as mapped: who maps it is who it is found through. */
-	rmap_set_owner(frame, fault->vma, fault->page);
+	rmap_set_owner(folio, fault->vma, fault->page);
 	leaf.allow.write = leaf.allow.write && leaf.exclusive && !fault_stays_protected(fault);
-	frame_exchange(frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	folio_exchange(folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
 }
 
 /* What the fault has read, unless others ask for it by now: then it is put into the cache. */
-static struct frame *take_read(struct fault *fault, bool *alone)
+static struct folio *take_read(struct fault *fault, bool *alone)
 {
 	struct quire_machine *machine = fault->space->machine;
-	struct frame *frame = fault->read;
+	struct folio *folio = fault->read;
 
 	fault->read = NULL;
-	if (!frame)
+	if (!folio)
 		return NULL;
 	*alone = swap_sole(machine, fault->slot);
 	if (*alone)
-		return frame;
-	swap_cache(machine, fault->slot, frame);
-	frame_put(machine, frame);
+		return folio;
+	swap_cache(machine, fault->slot, folio);
+	folio_put(machine, folio);
 	return swap_cached(machine, fault->slot, alone);
 }
 
 int fault_on_swap(struct fault *fault)
 {
-	struct frame *frame;
+	struct folio *folio;
 	bool alone;
 
 	if (!hold_slot(fault))
 		return 0;
-	frame = swap_cached(fault->space->machine, fault->slot, &alone);
-	if (!frame)
-		frame = take_read(fault, &alone);
-	if (frame)
-		return map_page(fault, frame, alone);
+	folio = swap_cached(fault->space->machine, fault->slot, &alone);
+	if (!folio)
+		folio = take_read(fault, &alone);
+	if (folio)
+		return map_page(fault, folio, alone);
 	fault->errand = ERRAND_READ_SLOT;
 	return -FAULT_ERRAND;
 }

@@ -22,14 +22,14 @@ static int pin_page(struct quire_space *space, struct quire_pin *pin)
 {
 	uint64_t page = page_down(pin->address) + (pin->count << PAGE_SHIFT);
 	struct quire_machine *machine = space->machine;
-	struct frame *frame;
-	int error = space_pin_page(space, page, &frame, &pin->faulted);
+	struct table_held held;
+	int error = space_pin_page(space, page, &held, &pin->faulted);
 
 	if (error)
 		return error;
 	atomic_fetch_add_explicit(&machine->pins, 1, memory_order_relaxed);
-	pin->frames[pin->count++] = frame_number(machine, frame);
-	return frame_pins(frame) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
+	pin->frames[pin->count++] = held.page.number;
+	return folio_pins(held.folio) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
 }
 
 int quire_pin(struct quire_space *space, struct quire_pin *pin)
@@ -49,12 +49,12 @@ int quire_pin(struct quire_space *space, struct quire_pin *pin)
 void quire_unpin(struct quire_machine *machine, struct quire_pin *pin, bool written)
 {
 	for (; pin->count; pin->count--) {
-		struct frame *frame = frame_at(machine, pin->frames[pin->count - 1]);
+		struct folio *folio = folio_at(machine, pin->frames[pin->count - 1]);
 
 		if (written)
-			frame_mark(frame, FRAME_DIRTY);
+			folio_mark(folio, FRAME_DIRTY);
 		atomic_fetch_sub_explicit(&machine->pins, 1, memory_order_relaxed);
-		if (frame_drop(frame, FRAME_ONE_PIN))
-			frame_free(machine, frame);
+		if (folio_drop(folio, FRAME_ONE_PIN))
+			folio_free(machine, folio);
 	}
 }

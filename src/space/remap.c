@@ -106,7 +106,7 @@ static int new_vmas(struct quire_space *space, struct move *move)
 static int reserve_tables(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
-	unsigned cost = table_move_cost(tables, move->from, move->to, move->length);
+	unsigned cost = table_move_cost(tables, move->from, move->to, move->length, false);
 
 	return table_reserve(space->machine, &move->tables, cost);
 }
@@ -208,7 +208,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	if (drops_rest(move))
 		removal_commit(space, &move->rest, &gather);
 	removal_cut(space, &move->source);
-	table_move(tables, move->from, move->to, move->length, &move->tables, &gather);
+	table_move(tables, move->from, move->to, move->length, false, &move->tables, &gather);
 	describe(space, move, vma);
 	/* Protection moves only where the registration does. */
 	if (vma->userfault && !move->registered && !QUIRE_MISTAKE(MREMAP_KEEPS_PROTECTION))

@@ -180,27 +180,28 @@ void vma_leave_family(struct quire_space *space, struct vma *vma)
 
 /* Who maps a page stores its owner first; whoever sees the mapping must see that owner, too, and not
  * one before it, which may be gone. */
-static bool mapped(const struct frame *frame)
+static bool mapped(const struct folio *folio)
 {
-	return atomic_load_explicit(&frame->holders, memory_order_acquire) >= FRAME_ONE_MAPPING;
+	return atomic_load_explicit(&folio->head.holders, memory_order_acquire) >=
+	       FRAME_ONE_MAPPING;
 }
 
-bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner)
+bool rmap_hold_owner(struct quire_machine *machine, struct folio *folio, struct rmap_owner *owner)
 {
 	*owner = (struct rmap_owner){0};
 	machine_lock(machine, &machine->rmap_lock);
-	if (frame_of_object(frame)) {
-		struct quire_object *object = (struct quire_object *)frame_owner(frame);
+	if (folio_of_object(folio)) {
+		struct quire_object *object = (struct quire_object *)folio_owner(folio);
 
 		if (object && object_try_get(object))
 			owner->object = object;
-	} else if (frame->kind == FRAME_ANON && mapped(frame)) {
+	} else if (folio->head.kind == FRAME_ANON && mapped(folio)) {
 		/* NULL: it is about to be mapped for the first time. */
-		owner->family = (struct family *)frame_owner(frame);
+		owner->family = (struct family *)folio_owner(folio);
 		if (owner->family)
 			owner->family->users++;
 	}
-	owner->index = frame_index(frame);
+	owner->index = folio_index(folio);
 	machine_unlock(machine, &machine->rmap_lock);
 	if (owner->object)
 		owner->rmap = &owner->object->rmap;

@@ -45,7 +45,7 @@ struct rmap_owner {
  * Finds the owner of a frame that the caller holds, and takes a reference to it.  false: the page is
  * mapped nowhere and in no cache.
  */
-bool rmap_hold_owner(struct quire_machine *machine, struct frame *frame, struct rmap_owner *owner);
+bool rmap_hold_owner(struct quire_machine *machine, struct folio *folio, struct rmap_owner *owner);
 void rmap_drop_owner(struct quire_machine *machine, struct rmap_owner *owner);
 
 /*
@@ -72,9 +72,9 @@ static inline void rmap_walk_page(struct quire_machine *machine, const struct rm
 
 /* An anonymous page that nobody else knows yet, or whose entry is locked, is now a page of `vma` at
  * `address`. */
-static inline void rmap_set_owner(struct frame *frame, const struct vma *vma, uint64_t address)
+static inline void rmap_set_owner(struct folio *folio, const struct vma *vma, uint64_t address)
 {
-	frame_set_owner(frame, vma->family, vma_index(vma, address));
+	folio_set_owner(folio, vma->family, vma_index(vma, address));
 }
 
 /* --- truncate.c, revoke.c --- */

@@ -291,10 +291,11 @@ int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 		   enum quire_access access, unsigned how);
 
 /*
- * Faults the page in for writing, and pins it: *frame.  *faulted is set if that took a fault.  As
+ * Faults the page in for writing, and pins it: *held.  *faulted is set if that took a fault.  As
  * space_populate(); -QUIRE_EFAULT also of a shared mapping of an object other than shared memory.
  */
-int space_pin_page(struct quire_space *space, uint64_t page, struct frame **frame, bool *faulted);
+int space_pin_page(struct quire_space *space, uint64_t page, struct table_held *held,
+		   bool *faulted);
 
 /*
  * Reads as the kernel reads the argument of a system call, without pinning: a page stays shared,

@@ -47,13 +47,13 @@ static void remove_pages(struct quire_object *object, uint64_t first, uint64_t e
 }
 
 /* Makes bytes [start, end) of a page that is held zeros (NULL: they are), and lets go of it. */
-static void clear(struct quire_object *object, struct frame *frame, uint64_t start, uint64_t end)
+static void clear(struct quire_object *object, struct folio *folio, uint64_t start, uint64_t end)
 {
-	if (!frame)
+	if (!folio)
 		return;
-	memset((char *)frame_memory(object->machine, frame) + start, 0, end - start);
-	frame_mark(frame, FRAME_DIRTY);
-	frame_put(object->machine, frame);
+	memset((char *)folio_memory(object->machine, folio) + start, 0, end - start);
+	folio_mark(folio, FRAME_DIRTY);
+	folio_put(object->machine, folio);
 }
 
 struct truncating {
@@ -66,7 +66,7 @@ struct truncating {
 static int clear_tail(struct truncating *truncating)
 {
 	struct quire_object *object = truncating->change.object;
-	struct frame *tail;
+	struct folio *tail;
 	int error = change_edge(&truncating->change, truncating->size, &tail);
 
 	if (!error)
@@ -131,7 +131,7 @@ static int make_punch(struct object_change *change)
 	uint64_t start = punching->start, end = punching->end;
 	uint64_t first = page_up(start), last = page_down(end);
 	struct quire_object *object = change->object;
-	struct frame *front, *back = NULL;
+	struct folio *front, *back = NULL;
 	int error = change_edge(change, start, &front);
 
 	/* `first` lies behind `last` where all is inside one page. */
@@ -139,7 +139,7 @@ static int make_punch(struct object_change *change)
 		error = change_edge(change, end, &back);
 	if (error) {
 		if (front)
-			frame_put(object->machine, front);
+			folio_put(object->machine, front);
 		return error;
 	}
 	clear(object, front, start % PAGE_SIZE,

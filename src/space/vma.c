@@ -73,14 +73,14 @@ void vma_free(struct quire_space *space, struct vma *vma)
 
 bool vma_swapped(const struct vma *vma, uint64_t address)
 {
-	struct frame *frame;
+	struct folio *folio;
 	enum object_page answer;
 
 	if (!vma->object)
 		return false;
-	answer = object_find_page(vma->object, vma_index(vma, address), &frame);
+	answer = object_find_page(vma->object, vma_index(vma, address), &folio);
 	if (answer == PAGE_FOUND)
-		frame_put(vma->object->machine, frame);
+		folio_put(vma->object->machine, folio);
 	return answer == PAGE_SWAPPED;
 }
 

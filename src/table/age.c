@@ -10,11 +10,11 @@
 
 /* Whether one entry is all that leads to the page: also none in swap, whose slot's cache would have a
  * reference.  One word says it, for others may be mapping the page. */
-static bool sole(const struct frame *frame)
+static bool sole(const struct folio *folio)
 {
-	uint64_t holders = atomic_load_explicit(&frame->holders, memory_order_acquire);
+	uint64_t holders = atomic_load_explicit(&folio->head.holders, memory_order_acquire);
 
-	return holders - frame_pins(frame) * FRAME_ONE_PIN == FRAME_ONE_MAPPING;
+	return holders - folio_pins(folio) * FRAME_ONE_PIN == FRAME_ONE_MAPPING;
 }
 
 /*
@@ -22,19 +22,19 @@ static bool sole(const struct frame *frame)
  * has it alone is free of it.  Where one entry is dirty the others are, or were: it was before they
  * came to be.
  */
-static bool lazily_freed(struct quire_machine *machine, struct frame *frame, entry_t entry)
+static bool lazily_freed(struct quire_machine *machine, struct folio *folio, entry_t entry)
 {
-	bool counts = frame_has(frame, FRAME_KEEP) && !entry_dirty(entry) &&
+	bool counts = folio_has(folio, FRAME_KEEP) && !entry_dirty(entry) &&
 		      !QUIRE_MISTAKE(FREE_DROPS_OTHERS_PAGE);
 
-	if (frame_has(frame, FRAME_DIRTY) || counts) {
-		if (!sole(frame))
+	if (folio_has(folio, FRAME_DIRTY) || counts) {
+		if (!sole(folio))
 			return false;
-		frame_unmark(frame, FRAME_DIRTY);
+		folio_unmark(folio, FRAME_DIRTY);
 	}
-	if (frame_has(frame, FRAME_KEEP))
-		frame_unmark(frame, FRAME_KEEP);
-	frame_mark(frame, FRAME_LAZYFREE);
+	if (folio_has(folio, FRAME_KEEP))
+		folio_unmark(folio, FRAME_KEEP);
+	folio_mark(folio, FRAME_LAZYFREE);
 	machine_note_evictable(machine);
 	return true;
 }
@@ -82,20 +82,20 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		struct frame *frame;
+		struct folio *folio;
 
 		if (aging == TABLE_LAZYFREE && entry_is_swap(entry))
 			drop_swap(&cursor);
 		if (aging == TABLE_LAZYFREE)
 			drop_poison(&cursor, entry);
-		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
+		folio = entry_is_leaf(entry, cursor.level) ? leaf_folio(tables, entry) : NULL;
+		if (!folio)
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		frame = leaf_frame(tables, entry);
-		if (aging == TABLE_LAZYFREE && !lazily_freed(tables->machine, frame, entry))
+		if (aging == TABLE_LAZYFREE && !lazily_freed(tables->machine, folio, entry))
 			continue;
 		/* What others use, too, is not cold. */
-		if (aging == TABLE_COLD && frame_mappings(frame) != 1)
+		if (aging == TABLE_COLD && !folio_mapped_by(folio, 1))
 			continue;
 		make_old(&cursor, entry, aging);
 	}

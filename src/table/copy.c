@@ -32,18 +32,22 @@ static entry_t share(struct cursor *parent)
 	return is;
 }
 
-/* The child's leaf. */
+/* The child's leaf.  Nothing but the leaf says that a device's page was written to. */
 static entry_t copied(struct cursor *parent, bool shared)
 {
-	if (shared)
-		return entry_set_young(entry_set_dirty(cursor_entry(parent), false), false);
-	return entry_set_young(share(parent), false);
+	entry_t leaf = shared ? cursor_entry(parent) : share(parent);
+
+	if (shared && !leaf_device(parent->tables, leaf))
+		leaf = entry_set_dirty(leaf, false);
+	return entry_set_young(leaf, false);
 }
 
 static bool pinned(struct page_tables *tables, entry_t leaf)
 {
-	return !entry_special(leaf) && frame_pins(leaf_frame(tables, leaf)) &&
-	       !frame_of_object(leaf_frame(tables, leaf)) && !QUIRE_MISTAKE(FORK_SHARES_PINNED);
+	const struct folio *folio = leaf_folio(tables, leaf);
+
+	return folio && folio_pins(folio) && !folio_of_object(folio) &&
+	       !QUIRE_MISTAKE(FORK_SHARES_PINNED);
 }
 
 /* The child's own copy of the parent's page, as one that was just written to. */
@@ -51,15 +55,16 @@ static entry_t copied_page(struct cursor *parent, struct table_reserve *reserve)
 {
 	struct quire_machine *machine = parent->tables->machine;
 	entry_t leaf = entry_end_migration(cursor_entry(parent));
-	struct frame *source = leaf_frame(parent->tables, leaf), *page = reserve->chain;
+	struct folio *source = leaf_folio(parent->tables, leaf), *page;
 
-	quire_assert(page);
-	reserve->chain = page->next;
+	quire_assert(parent->level == 0 && reserve->chain);
+	page = frame_folio(reserve->chain);
+	reserve->chain = page->head.next;
 	reserve->count--;
-	memcpy(frame_memory(machine, page), frame_memory(machine, source), PAGE_SIZE);
-	frame_make_anon(machine, page);
-	frame_set_owner(page, (const void *)frame_owner(source), frame_index(source));
-	leaf = entry_set_frame(leaf, frame_number(machine, page));
+	memcpy(folio_memory(machine, page), folio_memory(machine, source), PAGE_SIZE);
+	folio_make_anon(machine, page);
+	folio_set_owner(page, (const void *)folio_owner(source), folio_index(source));
+	leaf = entry_set_frame(leaf, folio_number(machine, page));
 	return entry_set_young(entry_set_dirty(leaf, true), true);
 }
 
@@ -129,12 +134,14 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 			entry = copied_page(&from, reserve);
 			resident[RESIDENT_ANON]++;
 		} else if (entry_is_leaf(entry, from.level)) {
+			struct folio *folio = leaf_folio(parent, entry);
+
 			entry = copied(&from, shared);
 			if (QUIRE_MISTAKE(FORK_LOSES_LEAF))
 				entry = entry_set_uffd_wp(entry, false);
-			if (!entry_special(entry)) {
-				frame_hold(leaf_frame(parent, entry), FRAME_ONE_MAPPING);
-				resident[frame_resident(leaf_frame(parent, entry))]++;
+			if (folio) {
+				folio_hold(folio, FRAME_ONE_MAPPING);
+				resident[folio_resident(folio)] += level_pages(from.level);
 			}
 		}
 		if (entry_is_swap(entry)) {

@@ -47,7 +47,7 @@ static void walk_down(struct cursor *cursor)
 				return;
 			table_unlock(cursor->tables, cursor->table);
 		}
-		stand_in(cursor, leaf_frame(cursor->tables, entry), cursor->level - 1);
+		stand_in(cursor, table_below(cursor->tables, entry), cursor->level - 1);
 	}
 }
 
@@ -71,7 +71,7 @@ void cursor_descend(struct cursor *cursor)
 
 	quire_assert(entry_is_table(entry, cursor->level));
 	table_unlock(cursor->tables, cursor->table);
-	stand_in(cursor, leaf_frame(cursor->tables, entry), cursor->level - 1);
+	stand_in(cursor, table_below(cursor->tables, entry), cursor->level - 1);
 	walk_down(cursor);
 }
 
@@ -133,42 +133,65 @@ bool cursor_next_table(struct cursor *cursor, uint64_t next)
 	return true;
 }
 
-/* Makes a frame, whatever it holds, a table of entries like `entry`. */
-static void fill_table(struct page_tables *tables, struct frame *table, entry_t entry,
-		       unsigned level)
+/* Makes a frame, whatever it holds, a table whose entries are of `level`. */
+static void begin_table(struct page_tables *tables, struct frame *table, unsigned level)
 {
-	bool empty = entry_is_absent(entry) || QUIRE_MISTAKE(SPLIT_LOSES_MARKER);
-	unsigned count = empty ? 0 : arch_entries(level);
-
 	frame_set_kind(tables->machine, table, FRAME_TABLE);
 	table->lock = (struct quire_lock){0};
-	table->table.live = count;
-	table->table.marks = count;
 	table->table.level = level;
 	table->table.locked = false;
+}
+
+/* Its entries say what `entry` of the level above says. */
+static void fill_table(struct page_tables *tables, struct frame *table, entry_t entry)
+{
+	const unsigned level = table->table.level;
+	bool leaf = entry_is_leaf(entry, level + 1);
+	bool empty = entry_is_absent(entry) || (QUIRE_MISTAKE(SPLIT_LOSES_MARKER) && !leaf);
+	unsigned count = empty ? 0 : arch_entries(level);
+
+	table->table.live = count;
+	table->table.marks = entry_is_marker(entry) ? count : 0;
 	if (empty)
 		memset(frame_memory(tables->machine, table), 0, PAGE_SIZE);
 	for (unsigned i = 0; i < count; i++)
-		atomic_store_explicit(table_slot(tables->machine, table, i), entry,
+		atomic_store_explicit(table_slot(tables->machine, table, i),
+				      leaf ? entry_child(entry, level + 1, i) : entry,
 				      memory_order_relaxed);
+}
+
+/* A leaf gives way to leaves of the level below, each of which is a mapping of what it maps. */
+static void hold_parts(struct page_tables *tables, entry_t leaf, unsigned level)
+{
+	struct folio *folio = leaf_folio(tables, leaf);
+
+	if (folio)
+		folio_hold(folio, (uint64_t)(arch_entries(level - 1) - 1) * FRAME_ONE_MAPPING);
 }
 
 void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
 {
 	struct page_tables *tables = cursor->tables;
 	struct frame *table = reserve->chain, *parent = cursor->table;
-	entry_t entry = cursor_entry(cursor);
+	entry_t entry = cursor_entry(cursor), link;
 
 	quire_assert(cursor->level > 0 && table);
-	quire_assert(entry_is_absent(entry) || entry_is_marker(entry));
+	quire_assert(!entry_is_table(entry, cursor->level));
 	reserve->chain = table->next;
 	reserve->count--;
-	fill_table(tables, table, entry, cursor->level - 1);
+	link = entry_make_table(frame_number(tables->machine, table));
+	begin_table(tables, table, cursor->level - 1);
+	if (entry_is_leaf(entry, cursor->level))
+		hold_parts(tables, entry, cursor->level);
 	atomic_fetch_add_explicit(&tables->frames, (uint64_t)1 << table->order,
 				  memory_order_relaxed);
 	/* Locked before anyone can find it, so that what was seen of the entry still holds below. */
 	table_lock(tables, table);
-	cursor_exchange(cursor, entry_make_table(frame_number(tables->machine, table)));
+	/* What the hardware sets in a leaf meanwhile, its parts have too. */
+	do
+		fill_table(tables, table, entry);
+	while (!cursor_update(cursor, &entry, link));
+	cursor_recount(cursor, entry, link);
 	table_unlock(tables, parent);
 	stand_in(cursor, table, cursor->level - 1);
 }

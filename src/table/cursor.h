@@ -87,9 +87,10 @@ bool cursor_begin(struct cursor *cursor, struct page_tables *tables, uint64_t st
 /* Leaves the entry: down into the table that stands there. */
 void cursor_descend(struct cursor *cursor);
 /*
- * Puts a table from the reserve in the place of an absent entry or marker, which its entries
- * repeat, and descends to the one for cursor->address.  The new table is locked before the old one is
- * let go of, so nobody comes in between.
+ * Puts a table from the reserve in the place of an entry, and descends to its entry for
+ * cursor->address.  The table's entries say what the entry said: they repeat nothing or a marker, and
+ * each maps its part of what a leaf maps, with every bit of it.  The new table is locked before the old
+ * one is let go of, so nobody comes in between.
  */
 void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve);
 /* The same until the entry lies in the range: one that is to be changed. */
@@ -161,12 +162,18 @@ static inline bool entry_marks_nothing(entry_t entry)
 {
 	return entry_is_absent(entry) || entry == entry_make_marker(MARK_EVICTED);
 }
-/* Where the entry's span ends, inside the range. */
+/* The entry's whole span; where it ends inside the range. */
+static inline uint64_t cursor_start(const struct cursor *cursor)
+{
+	return cursor->address & ~(level_span(cursor->level) - 1);
+}
+static inline uint64_t cursor_stop(const struct cursor *cursor)
+{
+	return cursor_start(cursor) + level_span(cursor->level);
+}
 static inline uint64_t cursor_reach(const struct cursor *cursor)
 {
-	uint64_t span = level_span(cursor->level);
-
-	return min_u64((cursor->address & ~(span - 1)) + span, cursor->end);
+	return min_u64(cursor_stop(cursor), cursor->end);
 }
 /* Whether the entry's whole span lies in the range. */
 static inline bool cursor_whole(const struct cursor *cursor)
@@ -206,21 +213,50 @@ static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t le
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
-/* Stops at the leaf that maps `frame` at `page`; false: there is none, and the cursor holds nothing
+/* Stops at the leaf that maps `folio` at `page`; false: there is none, and the cursor holds nothing
  * (reclaim.c). */
 bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,
-		       const struct frame *frame, struct gather *gather);
+		       const struct folio *folio, struct gather *gather);
 /* Write-protects the leaf at the cursor, which was `was` when last read (wp.c). */
 void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather);
 
-static inline struct frame *leaf_frame(struct page_tables *tables, entry_t leaf)
+/* The table that an entry leads to. */
+static inline struct frame *table_below(struct page_tables *tables, entry_t entry)
 {
-	return frame_at(tables->machine, entry_frame(leaf));
+	return frame_at(tables->machine, entry_frame(entry));
 }
-/* As what a mapped frame counts. */
-static inline enum table_resident frame_resident(const struct frame *frame)
+/* What a leaf maps: a page of the machine's memory, of which one is the zero page, or a device's. */
+static inline bool leaf_zero(struct page_tables *tables, entry_t leaf)
 {
-	switch (frame->kind) {
+	return entry_frame(leaf) == frame_number(tables->machine, tables->machine->zero_page);
+}
+static inline bool leaf_device(struct page_tables *tables, entry_t leaf)
+{
+	return !frame_exists(tables->machine, entry_frame(leaf));
+}
+/* Who is held by it, one mapping for the leaf; NULL: nobody, for the zero page and devices are not
+ * counted. */
+static inline struct folio *leaf_folio(struct page_tables *tables, entry_t leaf)
+{
+	if (leaf_device(tables, leaf) || leaf_zero(tables, leaf))
+		return NULL;
+	return folio_at(tables->machine, entry_frame(leaf));
+}
+/* Where the bytes of the page at `address` are. */
+static inline struct page leaf_page(entry_t leaf, unsigned level, uint64_t address)
+{
+	return (struct page){entry_frame(leaf) +
+			     ((address & (level_span(level) - 1)) >> PAGE_SHIFT)};
+}
+/* Pages that an entry of `level` stands for. */
+static inline int64_t level_pages(unsigned level)
+{
+	return (int64_t)1 << (arch_shift(level) - PAGE_SHIFT);
+}
+/* As what a mapped folio counts. */
+static inline enum table_resident folio_resident(const struct folio *folio)
+{
+	switch (folio->head.kind) {
 	case FRAME_SHMEM:
 		return RESIDENT_SHMEM;
 	case FRAME_FILE:
@@ -245,10 +281,10 @@ static inline void tables_resident_all(struct page_tables *tables,
 		tables_resident(tables, kind, pages[kind]);
 }
 /* A leaf of `frame` has gone from its entry: a page of an object remembers that it was written to. */
-static inline void keep_dirty(struct frame *frame, entry_t leaf)
+static inline void keep_dirty(struct folio *folio, entry_t leaf)
 {
-	if (entry_dirty(leaf) && frame_of_object(frame))
-		frame_mark(frame, FRAME_DIRTY);
+	if (entry_dirty(leaf) && folio_of_object(folio))
+		folio_mark(folio, FRAME_DIRTY);
 }
 
 #endif

@@ -54,17 +54,17 @@ void gather_flush(struct gather *gather)
 	quire_port_flush(tables->machine->host, &flush);
 }
 
-#define BATCH_SIZE (PAGE_SIZE / sizeof(struct frame *))
+#define BATCH_SIZE (PAGE_SIZE / sizeof(struct folio *))
 
-static struct frame **batch_slots(const struct gather *gather, const struct frame *batch)
+static struct folio **batch_slots(const struct gather *gather, const struct frame *batch)
 {
-	return (struct frame **)frame_memory(gather->tables->machine, batch);
+	return (struct folio **)frame_memory(gather->tables->machine, batch);
 }
 
-static void release_all(struct gather *gather, struct frame **frames, unsigned count)
+static void release_all(struct gather *gather, struct folio **folios, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		frame_put(gather->tables->machine, frames[i]);
+		folio_put(gather->tables->machine, folios[i]);
 }
 
 static void release_shared(struct gather *gather)
@@ -101,16 +101,16 @@ static bool batch_room(struct gather *gather)
 }
 
 /* Keeps a frame that is held by one reference until the flush. */
-static void keep_shared(struct gather *gather, struct frame *frame)
+static void keep_shared(struct gather *gather, struct folio *folio)
 {
 	if (gather->shared_count == GATHER_SHARED && !batch_room(gather)) {
 		gather_flush(gather);
 		release_shared(gather);
 	}
 	if (gather->shared_count < GATHER_SHARED)
-		gather->shared[gather->shared_count++] = frame;
+		gather->shared[gather->shared_count++] = folio;
 	else
-		batch_slots(gather, gather->batches)[gather->batch_used++] = frame;
+		batch_slots(gather, gather->batches)[gather->batch_used++] = folio;
 }
 
 /* Frames on the exclusive chain have no holder any more. */
@@ -120,19 +120,19 @@ static void release_exclusive(struct gather *gather)
 	gather->exclusive = NULL;
 }
 
-void gather_frame(struct gather *gather, struct frame *frame)
+void gather_folio(struct gather *gather, struct folio *folio)
 {
 	uint64_t alone = FRAME_ONE_MAPPING;
 
 	/* At once: reclaim takes references to whatever it comes by. */
-	if (atomic_compare_exchange_strong_explicit(&frame->holders, &alone, 0,
+	if (atomic_compare_exchange_strong_explicit(&folio->head.holders, &alone, 0,
 						    memory_order_acq_rel, memory_order_relaxed)) {
-		frame->next = gather->exclusive;
-		gather->exclusive = frame;
+		folio->head.next = gather->exclusive;
+		gather->exclusive = &folio->head;
 		return;
 	}
-	frame_exchange(frame, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
-	keep_shared(gather, frame);
+	folio_exchange(folio, FRAME_ONE_MAPPING, FRAME_ONE_REFERENCE);
+	keep_shared(gather, folio);
 }
 
 void gather_end(struct gather *gather)

@@ -29,7 +29,7 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 				table_slot(tables->machine, table, level_index(page, level)));
 
 	while (entry_is_table(entry, level)) {
-		table = leaf_frame(tables, entry);
+		table = table_below(tables, entry);
 		level--;
 		entry = settled(tables, table,
 				table_slot(tables->machine, table, level_index(page, level)));
@@ -37,7 +37,7 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 	*snapshot = (struct table_snapshot){
 		.entry = entry,
 		.kind = TABLE_ABSENT,
-		.missing = level,
+		.level = level,
 	};
 	if (entry_is_marker(entry)) {
 		snapshot->marks = entry_marks(entry) & ~(unsigned)MARK_EVICTED;
@@ -56,22 +56,26 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 		snapshot->exclusive = entry_exclusive(entry);
 		snapshot->uffd_wp = entry_uffd_wp(entry);
 		snapshot->migrating = entry_migrating(entry);
-		if (!entry_special(entry))
-			snapshot->frame = leaf_frame(tables, entry);
+		snapshot->folio = leaf_folio(tables, entry);
+		snapshot->page = leaf_page(entry, level, page);
+		snapshot->zero = leaf_zero(tables, entry);
 	}
 }
 
 static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *leaf)
 {
-	struct frame *frame = leaf->frame ? leaf->frame : tables->machine->zero_page;
-	entry_t entry = entry_make_leaf(frame_number(tables->machine, frame), 0);
+	struct quire_machine *machine = tables->machine;
+	uint64_t number = leaf->folio	 ? folio_number(machine, leaf->folio)
+			  : leaf->device ? leaf->page.number
+					 : frame_number(machine, machine->zero_page);
+	entry_t entry = entry_make_leaf(number, leaf->level);
 
 	entry = entry_set_permissions(entry, leaf->allow.read, leaf->allow.write,
 				      leaf->allow.execute);
 	entry = entry_set_exclusive(entry, leaf->exclusive);
 	entry = entry_set_dirty(entry, leaf->dirty);
 	entry = entry_set_uffd_wp(entry, leaf->uffd_wp);
-	return entry_set_young(leaf->frame ? entry : entry_set_special(entry), !leaf->old);
+	return entry_set_young(entry, !leaf->old);
 }
 
 /* A leaf goes: no CPU may read the old page when the first one can write to the new. */
@@ -79,7 +83,7 @@ static void retire(struct cursor *cursor, struct gather *gather)
 {
 	entry_t entry =
 		cursor_exchange(cursor, QUIRE_MISTAKE(COPY_LEAVES_GAP) ? ENTRY_ABSENT : ENTRY_BUSY);
-	struct frame *frame;
+	struct folio *folio;
 
 	if (entry_is_swap(entry))
 		tables_resident(cursor->tables, RESIDENT_SWAP, -1);
@@ -88,12 +92,21 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	if (!QUIRE_MISTAKE(COPY_WITHOUT_FLUSH))
 		gather_span(gather, cursor->address, cursor_reach(cursor));
 	gather_flush(gather);
-	if (entry_special(entry))
+	folio = leaf_folio(cursor->tables, entry);
+	if (!folio)
 		return;
-	frame = leaf_frame(cursor->tables, entry);
-	keep_dirty(frame, entry);
-	tables_resident(cursor->tables, frame_resident(frame), -1);
-	gather_frame(gather, frame);
+	keep_dirty(folio, entry);
+	tables_resident(cursor->tables, folio_resident(folio), -level_pages(cursor->level));
+	gather_folio(gather, folio);
+}
+
+/* Whether what was seen still stands at the cursor; nothing stands there at whatever level. */
+static bool stands(const struct cursor *cursor, const struct table_snapshot *snapshot)
+{
+	entry_t entry = cursor_entry(cursor);
+
+	return entry_same(entry, snapshot->entry) &&
+	       (cursor->level == snapshot->level || entry_is_absent(entry));
 }
 
 bool table_hold_slot(struct page_tables *tables, uint64_t page,
@@ -103,7 +116,7 @@ bool table_hold_slot(struct page_tables *tables, uint64_t page,
 	bool same;
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
-	same = entry_same(cursor_entry(&cursor), snapshot->entry);
+	same = stands(&cursor, snapshot);
 	if (same)
 		swap_hold(tables->machine, snapshot->slot);
 	cursor_end(&cursor);
@@ -111,22 +124,23 @@ bool table_hold_slot(struct page_tables *tables, uint64_t page,
 }
 
 /* Whether the page has been taken from its object: the fault must ask again what stands there. */
-static bool gone(const struct frame *frame)
+static bool gone(const struct folio *folio)
 {
-	return frame && frame_of_object(frame) && !frame_owner(frame);
+	return folio && folio_of_object(folio) && !folio_owner(folio);
 }
 
 bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
 		   const struct table_leaf *leaf, struct table_reserve *reserve,
 		   struct gather *gather)
 {
+	uint64_t span = level_span(leaf->level), start = page & ~(span - 1);
 	struct cursor cursor;
 	bool same;
 
-	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
-	same = entry_same(cursor_entry(&cursor), snapshot->entry) && !gone(leaf->frame) &&
+	cursor_begin(&cursor, tables, start, start + span, NULL);
+	same = stands(&cursor, snapshot) && !gone(leaf->folio) &&
 	       (!leaf->publish || leaf->publish(leaf->context));
-	while (same && cursor.level > 0)
+	while (same && cursor.level > leaf->level)
 		cursor_push_down(&cursor, reserve);
 	if (same) {
 		if (!entry_is_absent(snapshot->entry))
@@ -135,16 +149,17 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		/* From here on the page may change. */
 		if (snapshot->kind == TABLE_SWAP)
 			swap_leave(tables->machine, snapshot->slot,
-				   leaf->exclusive ? leaf->frame : NULL);
-		if (leaf->frame)
-			tables_resident(tables, frame_resident(leaf->frame), 1);
+				   leaf->exclusive ? leaf->folio : NULL);
+		if (leaf->folio)
+			tables_resident(tables, folio_resident(leaf->folio),
+					level_pages(leaf->level));
 	}
 	cursor_end(&cursor);
 	return same;
 }
 
 void table_install_around(struct page_tables *tables, uint64_t page, unsigned count,
-			  struct frame **frames, struct table_leaf leaf,
+			  struct folio **folios, struct table_leaf leaf,
 			  struct table_reserve *reserve)
 {
 	int64_t resident[RESIDENT_KINDS] = {0};
@@ -156,15 +171,15 @@ void table_install_around(struct page_tables *tables, uint64_t page, unsigned co
 		cursor_push_down(&cursor, reserve);
 	for (; more; more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		struct frame **frame = &frames[(cursor.address - page) >> PAGE_SHIFT];
+		struct folio **folio = &folios[(cursor.address - page) >> PAGE_SHIFT];
 
-		if (!entry_is_absent(entry) || !*frame || gone(*frame))
+		if (!entry_is_absent(entry) || !*folio || gone(*folio))
 			continue;
-		leaf.frame = *frame;
-		frame_exchange(*frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+		leaf.folio = *folio;
+		folio_exchange(*folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 		cursor_put(&cursor, ENTRY_ABSENT, make_leaf(tables, &leaf));
-		resident[frame_resident(*frame)]++;
-		*frame = NULL;
+		resident[folio_resident(*folio)]++;
+		*folio = NULL;
 	}
 	tables_resident_all(tables, resident);
 }
@@ -182,11 +197,6 @@ static void take_over(struct cursor *cursor, entry_t was, bool write)
 	} while (!cursor_update(cursor, &was, is));
 }
 
-static bool sole_holder(const struct frame *frame)
-{
-	return atomic_load_explicit(&frame->holders, memory_order_acquire) == FRAME_ONE_MAPPING;
-}
-
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write)
 {
@@ -196,12 +206,12 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	entry = cursor_entry(&cursor);
-	if (entry_same(entry, snapshot->entry)) {
-		if (entry_exclusive(entry) || sole_holder(snapshot->frame)) {
+	if (stands(&cursor, snapshot)) {
+		if (entry_exclusive(entry) || folio_held_by(snapshot->folio, 1)) {
 			take_over(&cursor, entry, write);
 			answer = TABLE_REUSED;
 		} else {
-			frame_hold(snapshot->frame, FRAME_ONE_REFERENCE);
+			folio_hold(snapshot->folio, FRAME_ONE_REFERENCE);
 			answer = TABLE_MUST_COPY;
 		}
 	}
@@ -219,7 +229,7 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	was = cursor_entry(&cursor);
 	do {
-		if (!entry_same(was, snapshot->entry))
+		if (!entry_same(was, snapshot->entry) || cursor.level != snapshot->level)
 			break;
 		is = entry_set_permissions(was, true, true, entry_executable(was));
 		is = entry_set_young(entry_set_dirty(is, true), true);
@@ -229,33 +239,38 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 
 static bool fit_for(const struct cursor *cursor, entry_t entry, enum table_use use)
 {
+	const struct folio *folio;
+
 	if (!entry_is_leaf(entry, cursor->level) || !entry_accessible(entry))
 		return false;
 	if (use == TABLE_WRITE || use == TABLE_WRITABLE)
 		return entry_writable(entry);
-	return use == TABLE_READ || entry_exclusive(entry) || entry_special(entry) ||
-	       frame_of_object(leaf_frame(cursor->tables, entry));
+	folio = leaf_folio(cursor->tables, entry);
+	return use == TABLE_READ || entry_exclusive(entry) || !folio || folio_of_object(folio);
 }
 
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use,
-			      uint64_t what)
+bool table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use, uint64_t what,
+		     struct table_held *held)
 {
-	struct frame *frame = NULL;
 	struct cursor cursor;
 	entry_t was, is;
+	bool fit;
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	was = cursor_entry(&cursor);
-	if (fit_for(&cursor, was, use)) {
+	fit = fit_for(&cursor, was, use);
+	if (fit) {
 		do
 			is = use == TABLE_WRITE ? entry_set_dirty(was, true) : was;
 		while (is != was && !cursor_update(&cursor, &was, is));
-		frame = leaf_frame(tables, was);
-		if (is != was)
-			frame_mark(frame, FRAME_DIRTY);
-		if (!entry_special(was))
-			frame_hold(frame, what);
+		held->folio = leaf_folio(tables, was);
+		held->page = leaf_page(was, cursor.level, page);
+		if (held->folio) {
+			if (is != was)
+				folio_mark(held->folio, FRAME_DIRTY);
+			folio_hold(held->folio, what);
+		}
 	}
 	cursor_end(&cursor);
-	return frame;
+	return fit;
 }

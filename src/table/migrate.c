@@ -9,13 +9,13 @@
  */
 #include "table/cursor.h"
 
-bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct folio *folio,
 			 struct gather *gather)
 {
 	struct cursor cursor;
 	entry_t was;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return false;
 	was = cursor_entry(&cursor);
 	while (!cursor_update(&cursor, &was, entry_begin_migration(was)))
@@ -26,34 +26,34 @@ bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct
 	return true;
 }
 
-void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,
-		       struct frame *target, struct gather *gather)
+void table_migrate_end(struct page_tables *tables, uint64_t page, struct folio *folio,
+		       struct folio *target, struct gather *gather)
 {
 	struct cursor cursor;
 	entry_t leaf;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return;
 	leaf = cursor_entry(&cursor);
 	if (!entry_migrating(leaf)) {
 		/* A second visit; or it has come back from its swap slot's cache, to be read only. */
-		if (target == frame) {
+		if (target == folio) {
 			cursor_end(&cursor);
 			return;
 		}
-		quire_assert(!frame_of_object(frame) && !entry_writable(leaf));
+		quire_assert(!folio_of_object(folio) && !entry_writable(leaf));
 		gather_span(gather, page, page + PAGE_SIZE);
 		leaf = entry_begin_migration(leaf);
 	}
-	leaf = entry_set_frame(entry_end_migration(leaf), frame_number(tables->machine, target));
+	leaf = entry_set_frame(entry_end_migration(leaf), folio_number(tables->machine, target));
 	if (QUIRE_MISTAKE(MIGRATION_LOSES_PROTECTION))
 		leaf = entry_set_uffd_wp(leaf, false);
 	if (QUIRE_MISTAKE(MIGRATION_LOSES_DIRTY))
 		leaf = entry_set_dirty(leaf, false);
-	if (target != frame)
-		frame_hold(target, FRAME_ONE_MAPPING);
+	if (target != folio)
+		folio_hold(target, FRAME_ONE_MAPPING);
 	cursor_exchange(&cursor, leaf);
-	if (target != frame)
-		gather_frame(gather, frame);
+	if (target != folio)
+		gather_folio(gather, folio);
 	cursor_end(&cursor);
 }

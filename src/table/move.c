@@ -5,6 +5,9 @@
  * What stands in an entry is taken out at the old address and put in at the new one, every bit
  * kept.  Where old and new are aligned alike, whole tables change their place by one entry.
  *
+ * A leaf that does not fit its new place is cut first, or goes, where memory has leaves of one size only:
+ * then nothing fits there.
+ *
  * Markers move as runs: a stretch of equal ones, at whatever levels they stand, is taken out first
  * and then put in again at the highest entries that fit its new place.  Poison is a page's, as a leaf
  * is, and moves as one.
@@ -37,8 +40,8 @@ static bool continues_run(const struct marker_run *run, uint64_t address, unsign
 	return run->start < run->end && run->end == address && run->marks == marks;
 }
 
-/* Whether the table at the cursor can stand as it is, `shift` bytes further. */
-static bool table_fits(const struct cursor *cursor, uint64_t shift)
+/* Whether the table or leaf at the cursor can stand as it is, `shift` bytes further. */
+static bool fits(const struct cursor *cursor, uint64_t shift)
 {
 	return cursor_whole(cursor) && level_aligned(cursor->address + shift, cursor->level);
 }
@@ -48,29 +51,49 @@ static unsigned descend(struct cursor *cursor, uint64_t shift)
 {
 	unsigned tables = 0;
 
-	while (entry_is_table(cursor_entry(cursor), cursor->level) && !table_fits(cursor, shift)) {
+	while (entry_is_table(cursor_entry(cursor), cursor->level) && !fits(cursor, shift)) {
 		cursor_descend(cursor);
 		tables++;
 	}
 	return tables;
 }
 
+static bool misfits(const struct cursor *cursor, uint64_t shift)
+{
+	return entry_is_leaf(cursor_entry(cursor), cursor->level) && !fits(cursor, shift);
+}
+
+/* Tables that it takes to cut a leaf of `level` into those that fit. */
+static unsigned parts_cost(unsigned level, uint64_t shift)
+{
+	unsigned cost = 0, tables = 1;
+
+	for (; !level_aligned(shift, level); level--) {
+		cost += tables;
+		tables *= arch_entries(level - 1);
+	}
+	return cost;
+}
+
 /*
- * Each table of the source that is gone through reaches into at most two tables of its level at the
- * destination; the paths to the ends of the range and of each run of markers are bounded by the
- * levels.  Cutting the source changes none of it.
+ * Each table of the source that is gone through, or made to cut a leaf, reaches into at most two tables
+ * of its level at the destination; the paths to the ends of the range and of each run of markers are
+ * bounded by the levels.  Cutting the source at the edges changes none of it.
  */
-unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length)
+unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
+			 bool drop)
 {
 	struct marker_run run = {0};
 	struct cursor cursor;
-	unsigned met = 0, runs = 1;
+	unsigned met = 0, cut = 0, runs = 1;
 
 	for (bool more = cursor_begin(&cursor, tables, from, from + length, NULL); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry;
 
 		met += descend(&cursor, to - from);
+		if (!drop && misfits(&cursor, to - from))
+			cut += parts_cost(cursor.level, to - from);
 		entry = cursor_entry(&cursor);
 		if (!moves_in_run(entry))
 			continue;
@@ -79,7 +102,7 @@ unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to,
 		run = (struct marker_run){cursor.address, cursor_reach(&cursor),
 					  entry_marks(entry)};
 	}
-	return 2 * (met + runs * (ARCH_LEVELS - 1));
+	return 2 * (met + cut + runs * (ARCH_LEVELS - 1)) + cut;
 }
 
 /* Puts `entry`, which speaks for itself, at `address`. */
@@ -96,7 +119,7 @@ static void put(struct page_tables *tables, uint64_t address, unsigned level, en
 	cursor_end(&cursor);
 }
 
-void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
+void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length, bool drop,
 		struct table_reserve *reserve, struct gather *gather)
 {
 	struct marker_run run = {0};
@@ -108,8 +131,16 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 		entry_t entry;
 
 		descend(&cursor, to - from);
+		while (!drop && misfits(&cursor, to - from))
+			cursor_push_down(&cursor, reserve);
 		if (entry_is_absent(cursor_entry(&cursor)))
 			continue;
+		if (drop && misfits(&cursor, to - from)) {
+			quire_assert(leaf_device(tables, cursor_entry(&cursor)));
+			cursor_exchange(&cursor, ENTRY_ABSENT);
+			gather_span(gather, cursor_start(&cursor), cursor_stop(&cursor));
+			continue;
+		}
 		quire_assert(cursor_whole(&cursor));
 		address = cursor.address + (to - from);
 		entry = cursor_exchange(&cursor, ENTRY_ABSENT);

@@ -5,26 +5,25 @@
 #include "table/cursor.h"
 
 bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,
-		       const struct frame *frame, struct gather *gather)
+		       const struct folio *folio, struct gather *gather)
 {
 	entry_t entry;
 
 	cursor_begin(cursor, tables, page, page + PAGE_SIZE, gather);
 	entry = cursor_entry(cursor);
-	if (cursor->level == 0 && entry_is_leaf(entry, 0) && !entry_special(entry) &&
-	    leaf_frame(tables, entry) == frame)
+	if (cursor->level == 0 && entry_is_leaf(entry, 0) && leaf_folio(tables, entry) == folio)
 		return true;
 	cursor_end(cursor);
 	return false;
 }
 
-bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame)
+bool table_old(struct page_tables *tables, uint64_t page, const struct folio *folio)
 {
 	struct cursor cursor;
 	entry_t was, is;
 	bool old;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, NULL))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, NULL))
 		return true;
 	was = cursor_entry(&cursor);
 	do {
@@ -36,32 +35,32 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct frame *fr
 }
 
 /* The leaf `was` of `frame` has gone from the cursor's entry. */
-static void let_go(struct cursor *cursor, struct frame *frame, entry_t was)
+static void let_go(struct cursor *cursor, struct folio *folio, entry_t was)
 {
 	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
-	keep_dirty(frame, was);
-	tables_resident(cursor->tables, frame_resident(frame), -1);
-	gather_frame(cursor->gather, frame);
+	keep_dirty(folio, was);
+	tables_resident(cursor->tables, folio_resident(folio), -level_pages(cursor->level));
+	gather_folio(cursor->gather, folio);
 }
 
 /*
  * Pins are taken under the space's lock for reading: none comes from here on.  A page on its way to
  * another frame must not come back through a slot, or go, meanwhile.
  */
-static bool stays(const struct cursor *cursor, const struct frame *frame)
+static bool stays(const struct cursor *cursor, const struct folio *folio)
 {
-	return frame_pins(frame) || entry_migrating(cursor_entry(cursor));
+	return folio_pins(folio) || entry_migrating(cursor_entry(cursor));
 }
 
-void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
+void table_swap_out(struct page_tables *tables, uint64_t page, struct folio *folio, uint64_t slot,
 		    struct gather *gather)
 {
 	struct cursor cursor;
 	entry_t leaf, entry;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return;
-	if (stays(&cursor, frame)) {
+	if (stays(&cursor, folio)) {
 		cursor_end(&cursor);
 		return;
 	}
@@ -71,33 +70,33 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *fra
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
-	let_go(&cursor, frame, cursor_exchange(&cursor, entry));
+	let_go(&cursor, folio, cursor_exchange(&cursor, entry));
 	cursor_end(&cursor);
 }
 
-void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+void table_unmap(struct page_tables *tables, uint64_t page, struct folio *folio, unsigned marks,
 		 bool protects, struct gather *gather)
 {
 	struct cursor cursor;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return;
 	if (protects && entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER))
 		marks |= MARK_UFFD_WP;
-	let_go(&cursor, frame,
+	let_go(&cursor, folio,
 	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));
 	cursor_end(&cursor);
 }
 
-void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
+void table_drop_clean(struct page_tables *tables, uint64_t page, struct folio *folio,
 		      struct gather *gather)
 {
 	struct cursor cursor;
 	entry_t entry;
 
-	if (!cursor_begin_leaf(&cursor, tables, page, frame, gather))
+	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return;
-	if (stays(&cursor, frame)) {
+	if (stays(&cursor, folio)) {
 		cursor_end(&cursor);
 		return;
 	}
@@ -106,12 +105,12 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
 	if (entry_dirty(entry))
 		cursor_exchange(&cursor, entry);
 	else
-		let_go(&cursor, frame, entry);
+		let_go(&cursor, folio, entry);
 	cursor_end(&cursor);
 }
 
 unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
-		       struct frame **frames, unsigned room)
+		       struct folio **folios, unsigned room)
 {
 	struct cursor cursor;
 	unsigned count = 0;
@@ -119,15 +118,13 @@ unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end
 	for (bool more = cursor_begin(&cursor, tables, *start, end, NULL); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
-		struct frame *frame;
+		struct folio *folio;
 
-		if (!entry_is_leaf(entry, cursor.level) || entry_special(entry))
+		folio = entry_is_leaf(entry, cursor.level) ? leaf_folio(tables, entry) : NULL;
+		if (!folio || (alone && !folio_mapped_by(folio, 1)))
 			continue;
-		frame = leaf_frame(tables, entry);
-		if (alone && frame_mappings(frame) != 1)
-			continue;
-		frame_hold(frame, FRAME_ONE_REFERENCE);
-		frames[count++] = frame;
+		folio_hold(folio, FRAME_ONE_REFERENCE);
+		folios[count++] = folio;
 		if (count == room) {
 			*start = cursor_reach(&cursor);
 			cursor_end(&cursor);

@@ -28,8 +28,6 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		run->exclusive = entry_exclusive(entry);
 		run->number = entry_slot(entry);
 	} else if (entry_is_leaf(entry, cursor->level)) {
-		uint64_t inside = cursor->address & (level_span(cursor->level) - 1);
-
 		run->kind = entry_migrating(entry) ? QUIRE_ENTRY_MIGRATION : QUIRE_ENTRY_LEAF;
 		run->user = entry_accessible(entry);
 		run->readable = entry_readable(entry);
@@ -39,21 +37,32 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		run->young = entry_young(entry);
 		run->uffd_wp = entry_uffd_wp(entry);
 		run->soft_dirty = entry_soft_dirty(entry);
-		run->special = entry_special(entry);
 		run->exclusive = entry_exclusive(entry);
-		run->number = entry_frame(entry) + (inside >> PAGE_SHIFT);
-		if (!run->special)
-			run->frame = frame_at(tables->machine, run->number);
+		run->number = leaf_page(entry, cursor->level, cursor->address).number;
+		run->counted = leaf_folio(tables, entry);
+		run->special = !run->counted;
+		run->device = leaf_device(tables, entry);
 	}
 }
 
-/* The entry that would continue a run: equal, and for pages that are counted, of the frame that
+/* The entry that would continue a run: equal, and for pages other than the zero page of the frame that
  * follows. */
-static entry_t successor(entry_t entry, unsigned level)
+static entry_t successor(struct page_tables *tables, entry_t entry, unsigned level)
 {
-	if (!entry_is_swap(entry) && (!entry_is_leaf(entry, level) || entry_special(entry)))
+	if (!entry_is_swap(entry) && (!entry_is_leaf(entry, level) || leaf_zero(tables, entry)))
 		return entry;
 	return entry_next_frame(entry, level);
+}
+
+/* Whether pages of one kind follow: some are counted, and of those some are an object's. */
+static bool same_kind(struct page_tables *tables, const struct table_run *run, entry_t entry)
+{
+	const struct folio *first = run_folio(tables->machine, run, 0), *next;
+
+	if (!run_maps(run))
+		return true;
+	next = leaf_folio(tables, entry);
+	return first && next ? first->head.kind == next->head.kind : !first && !next;
 }
 
 void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool single,
@@ -68,10 +77,9 @@ void table_run(struct page_tables *tables, uint64_t start, uint64_t end, bool si
 	level = cursor.level;
 	describe(tables, &cursor, entry, run);
 	while (!single && (more = cursor_next(&cursor))) {
-		expected = successor(entry, level);
+		expected = successor(tables, entry, level);
 		entry = cursor_bottom(&cursor);
-		if (entry != expected || cursor.level != level ||
-		    (run->frame && leaf_frame(tables, entry)->kind != run->frame->kind))
+		if (entry != expected || cursor.level != level || !same_kind(tables, run, entry))
 			break;
 		run->end = cursor_reach(&cursor);
 	}
@@ -117,7 +125,7 @@ static void check_table(struct page_tables *tables, struct frame *table, uint64_
 		if (entry_forbidden(entry))
 			violation(context, "entry is read-only and hardware-dirty", here);
 		if (!entry_is_absent(entry) && !entry_is_marker(entry) && !entry_is_swap(entry) &&
-		    !frame_exists(tables->machine, entry_frame(entry)))
+		    !page_exists(tables->machine, leaf_page(entry, level, here)))
 			violation(context, "entry names a frame outside the machine", here);
 		if (entry == ENTRY_BUSY)
 			violation(context, "entry is left in the middle of a change", here);

@@ -29,7 +29,7 @@ static unsigned traits_of(const struct table_scan *scan, uint64_t address, entry
 	if (entry_is_leaf(entry, level)) {
 		traits = TRAIT_LEAF;
 		traits |= entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0;
-		traits |= entry_special(entry) ? TRAIT_ZERO : 0;
+		traits |= leaf_zero(scan->tables, entry) ? TRAIT_ZERO : 0;
 		traits |= level > 0 ? TRAIT_HUGE : 0;
 	} else if (entry_is_swap(entry)) {
 		traits = TRAIT_MARKER | (entry_uffd_wp(entry) ? TRAIT_PROTECTED : 0);
@@ -48,8 +48,10 @@ static bool may_want(const struct table_scan *scan, unsigned traits)
 }
 static bool wants(const struct table_scan *scan, entry_t entry, unsigned *traits)
 {
-	if (scan->files && *traits & TRAIT_LEAF && !(*traits & TRAIT_ZERO) &&
-	    frame_of_object(leaf_frame(scan->tables, entry)))
+	const struct folio *folio =
+		scan->files && (*traits & TRAIT_LEAF) ? leaf_folio(scan->tables, entry) : NULL;
+
+	if (folio && folio_of_object(folio))
 		*traits |= TRAIT_FILE;
 	return scan->wanted[*traits / TRAIT_FILE] >> *traits % TRAIT_FILE & 1;
 }
@@ -117,7 +119,7 @@ uint64_t table_scan(const struct table_scan *scan)
 			return taken;
 		}
 		if (change)
-			protect(&cursor, entry, scan->gather);
+			protect(&cursor, cursor_entry(&cursor), scan->gather);
 	}
 	return scan->end;
 }

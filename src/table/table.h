@@ -75,10 +75,10 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
 struct gather {
 	struct page_tables *tables;
 	uint64_t start, end;	 /* span to flush; empty: start >= end */
-	struct frame *exclusive; /* frames that no one else holds */
+	struct frame *exclusive; /* folios that no one else holds */
 	struct frame *unlinked;	 /* tables */
-	/* frames that others hold too, one reference each: in the array, and when it is full in batches */
-	struct frame *shared[GATHER_SHARED];
+	/* folios that others hold too, one reference each: in the array, and when it is full in batches */
+	struct folio *shared[GATHER_SHARED];
 	unsigned shared_count;
 	struct frame *batches; /* frames full of pointers, the last one first */
 	unsigned batch_count, batch_used;
@@ -86,8 +86,8 @@ struct gather {
 void gather_begin(struct gather *gather, struct page_tables *tables);
 /* Adds [start, end) to the span. */
 void gather_span(struct gather *gather, uint64_t start, uint64_t end);
-/* The mapping of `frame` has gone from an entry. */
-void gather_frame(struct gather *gather, struct frame *frame);
+/* One mapping of `folio` has gone from an entry. */
+void gather_folio(struct gather *gather, struct folio *folio);
 /* Flushes what was gathered so far, freeing nothing. */
 void gather_flush(struct gather *gather);
 /* Flushes, then frees.  The operation has not ended before this. */
@@ -165,8 +165,8 @@ void table_mark(struct page_tables *tables, uint64_t start, uint64_t end, unsign
 void table_unguard(struct page_tables *tables, uint64_t start, uint64_t end, struct gather *gather);
 
 /*
- * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, and with
- * `unpopulated` leaves a marker on what is absent.
+ * Write protection by userfaultfd (UFFDIO_WRITEPROTECT).  Protects every leaf, cutting those that reach
+ * over an edge, and with `unpopulated` leaves a marker on what is absent.
  */
 unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end,
 				  bool unpopulated);
@@ -213,13 +213,13 @@ void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum ta
 /* References to up to `room` pages of [*start, end), or, with `alone`, of those that one entry alone
  * maps; *start: how far.  Lock for reading at least. */
 unsigned table_collect(struct page_tables *tables, uint64_t *start, uint64_t end, bool alone,
-		       struct frame **frames, unsigned room);
-bool table_old(struct page_tables *tables, uint64_t page, const struct frame *frame);
-void table_swap_out(struct page_tables *tables, uint64_t page, struct frame *frame, uint64_t slot,
+		       struct folio **folios, unsigned room);
+bool table_old(struct page_tables *tables, uint64_t page, const struct folio *folio);
+void table_swap_out(struct page_tables *tables, uint64_t page, struct folio *folio, uint64_t slot,
 		    struct gather *gather);
-void table_unmap(struct page_tables *tables, uint64_t page, struct frame *frame, unsigned marks,
+void table_unmap(struct page_tables *tables, uint64_t page, struct folio *folio, unsigned marks,
 		 bool protects, struct gather *gather);
-void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *frame,
+void table_drop_clean(struct page_tables *tables, uint64_t page, struct folio *folio,
 		      struct gather *gather);
 
 /*
@@ -227,17 +227,19 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct frame *f
  * entry*, which is a leaf like another to all range operations, but lets no access through; whether
  * there was one.  end makes it a leaf again, of `target`, which may be the same frame.
  */
-bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct frame *frame,
+bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct folio *folio,
 			 struct gather *gather);
-void table_migrate_end(struct page_tables *tables, uint64_t page, struct frame *frame,
-		       struct frame *target, struct gather *gather);
+void table_migrate_end(struct page_tables *tables, uint64_t page, struct folio *folio,
+		       struct folio *target, struct gather *gather);
 
 /*
  * Moves the entries of [from, from + length) to [to, ...), which is absent throughout and does not
- * overlap.  Whole tables are moved where both ends are aligned alike.
+ * overlap.  Whole tables and leaves are moved where both ends are aligned alike; else leaves are cut, or
+ * (`drop`) go: memory that is mapped by leaves of one size only.
  */
-unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length);
-void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
+unsigned table_move_cost(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length,
+			 bool drop);
+void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length, bool drop,
 		struct table_reserve *reserve, struct gather *gather);
 /*
  * The same for one page that has an entry, and cannot be reached at either place until the caller has
@@ -262,26 +264,32 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 /*
  * Faults.  The space's lock is held for reading.
  *
- * table_probe(): what stands at a page now, by a walk without locks: a snapshot.  `missing` is how
- * many tables table_install() would have to link to reach the page; `frame` is the leaf's, NULL for
- * a special one.
+ * table_probe(): what stands at a page now, by a walk without locks: a snapshot.  An entry of `level`
+ * stands there: table_install() links level - leaf->level tables to put in a leaf.
  */
 struct table_snapshot {
 	uint64_t entry; /* opaque */
 	enum { TABLE_ABSENT, TABLE_LEAF, TABLE_MARKER, TABLE_SWAP } kind;
-	unsigned missing;
+	unsigned level;
 	unsigned marks; /* MARK_*, of a marker */
 	bool accessible, writable, executable, exclusive, uffd_wp;
-	bool migrating; /* the leaf is a migration entry: wait, and look again */
-	struct frame *frame;
-	uint64_t slot; /* of a swap entry */
+	bool migrating;	     /* the leaf is a migration entry: wait, and look again */
+	struct folio *folio; /* of a leaf; NULL: the zero page's, or a device's */
+	struct page page;    /* of a leaf: where the bytes are */
+	bool zero;	     /* that is the zero page */
+	uint64_t slot;	     /* of a swap entry */
 };
 void table_probe(struct page_tables *tables, uint64_t page, struct table_snapshot *snapshot);
 
 /* What table_install() puts in the place of the snapshot; a page of an object only as long as it is
  * in the object's cache. */
 struct table_leaf {
-	struct frame *frame; /* one mapping of it becomes the entry's; NULL: the zero page */
+	/* one mapping of it becomes the entry's; NULL: the zero page, or a device's leaf, of which `page`
+	 * is the first page */
+	struct folio *folio;
+	bool device;
+	struct page page;
+	unsigned level;
 	struct table_permissions allow;
 	bool exclusive;
 	bool dirty;
@@ -295,8 +303,8 @@ struct table_leaf {
 bool table_hold_slot(struct page_tables *tables, uint64_t page,
 		     const struct table_snapshot *snapshot);
 /*
- * Replaces what `snapshot` saw by a leaf, if it still stands there; tables are taken from the
- * reserve.  Whether it did. What was replaced goes to the gather.
+ * Replaces what `snapshot` saw by a leaf of leaf->level, if it still stands there, at that level or above;
+ * tables are taken from the reserve, and what reaches beyond the leaf gives way to them.  Whether it did. What was replaced goes to the gather.
  */
 bool table_install(struct page_tables *tables, uint64_t page, const struct table_snapshot *snapshot,
 		   const struct table_leaf *leaf, struct table_reserve *reserve,
@@ -307,7 +315,7 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
  * has become a mapping, and frames[i] is NULL then.
  */
 void table_install_around(struct page_tables *tables, uint64_t page, unsigned count,
-			  struct frame **frames, struct table_leaf leaf,
+			  struct folio **folios, struct table_leaf leaf,
 			  struct table_reserve *reserve);
 /*
  * Copy-on-write, without a copy if that can be: if the leaf of `snapshot` still stands, and is
@@ -320,9 +328,13 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     const struct table_snapshot *snapshot, bool write);
 void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
-/* Takes the protection from the leaf of `snapshot`, as table_write_release(), if it still stands. */
+/*
+ * Takes the protection from the leaf of `snapshot`, as table_write_release(), if it still stands: from
+ * the part of it of `level`, for which it is cut with snapshot->level - level tables.
+ */
 void table_release_page(struct page_tables *tables, uint64_t page,
-			const struct table_snapshot *snapshot, struct table_permissions allow);
+			const struct table_snapshot *snapshot, unsigned level,
+			struct table_permissions allow, struct table_reserve *reserve);
 
 /* What for a page is held. */
 enum table_use {
@@ -333,12 +345,16 @@ enum table_use {
 };
 
 /*
- * The frame that `page` maps, if its leaf is fit for the use, held once more by `what`, as of
- * frame_hold() (the zero page: not held); else NULL.  It is not young for that: the process has not
- * used the entry.
+ * Holds what `page` maps, if its leaf is fit for the use; else false.  The folio is held once more by
+ * `what`, as of folio_hold(); NULL: the zero page or a device's, which nobody holds.  It is not young for
+ * that: the process has not used the entry.
  */
-struct frame *table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use,
-			      uint64_t what);
+struct table_held {
+	struct folio *folio;
+	struct page page; /* where the bytes are */
+};
+bool table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use, uint64_t what,
+		     struct table_held *held);
 
 /* What the hardware's walker does for a user access; see quire_translate_from().  No lock. */
 bool table_translate(struct page_tables *tables, uint64_t address, enum quire_access access,
@@ -357,11 +373,17 @@ struct table_run {
 	enum quire_entry_kind kind; /* not PARKED */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool readable, evicted;
-	struct frame
-		*frame; /* of the first page; NULL where the leaf is special, or there is none */
+	bool counted; /* leaves of folios: run_folio(); else `special`: of the zero page, or */
+	bool device;
 	uint64_t
 		number; /* hardware number of the first frame, for leaves; the first slot, of swap */
 };
+/* The folio that the i-th page of a run of leaves is of; NULL: the run is not counted. */
+static inline struct folio *run_folio(struct quire_machine *machine, const struct table_run *run,
+				      uint64_t i)
+{
+	return run->counted ? folio_at(machine, run->number + i) : NULL;
+}
 /* Whether pages are there: a migration entry's is, too. */
 static inline bool run_maps(const struct table_run *run)
 {

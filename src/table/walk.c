@@ -48,7 +48,7 @@ static _Atomic entry_t *descend(struct page_tables *tables, uint64_t address,
 		entry = slot_load(slot);
 		if (!entry_is_table(entry, *level))
 			break;
-		table = leaf_frame(tables, entry);
+		table = table_below(tables, entry);
 	}
 	if (*level == 0)
 		*walk = (struct quire_walk){
@@ -75,10 +75,8 @@ bool table_translate(struct page_tables *tables, uint64_t address, enum quire_ac
 	entry = slot_load(slot);
 	if (!use_leaf(slot, &entry, level, access))
 		return false;
-	translation->frame =
-		entry_frame(entry) + ((address & (level_span(level) - 1)) >> PAGE_SHIFT);
-	translation->memory =
-		frame_memory(tables->machine, frame_at(tables->machine, translation->frame));
+	translation->frame = leaf_page(entry, level, address).number;
+	translation->memory = page_memory(tables->machine, (struct page){translation->frame});
 	translation->level = (uint8_t)level;
 	translation->writable = entry_writable(entry) && entry_dirty(entry);
 	translation->executable = entry_executable(entry);

@@ -12,7 +12,7 @@
 unsigned table_write_protect_cost(struct page_tables *tables, uint64_t start, uint64_t end,
 				  bool unpopulated)
 {
-	return unpopulated ? table_edges_cost(tables, start, end, EDGES_FILL) : 0;
+	return table_edges_cost(tables, start, end, unpopulated ? EDGES_FILL : EDGES_CUT);
 }
 
 void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gather)
@@ -41,7 +41,8 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 		entry_t entry = cursor_bottom(&cursor);
 
 		if (entry_is_leaf(entry, cursor.level)) {
-			cursor_protect_leaf(&cursor, entry, gather);
+			cursor_fit(&cursor, reserve);
+			cursor_protect_leaf(&cursor, cursor_entry(&cursor), gather);
 		} else if (entry_is_swap(entry)) {
 			cursor_exchange(&cursor, entry_set_uffd_wp(entry, true));
 		} else if (entry_marks_nothing(entry) && unpopulated) {
@@ -82,16 +83,20 @@ static void forbid_write(struct cursor *cursor, entry_t was, struct gather *gath
 }
 
 void table_release_page(struct page_tables *tables, uint64_t page,
-			const struct table_snapshot *snapshot, struct table_permissions allow)
+			const struct table_snapshot *snapshot, unsigned level,
+			struct table_permissions allow, struct table_reserve *reserve)
 {
 	struct cursor cursor;
 	entry_t entry;
 
 	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
 	entry = cursor_entry(&cursor);
-	if (entry_same(entry, snapshot->entry))
-		release_leaf(&cursor, entry, allow);
-	else if (QUIRE_MISTAKE(ASYNC_TAKES_PERMISSION) && needs_fault(entry, allow))
+	if (entry_same(entry, snapshot->entry) && cursor.level == snapshot->level) {
+		while (cursor.level > level)
+			cursor_push_down(&cursor, reserve);
+		release_leaf(&cursor, cursor_entry(&cursor), allow);
+	}
+	if (QUIRE_MISTAKE(ASYNC_TAKES_PERMISSION) && needs_fault(entry, allow))
 		cursor_update(&cursor, &entry, entry_forbid_write(entry));
 	cursor_end(&cursor);
 }

@@ -28,17 +28,18 @@ static entry_t remains(entry_t entry, unsigned keep)
 /* A page that is to stay. */
 static bool spared(struct page_tables *tables, entry_t entry, unsigned level, unsigned keep)
 {
-	const struct frame *frame;
+	const struct folio *folio;
 
 	if (entry_is_swap(entry))
 		return keep & ZAP_KEEP_PRIVATE;
-	if (!(keep & (ZAP_KEEP_PRIVATE | ZAP_KEEP_CACHED)) || !entry_is_leaf(entry, level) ||
-	    entry_special(entry))
+	if (!(keep & (ZAP_KEEP_PRIVATE | ZAP_KEEP_CACHED)) || !entry_is_leaf(entry, level))
 		return false;
-	frame = leaf_frame(tables, entry);
-	if (!frame_of_object(frame))
+	folio = leaf_folio(tables, entry);
+	if (!folio)
+		return false;
+	if (!folio_of_object(folio))
 		return keep & ZAP_KEEP_PRIVATE;
-	return (keep & ZAP_KEEP_CACHED) && frame_owner(frame);
+	return (keep & ZAP_KEEP_CACHED) && folio_owner(folio);
 }
 
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
@@ -50,12 +51,13 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor), rest = remains(entry, keep);
-		struct frame *frame;
+		struct folio *folio;
 
 		if ((entry == rest && !QUIRE_MISTAKE(TRUNCATE_TAKES_SPAN)) ||
 		    entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
 			continue;
-		quire_assert(cursor_whole(&cursor));
+		/* A device's leaf goes as a whole: what is not to go is mapped again when it is used. */
+		quire_assert(cursor_whole(&cursor) || leaf_device(tables, entry));
 		entry = cursor_exchange(&cursor, rest);
 		if (entry_is_swap(entry)) {
 			if (!QUIRE_MISTAKE(ZAP_FORGETS_SLOT))
@@ -65,13 +67,13 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		if (!entry_is_leaf(entry, cursor.level))
 			continue;
 		if (!QUIRE_MISTAKE(ZAP_WITHOUT_FLUSH))
-			gather_span(gather, cursor.address, cursor_reach(&cursor));
-		if (entry_special(entry))
+			gather_span(gather, cursor_start(&cursor), cursor_stop(&cursor));
+		folio = leaf_folio(tables, entry);
+		if (!folio)
 			continue;
-		frame = leaf_frame(tables, entry);
-		keep_dirty(frame, entry);
-		resident[frame_resident(frame)]--;
-		gather_frame(gather, frame);
+		keep_dirty(folio, entry);
+		resident[folio_resident(folio)] -= level_pages(cursor.level);
+		gather_folio(gather, folio);
 	}
 	tables_resident_all(tables, resident);
 }

@@ -104,7 +104,7 @@ static int install(struct filling *filling, const struct vma *vma, uint64_t page
 	table_probe(&space->tables, page, &snapshot);
 	if (!stands_aside(&snapshot, marks))
 		return -QUIRE_EEXIST;
-	error = table_reserve(space->machine, &reserve, snapshot.missing);
+	error = table_reserve(space->machine, &reserve, snapshot.level);
 	if (error)
 		return error;
 	if (QUIRE_MISTAKE(COPY_KEEPS_MARKER) && (snapshot.marks & MARK_UFFD_WP))
@@ -122,22 +122,22 @@ static int install(struct filling *filling, const struct vma *vma, uint64_t page
 
 /* A page of the VMA's object, to which the caller has a reference. */
 static int install_cached(struct filling *filling, const struct vma *vma, uint64_t page,
-			  unsigned marks, struct frame *frame)
+			  unsigned marks, struct folio *folio)
 {
-	struct table_leaf leaf = {.frame = frame, .dirty = true, .uffd_wp = filling->wp};
+	struct table_leaf leaf = {.folio = folio, .dirty = true, .uffd_wp = filling->wp};
 	int error;
 
-	frame_hold(frame, FRAME_ONE_MAPPING);
+	folio_hold(folio, FRAME_ONE_MAPPING);
 	error = install(filling, vma, page, marks, &leaf);
 	if (error)
-		frame_exchange(frame, FRAME_ONE_MAPPING, 0);
+		folio_exchange(folio, FRAME_ONE_MAPPING, 0);
 	return error;
 }
 
 struct publishing {
 	struct quire_object *object;
 	uint64_t index;
-	struct frame *frame;
+	struct folio *folio;
 	int error;
 };
 
@@ -147,10 +147,10 @@ static bool publish(void *context)
 	struct publishing *publishing = context;
 
 	publishing->error =
-		object_add_page(publishing->object, publishing->index, publishing->frame);
+		object_add_page(publishing->object, publishing->index, publishing->folio);
 	if (publishing->error)
 		return false;
-	frame_exchange(publishing->frame, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
+	folio_exchange(publishing->folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return true;
 }
 
@@ -159,15 +159,15 @@ static bool publish(void *context)
  * so that no fault maps it from the cache first.  What is dirty is the leaf, as on Linux.
  */
 static int add_cached(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
-		      struct frame **frame)
+		      struct folio **folio)
 {
 	struct publishing publishing = {
 		.object = vma->object,
 		.index = vma_index(vma, page),
-		.frame = *frame,
+		.folio = *folio,
 	};
 	struct table_leaf leaf = {
-		.frame = *frame,
+		.folio = *folio,
 		.dirty = true,
 		.uffd_wp = filling->wp,
 		.publish = publish,
@@ -182,16 +182,16 @@ static int add_cached(struct filling *filling, const struct vma *vma, uint64_t p
 	if (publishing.error)
 		error = publishing.error == -QUIRE_EFBIG ? -QUIRE_EFAULT : publishing.error;
 	if (!error)
-		*frame = NULL;
+		*folio = NULL;
 	return error;
 }
 
 /* Makes it a page of the process's own, and maps it. */
 static int add_own(struct filling *filling, const struct vma *vma, uint64_t page, unsigned marks,
-		   struct frame **frame)
+		   struct folio **folio)
 {
 	struct table_leaf leaf = {
-		.frame = *frame,
+		.folio = *folio,
 		.exclusive = true,
 		.dirty = !QUIRE_MISTAKE(COPY_LEAVES_CLEAN),
 		.uffd_wp = filling->wp,
@@ -201,16 +201,16 @@ static int add_own(struct filling *filling, const struct vma *vma, uint64_t page
 
 	if (error)
 		return error;
-	frame_make_anon(machine, *frame);
-	rmap_set_owner(*frame, vma, page);
+	folio_make_anon(machine, *folio);
+	rmap_set_owner(*folio, vma, page);
 	error = install(filling, vma, page, marks, &leaf);
-	if (!error || !frame_drop(*frame, FRAME_ONE_MAPPING))
-		*frame = NULL;
+	if (!error || !folio_drop(*folio, FRAME_ONE_MAPPING))
+		*folio = NULL;
 	return error;
 }
 
 /* The page goes where the VMA has its pages; *frame becomes NULL when it is used up. */
-static int add_page(struct filling *filling, uint64_t page, unsigned marks, struct frame **frame)
+static int add_page(struct filling *filling, uint64_t page, unsigned marks, struct folio **folio)
 {
 	struct vma *vma;
 	int error;
@@ -218,8 +218,8 @@ static int add_page(struct filling *filling, uint64_t page, unsigned marks, stru
 	space_read_lock(filling->space);
 	error = find_destination(filling, &vma);
 	if (!error)
-		error = vma->flags & VMA_SHARED ? add_cached(filling, vma, page, marks, frame)
-						: add_own(filling, vma, page, marks, frame);
+		error = vma->flags & VMA_SHARED ? add_cached(filling, vma, page, marks, folio)
+						: add_own(filling, vma, page, marks, folio);
 	space_read_unlock(filling->space);
 	return error;
 }
@@ -240,16 +240,16 @@ static int read_source(const struct filling *filling, uint64_t offset, unsigned 
 static int fill_copy(struct filling *filling, uint64_t page)
 {
 	struct quire_machine *machine = filling->space->machine;
-	struct frame *frame = frame_alloc(machine, 0);
+	struct folio *folio = folio_alloc(machine, 0);
 	int error;
 
-	if (!frame)
+	if (!folio)
 		return -NO_FRAMES;
-	error = read_source(filling, page - filling->start, frame_memory(machine, frame));
+	error = read_source(filling, page - filling->start, folio_memory(machine, folio));
 	if (!error)
-		error = add_page(filling, page, ANY_MARK, &frame);
-	if (frame)
-		frame_free(machine, frame);
+		error = add_page(filling, page, ANY_MARK, &folio);
+	if (folio)
+		folio_free(machine, folio);
 	return error;
 }
 
@@ -259,14 +259,14 @@ static int fill_copy(struct filling *filling, uint64_t page)
 static int fill_shared_zeros(struct filling *filling, uint64_t page)
 {
 	struct quire_machine *machine = filling->space->machine;
-	struct frame *frame = frame_alloc_zeroed(machine);
+	struct folio *folio = folio_alloc_zeroed(machine);
 	int error;
 
-	if (!frame)
+	if (!folio)
 		return -NO_FRAMES;
-	error = add_page(filling, page, ANY_MARK, &frame);
-	if (frame)
-		frame_free(machine, frame);
+	error = add_page(filling, page, ANY_MARK, &folio);
+	if (folio)
+		folio_free(machine, folio);
 	return error;
 }
 
@@ -307,7 +307,7 @@ static int fill_poison(struct filling *filling, uint64_t page)
 	if (!error && snapshot.kind != TABLE_ABSENT)
 		error = -QUIRE_EEXIST;
 	if (!error)
-		error = table_reserve(machine, &reserve, snapshot.missing);
+		error = table_reserve(machine, &reserve, snapshot.level);
 	if (!error) {
 		table_mark(tables, page, page + PAGE_SIZE, MARK_POISON, &reserve);
 		table_unreserve(machine, &reserve);
@@ -450,12 +450,12 @@ static int wait_for(struct filling *filling, const struct vma *vma, uint64_t pag
 static int continue_page(struct filling *filling, const struct vma *vma, uint64_t page)
 {
 	enum object_page answer;
-	struct frame *frame;
+	struct folio *folio;
 	int error;
 
 	if (!vma->object)
 		return -QUIRE_EINVAL;
-	if (!object_find_lasting(vma->object, vma_index(vma, page), &answer, &frame))
+	if (!object_find_lasting(vma->object, vma_index(vma, page), &answer, &folio))
 		return wait_for(filling, vma, page, REMOVING);
 	switch (answer) {
 	case PAGE_BEYOND:
@@ -467,12 +467,12 @@ static int continue_page(struct filling *filling, const struct vma *vma, uint64_
 	case PAGE_FOUND:
 		break;
 	}
-	frame_unmark(frame, FRAME_UNUSED);
-	if (frame_has(frame, FRAME_MIGRATING))
+	folio_unmark(folio, FRAME_UNUSED);
+	if (folio_has(folio, FRAME_MIGRATING))
 		error = -MIGRATING;
 	else
-		error = install_cached(filling, vma, page, ANY_MARK, frame);
-	frame_put(filling->space->machine, frame);
+		error = install_cached(filling, vma, page, ANY_MARK, folio);
+	folio_put(filling->space->machine, folio);
 	return error;
 }
 
@@ -491,11 +491,11 @@ static int fill_continue_found(struct filling *filling, uint64_t page)
 
 static int bring_in(struct filling *filling)
 {
-	struct frame *frame;
-	int error = object_make_page(filling->object, filling->index, MAKE_SWAPPED, &frame);
+	struct folio *folio;
+	int error = object_make_page(filling->object, filling->index, MAKE_SWAPPED, &folio);
 
-	if (frame)
-		frame_put(filling->space->machine, frame);
+	if (folio)
+		folio_put(filling->space->machine, folio);
 	if (error == -QUIRE_EFBIG)
 		return 0; /* it has been cut off, which the next look finds */
 	return error && error != -NO_FRAMES ? -QUIRE_EFAULT : error;

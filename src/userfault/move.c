@@ -51,11 +51,11 @@ static int check_page(const struct moving *moving, const struct table_snapshot *
 		return -QUIRE_EFAULT;
 	if (source->migrating)
 		return -MIGRATING;
-	if (source->frame && frame_pins(source->frame))
+	if (source->folio && folio_pins(source->folio))
 		return -QUIRE_EBUSY;
 	if (QUIRE_MISTAKE(MOVE_TAKES_SHARED))
 		return 0;
-	return (source->frame || source->kind == TABLE_SWAP) && !source->exclusive ? -QUIRE_EBUSY
+	return (source->folio || source->kind == TABLE_SWAP) && !source->exclusive ? -QUIRE_EBUSY
 										   : 0;
 }
 
@@ -73,11 +73,11 @@ static int move_page(const struct moving *moving, struct vma *target, uint64_t o
 	error = check_page(moving, &source, &there);
 	if (error || source.kind == TABLE_ABSENT)
 		return error;
-	error = table_reserve(moving->space->machine, &reserve, there.missing);
+	error = table_reserve(moving->space->machine, &reserve, there.level);
 	if (error)
 		return error;
-	if (source.frame)
-		rmap_set_owner(source.frame, target, to);
+	if (source.folio)
+		rmap_set_owner(source.folio, target, to);
 	table_move_page(tables, from, to, &reserve, gather);
 	table_unreserve(moving->space->machine, &reserve);
 	return 0;

@@ -9,10 +9,10 @@
  * What the hardware walks (P = 1):
  *
  *	 63 62..59  58 57..55 54 53 52  51........12  11 10  9  8  7  6 5 4 3 2 1 0
- *	 XD  key    sd   0    0  0  ex  frame number  so uw sp  0  PS D A 0 0 U W P
+ *	 XD  key    sd   0    0  0  ex  frame number  so uw 0   0  PS D A 0 0 U W P
  *
  * with the software bits sd = saved dirty, ex = exclusive, so = soft-dirty, uw = userfaultfd write
- * protection, sp = special. A leaf that its VMA allows no access to keeps this layout with P = 0
+ * protection.  What a leaf maps is known by its frame: no bit says "special".  A leaf that its VMA allows no access to keeps this layout with P = 0
  * and bit 8 set, and is a leaf to everyone but the hardware.  So is one whose page is on its way to
  * another frame, a *migration entry*: it has bit 53 set too, and bit 54 says what P will be again.
  *
@@ -69,7 +69,6 @@ static inline unsigned arch_table_order(unsigned level)
 #define X86_DIRTY	((entry_t)1 << 6)
 #define X86_PAGE_SIZE	((entry_t)1 << 7)
 #define X86_NO_ACCESS	((entry_t)1 << 8)
-#define X86_SPECIAL	((entry_t)1 << 9)
 #define X86_UFFD_WP	((entry_t)1 << 10)
 #define X86_SOFT_DIRTY	((entry_t)1 << 11)
 #define X86_EXCLUSIVE	((entry_t)1 << 52)
@@ -173,10 +172,6 @@ static inline bool entry_exclusive(entry_t leaf)
 {
 	return (leaf & X86_EXCLUSIVE) != 0;
 }
-static inline bool entry_special(entry_t leaf)
-{
-	return (leaf & X86_SPECIAL) != 0;
-}
 static inline bool entry_uffd_wp(entry_t entry)
 {
 	return (entry & X86_UFFD_WP) != 0;
@@ -235,14 +230,14 @@ static inline entry_t entry_set_uffd_wp(entry_t leaf, bool protect)
 {
 	return protect ? leaf | X86_UFFD_WP : leaf & ~X86_UFFD_WP;
 }
-static inline entry_t entry_set_special(entry_t leaf)
-{
-	return leaf | X86_SPECIAL;
-}
 
-/* A leaf that is clean, old, shared, not special, and allows nothing yet. */
+/* Levels that leaves may stand at: 0 to this. */
+#define ARCH_LEAF_LEVEL_MAX 2
+
+/* A leaf that is clean, old, shared, and allows nothing yet. */
 static inline entry_t entry_make_leaf(uint64_t frame, unsigned level)
 {
+	quire_assert(level <= ARCH_LEAF_LEVEL_MAX);
 	return frame << PAGE_SHIFT | X86_USER | (level ? X86_PAGE_SIZE : 0) | X86_NO_ACCESS |
 	       X86_NO_EXECUTE;
 }
@@ -264,6 +259,14 @@ static inline entry_t entry_end_migration(entry_t leaf)
 static inline entry_t entry_set_frame(entry_t leaf, uint64_t frame)
 {
 	return (leaf & ~X86_FRAME) | frame << PAGE_SHIFT;
+}
+
+/* The i-th of the leaves one level down that together are a leaf of `level`: every bit as there. */
+static inline entry_t entry_child(entry_t leaf, unsigned level, unsigned i)
+{
+	entry_t child = leaf + ((entry_t)i << arch_shift(level - 1));
+
+	return level > 1 ? child : child & ~X86_PAGE_SIZE;
 }
 
 /* The same leaf for the next frame of its size. */
