@@ -30,11 +30,13 @@ struct device {
 	const struct quire_device_leaf *answer;
 	void (*meanwhile)(struct device *device); /* called once while the device is asked */
 	unsigned highest;			  /* leaves are of this level at most */
+	uint64_t moved;				  /* pages are so many frames behind their place */
 	/* what was asked last, and how often */
 	uint64_t asked, index;
 	unsigned level;
 	bool write;
 	uint64_t discarded, discarded_count; /* last */
+	bool discard_splits;		     /* what is left is mapped by the page */
 	unsigned released;
 };
 
@@ -60,7 +62,8 @@ static inline int device_map(void *context, uint64_t index, unsigned level, bool
 	if (index >= device->bytes / PAGE)
 		return -QUIRE_ENOSPC;
 	leaf->level = level < device->highest ? level : device->highest;
-	leaf->frame = device->frame + index / leaf_pages(leaf->level) * leaf_pages(leaf->level);
+	leaf->frame = device->frame + device->moved +
+		      index / leaf_pages(leaf->level) * leaf_pages(leaf->level);
 	return 0;
 }
 
@@ -70,7 +73,9 @@ static inline void device_discard(void *context, uint64_t index, uint64_t count)
 
 	device->discarded = index;
 	device->discarded_count = count;
-	memset(device->memory + index * PAGE, 0, count * PAGE);
+	if (device->discard_splits)
+		device->highest = 0;
+	assert_int_equal(madvise(device->memory + index * PAGE, count * PAGE, MADV_DONTNEED), 0);
 }
 
 static inline void device_release(void *context)

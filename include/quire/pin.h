@@ -34,7 +34,9 @@ uint64_t quire_pin_pages(uint64_t address, uint64_t length);
  * dirty then; those before it are as they were.  All or nothing; a page may be pinned any number of
  * times.  May sleep, with no lock held.
  *   -EFAULT       length 0; a hole, or what the process may not write to; a guard page, or poison; a
- *                 shared mapping of an object other than shared memory, which wants to know of writes
+ *                 shared mapping of an object other than shared memory or DAX, which wants to know of writes;
+ *                 bare frames (QUIRE_DEVICE_PFN)
+ *   -EOPNOTSUPP   a device's file (QUIRE_DEVICE_FSDAX), whose blocks may move
  *   -ENOMEM       no frame left; a page has been pinned 65,280 times
  *   -EINPROGRESS  a userfault waits, and the thread may not sleep; made again with the same `pin`, it
  *                 goes on where it stopped; quire_unpin() gives it up

@@ -88,7 +88,6 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->execute_only = config->execute_only;
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
-	list_init(&machine->device_memory);
 	machine->next_tag = 1;
 	frames_init(machine, descriptors, memory, config->first_frame, frames, reserved);
 	slabs_init(machine);

@@ -80,7 +80,8 @@ struct quire_machine {
 
 	void (*log)(void *host, const char *what, uint64_t address); /* constant; or NULL */
 	struct quire_lock devices_lock;
-	struct list_link device_memory; /* devices_lock: ranges of frames, see device_memory.c */
+	_Atomic(struct device_memory *)
+		device_memory; /* written under devices_lock: ranges of frames */
 
 	struct quire_lock spaces_lock;
 	struct list_link spaces; /* spaces_lock: every address space */
@@ -168,8 +169,7 @@ static inline struct page folio_page(const struct quire_machine *machine, const 
 {
 	return (struct page){folio_number(machine, folio) + i};
 }
-/* Whether there is such a page, the machine's or a device's, and where it is.  The page stays meanwhile.
- * They may take devices_lock. */
+/* Whether there is such a page, the machine's or a device's, and where it is.  The page stays meanwhile. */
 bool page_exists(struct quire_machine *machine, struct page page);
 void *page_of_device(struct quire_machine *machine, struct page page);
 static inline void *page_memory(struct quire_machine *machine, struct page page)

@@ -11,7 +11,6 @@
  * installed; and the memory of one that is true with object->changing held can be read and written.
  */
 #include "object/object.h"
-#include "table/table.h"
 
 /* What all devices have in common with other objects. */
 static const struct quire_object_operations device_operations;
@@ -82,6 +81,8 @@ int device_ask(struct quire_object *object, struct device_answer *answer)
 	error = object->device->map(object->context, answer->index, answer->level, answer->write,
 				    &answer->leaf);
 	if (error) {
+		if (error > 0 || error <= -NO_FRAMES)
+			error = -QUIRE_EIO;
 		machine_log(object->machine, "a device has no leaf for a page, at offset", offset);
 		return error;
 	}
@@ -90,14 +91,6 @@ int device_ask(struct quire_object *object, struct device_answer *answer)
 	machine_log(object->machine, "a device answers with a leaf that cannot be, at offset",
 		    offset);
 	return -QUIRE_EIO;
-}
-
-/* Where the bytes of page answer->index are. */
-void *device_answer_memory(struct quire_object *object, const struct device_answer *answer)
-{
-	uint64_t inside = answer->index % pages_of(answer->leaf.level);
-
-	return quire_device_memory_at(object->machine, answer->leaf.frame + inside);
 }
 
 static void change_lock(struct quire_object *object, bool write)
@@ -147,7 +140,7 @@ int device_read(struct quire_object *object, uint64_t offset, void *buffer, size
 
 	if (error)
 		return error;
-	memcpy(buffer, (char *)device_answer_memory(object, &answer) + offset % PAGE_SIZE, bytes);
+	memcpy(buffer, (char *)page_memory(object->machine, device_answer_page(&answer)) + offset % PAGE_SIZE, bytes);
 	change_unlock(object, false);
 	return 0;
 }
@@ -159,7 +152,7 @@ int device_write(struct quire_object *object, uint64_t offset, const void *buffe
 
 	if (error)
 		return error;
-	memcpy((char *)device_answer_memory(object, &answer) + offset % PAGE_SIZE, buffer, bytes);
+	memcpy((char *)page_memory(object->machine, device_answer_page(&answer)) + offset % PAGE_SIZE, buffer, bytes);
 	extend(object, offset + bytes);
 	change_unlock(object, true);
 	return 0;

@@ -13,7 +13,7 @@
 #ifndef QUIRE_OBJECT_OBJECT_H
 #define QUIRE_OBJECT_OBJECT_H
 
-#include "frame/machine.h"
+#include "table/table.h"
 #include <quire/device.h>
 #include <quire/object.h>
 
@@ -178,21 +178,34 @@ bool object_replace_page(struct quire_object *object, uint64_t index, struct fol
 void object_begin_migration(struct quire_object *object, struct folio *folio);
 bool object_migrate_page(struct quire_object *object, uint64_t index, struct folio *from,
 			 struct folio *to);
+/* The level of every leaf of a device whose leaves cannot be cut; 0: any may stand there. */
+static inline unsigned device_page_level(const struct quire_object *object)
+{
+	return object->device && object->device->kind == QUIRE_DEVICE_DAX ? object->device->level
+									  : 0;
+}
+static inline bool device_fsdax(const struct quire_object *object)
+{
+	return object->device && object->device->kind == QUIRE_DEVICE_FSDAX;
+}
 /* Whether it is read and written, as well as mapped. */
 static inline bool object_has_bytes(const struct quire_object *object)
 {
-	return !object->device || object->device->kind == QUIRE_DEVICE_FSDAX;
+	return !object->device || device_fsdax(object);
 }
 /* Whether making a page that is absent may sleep. */
 static inline bool object_sleeps(const struct quire_object *object)
 {
 	return object->operations->read_page;
 }
+static inline bool object_watched(const struct quire_object *object)
+{
+	return atomic_load_explicit(&object->watched, memory_order_acquire);
+}
 /* Whether its pages become writable by faults only. */
 static inline bool object_asks(const struct quire_object *object)
 {
-	return object->operations->make_writable ||
-	       atomic_load_explicit(&object->watched, memory_order_acquire);
+	return object->operations->make_writable || device_fsdax(object) || object_watched(object);
 }
 /*
  * Pages [first, end) have other content now: src/space/strict.c, which lies above, tells who must
@@ -227,17 +240,12 @@ static inline bool device_answer_true(const struct quire_object *object,
 	       answer->generation ==
 		       atomic_load_explicit(&object->generation, memory_order_acquire);
 }
-/* Where the bytes of the page are, while that is true. */
-void *device_answer_memory(struct quire_object *object, const struct device_answer *answer);
-/* The level of every leaf of a device whose leaves cannot be cut; 0: any may stand there. */
-static inline unsigned device_page_level(const struct quire_object *object)
+/* The page, while that is true. */
+static inline struct page device_answer_page(const struct device_answer *answer)
 {
-	return object->device && object->device->kind == QUIRE_DEVICE_DAX ? object->device->level
-									  : 0;
-}
-static inline bool device_fsdax(const struct quire_object *object)
-{
-	return object->device && object->device->kind == QUIRE_DEVICE_FSDAX;
+	uint64_t pages = table_span(answer->leaf.level) >> PAGE_SHIFT;
+
+	return (struct page){answer->leaf.frame + (answer->index & (pages - 1))};
 }
 /* FSDAX: bytes of one page; space for all pages of [start, end), which the object holds then.  0, or
  * what the device says. */

@@ -8,11 +8,8 @@
  */
 #include "space/hooks.h"
 
-enum reach {
-	REACHED, /* the bytes were moved */
-	FAULT,	 /* fault the page in, then try again */
-	REFUSED, /* the VMA does not allow it, or there is none */
-};
+/* What is wanted of a page takes a fault first; else it is done (0), or refused. */
+#define FAULT 1
 
 /* What is wanted of one page. */
 struct reaching {
@@ -46,7 +43,20 @@ static void copy_bytes(const struct reaching *reaching, const struct table_held 
  */
 static bool can_pin(const struct vma *vma)
 {
-	return !(vma->flags & VMA_SHARED) || vma->object->kind == FRAME_SHMEM;
+	return !(vma->flags & VMA_SHARED) || vma->object->kind == FRAME_SHMEM || vma_device(vma);
+}
+
+/*
+ * Bare frames have nobody who could hold them, so that no system call may use them but by a copy of
+ * its arguments; blocks of a file may move, which whoever pins them for long would not hear of.
+ */
+static int check_device(const struct vma *vma, const struct reaching *reaching)
+{
+	bool copies_in = reaching->access == QUIRE_READ && !(reaching->how & FAULT_UNSHARE);
+
+	if ((vma->flags & VMA_PFNMAP) && !(copies_in && reaching->bytes))
+		return -QUIRE_EFAULT;
+	return reaching->pinned && device_fsdax(vma->object) ? -QUIRE_EOPNOTSUPP : 0;
 }
 
 /* A pin that comes to a page in passing leaves it clean. */
@@ -68,44 +78,49 @@ static bool permits(const struct vma *vma, const struct reaching *reaching)
 }
 
 /* Does what is wanted, if the page is there. */
-static enum reach try_page(const struct reaching *reaching)
+static int try_page(const struct reaching *reaching)
 {
 	struct quire_space *space = reaching->space;
 	uint64_t address = reaching->address;
 	const struct vma *vma = vma_find(space, address);
 	struct table_held held;
+	int error;
 
-	if (!vma_holds(vma, address) || !permits(vma, reaching) ||
-	    (reaching->pinned && !can_pin(vma)))
-		return REFUSED;
+	if (!vma_holds(vma, address))
+		return -QUIRE_EFAULT;
+	error = vma_device(vma) ? check_device(vma, reaching) : 0;
+	if (error)
+		return error;
+	if (!permits(vma, reaching) || (reaching->pinned && !can_pin(vma)))
+		return -QUIRE_EFAULT;
 	if (!table_hold_page(&space->tables, page_down(address), use_of(reaching),
 			     reaching->pinned ? FRAME_ONE_PIN : FRAME_ONE_REFERENCE, &held))
 		return FAULT;
 	if (reaching->pinned) {
+		if (!held.folio)
+			device_memory_pin(space->machine, held.page.number);
 		*reaching->pinned = held;
-		return REACHED;
+		return 0;
 	}
 	if (reaching->bytes)
 		copy_bytes(reaching, &held);
 	if (held.folio)
 		folio_put(space->machine, held.folio);
-	return REACHED;
+	return 0;
 }
 
-/* The same, with faults: 0, -EFAULT or -ENOMEM. */
+/* The same, with faults. */
 static int reach_page(const struct reaching *reaching)
 {
 	for (;;) {
 		struct quire_fault_result fault;
-		enum reach reach;
+		int error;
 
 		space_read_lock(reaching->space);
-		reach = try_page(reaching);
+		error = try_page(reaching);
 		space_read_unlock(reaching->space);
-		if (reach == REACHED)
-			return 0;
-		if (reach == REFUSED)
-			return -QUIRE_EFAULT;
+		if (error != FAULT)
+			return error;
 		if (reaching->pinned)
 			*reaching->faulted = true;
 		fault = space_fault(reaching->space, page_down(reaching->address), reaching->access,

@@ -98,7 +98,8 @@ static int change_flags(struct quire_space *space, struct vma *vma, uint64_t sta
 	int error;
 
 	/* Pages of shared memory are not merged; whoever asks is not told. */
-	if (change.flags == vma->flags || ((vma->flags & VMA_MAYSHARE) && merging(advice)))
+	if (change.flags == vma->flags ||
+	    (((vma->flags & VMA_MAYSHARE) || vma_device(vma)) && merging(advice)))
 		return 0;
 	error = vma_change_prepare(space, &change);
 	if (error)
@@ -112,6 +113,8 @@ static int check_flags(const struct vma *vma, int advice)
 {
 	bool private = !vma->object && !(vma->flags & VMA_SHARED);
 
+	if (vma->flags & VMA_PFNMAP && (advice == QUIRE_MADV_DOFORK || advice == QUIRE_MADV_DODUMP))
+		return -QUIRE_EINVAL;
 	return advice == QUIRE_MADV_WIPEONFORK && !private ? -QUIRE_EINVAL : 0;
 }
 
@@ -141,8 +144,12 @@ static int note_hole(struct quire_space *space, struct advising *advising, const
 static int note_pages(struct quire_space *space, struct advising *advising, const struct vma *vma,
 		      uint64_t start, uint64_t end)
 {
-	if (vma->flags & VMA_LOCKED)
+	if (vma->flags & (VMA_LOCKED | VMA_PFNMAP))
 		return -QUIRE_EINVAL;
+	if (vma_bare(vma)) {
+		advising->position = end;
+		return 0;
+	}
 	advising->page_count =
 		table_collect(&space->tables, &start, end, true, advising->pages, PAGES_AT_ONCE);
 	advising->position = start;
@@ -407,7 +414,7 @@ static int look_up(struct quire_space *space, uint64_t start, uint64_t permissio
 	vma = vma_find(space, start);
 	if (!vma_holds(vma, start))
 		error = -QUIRE_ENOMEM;
-	else if (!(vma->flags & permission))
+	else if (!(vma->flags & permission) || (vma->flags & VMA_PFNMAP))
 		error = -QUIRE_EINVAL;
 	else
 		*end = min_u64(*end, vma->end);

@@ -50,6 +50,11 @@ static void install_guards(struct quire_space *space, struct vma *vma, uint64_t 
 /* Whether the advice is for this memory. */
 static int check(const struct vma *vma, int advice)
 {
+	bool unknown = advice == QUIRE_MADV_COLLAPSE || advice == QUIRE_MADV_GUARD_INSTALL ||
+		       advice == QUIRE_MADV_GUARD_REMOVE;
+
+	if ((vma->flags & VMA_PFNMAP) || (vma_device(vma) && unknown))
+		return -QUIRE_EINVAL;
 	switch (advice) {
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_FREE:
@@ -128,6 +133,11 @@ int advise_pages(struct quire_space *space, struct vma *vma, uint64_t start, uin
 	/* Only now, as on Linux. */
 	if (advice == QUIRE_MADV_FREE && vma->object)
 		return -QUIRE_EINVAL;
+	if (advice == QUIRE_MADV_COLD && vma_bare(vma))
+		return 0;
+	/* Of a page of its own size that is named in part all goes. */
+	if (removes(advice))
+		vma_whole_pages(vma, &start, &end);
 	error = reserve_tables(space, start, end, advice, &reserve);
 	/* Anonymous memory gets its identity, as on Linux. */
 	if (!error && advice == QUIRE_MADV_GUARD_INSTALL && !vma->object)

@@ -200,6 +200,8 @@ static int own_page(struct fault *fault)
 static int serve(struct fault *fault)
 {
 	machine_bump(fault->space->machine, COUNT_FAULTS);
+	if (vma_device(fault->vma) && !fault->seen.folio)
+		return fault_on_device(fault);
 	if (fault->vma->object && fault->seen.kind != TABLE_LEAF)
 		return fault_on_object(fault);
 	if (fault->vma->flags & VMA_SHARED)
@@ -277,41 +279,45 @@ int fault_report(struct fault *fault, uint64_t flags)
 /*
  * Where memory is not registered for WP any more a marker protects nothing, and the access that
  * meets it takes it away.  What comes to stand there does that, too; a report would not.  0 or
- * -NO_FRAMES.
+ * -NO_FRAMES.  Not inlined: its frame is not on the stack while an errand runs.
  */
-static int forget_dormant(struct fault *fault)
+__attribute__((noinline)) static int forget_dormant(struct fault *fault)
 {
 	struct quire_space *space = fault->space;
 	struct page_tables *tables = &space->tables;
-	uint64_t page = fault->page, end = page + PAGE_SIZE;
+	uint64_t start = fault->page, end = start + PAGE_SIZE;
 	const struct vma *vma;
-	int error;
+	int error = 0;
 
 	space_write_lock(space);
-	vma = vma_find(space, page);
-	error = table_cut_range(tables, page, end);
-	if (!error && vma_holds(vma, page) && !(vma->flags & VMA_UFFD_WP)) {
-		struct gather gather;
+	vma = vma_find(space, start);
+	if (vma_holds(vma, start) && !(vma->flags & VMA_UFFD_WP)) {
+		vma_whole_pages(vma, &start, &end);
+		error = table_cut_range(tables, start, end);
+		if (!error) {
+			struct gather gather;
 
-		gather_begin(&gather, tables);
-		table_write_release(tables, page, end, vma_permissions(vma), &gather);
-		gather_end(&gather);
+			gather_begin(&gather, tables);
+			table_write_release(tables, start, end, vma_permissions(vma), &gather);
+			gather_end(&gather);
+		}
 	}
 	space_write_unlock(space);
 	return error;
 }
 
-/* The protection of the page goes, and the write goes on. */
+/* The protection of the page, of whatever size it is, goes, and the write goes on. */
 static int release_page(struct fault *fault)
 {
 	struct quire_machine *machine = fault->space->machine;
 	struct table_reserve reserve = {0};
-	int error = table_reserve(machine, &reserve, fault->seen.level);
+	unsigned level = vma_page_level(fault->vma);
+	int error = table_reserve(machine, &reserve, fault->seen.level - level);
 
 	if (error)
 		return error;
 	machine_bump(machine, COUNT_FAULTS);
-	table_release_page(&fault->space->tables, fault->page, &fault->seen, 0,
+	table_release_page(&fault->space->tables, fault->page, &fault->seen, level,
 			   vma_permissions(fault->vma), &reserve);
 	table_unreserve(machine, &reserve);
 	return 0;
@@ -411,6 +417,8 @@ static int run_errand(struct fault *fault)
 		fault->slot_read = true;
 		return swap_read(fault->space->machine, fault->slot,
 				 fault->how & FAULT_RESTORE ? NULL : &fault->read);
+	case ERRAND_MAP:
+		return fault_ask_device(fault);
 	case ERRAND_REMOVAL:
 		object_await_change(fault->object);
 		return 0;

@@ -32,6 +32,7 @@ struct fault {
 		ERRAND_READ_SLOT, /* the swap slot is to be read */
 		ERRAND_MIGRATION, /* the page is to arrive at its new frame */
 		ERRAND_REMOVAL,	  /* the pages are to have left the object */
+		ERRAND_MAP,	  /* the device is to answer, in `answer` */
 	} errand;
 	uint64_t slot;	/* with one count, or 0 */
 	bool slot_read; /* it was in no cache */
@@ -40,6 +41,7 @@ struct fault {
 	struct folio *made;
 	bool may_write; /* as long as the object's generation is this */
 	uint64_t generation;
+	struct device_answer answer;
 };
 
 /* Internal: the fault is to run its errand and begin again. */
@@ -83,6 +85,8 @@ void fault_drop_slot(struct fault *fault);
 
 /* --- fault_object.c --- */
 
+/* Has this errand run for page `index` of the VMA's object: -FAULT_ERRAND. */
+int fault_send(struct fault *fault, enum fault_errand errand, uint64_t index);
 /* Where no leaf stands in a VMA that maps an object.  0, -NO_FRAMES, -FAULT_ERRAND. */
 int fault_on_object(struct fault *fault);
 /* A write to a page that a shared mapping may only read so far. */
@@ -90,5 +94,11 @@ int fault_write_shared(struct fault *fault);
 /* The errands: 0, -NO_FRAMES, or what the object says. */
 int fault_make_page(struct fault *fault, unsigned how);
 int fault_ask_object(struct fault *fault);
+
+/* --- fault_device.c --- */
+
+/* The same where a device is mapped, for all but copies of its pages. */
+int fault_on_device(struct fault *fault);
+int fault_ask_device(struct fault *fault);
 
 #endif

@@ -22,7 +22,7 @@
 /* Pages are mapped in stretches of at most so many, aligned alike where they can be. */
 #define AROUND_PAGES OBJECT_FIND_MAX
 
-static int send(struct fault *fault, enum fault_errand errand, uint64_t index)
+int fault_send(struct fault *fault, enum fault_errand errand, uint64_t index)
 {
 	if (fault->object != fault->vma->object) {
 		quire_assert(!fault->former);
@@ -203,7 +203,7 @@ static int serve_absent(struct fault *fault, uint64_t index)
 	int error = object_make_page(object, index, MAKE_AWAKE, &folio);
 
 	if (error == -WOULD_SLEEP)
-		return send(fault, ERRAND_MAKE, index);
+		return fault_send(fault, ERRAND_MAKE, index);
 	return error ? error : serve_found(fault, folio);
 }
 
@@ -231,7 +231,7 @@ int fault_on_object(struct fault *fault)
 	if (map_around(fault))
 		return 0;
 	if (!object_find_lasting(fault->vma->object, index, &answer, &folio))
-		return send(fault, ERRAND_REMOVAL, index);
+		return fault_send(fault, ERRAND_REMOVAL, index);
 	if (answer == PAGE_BEYOND) {
 		beyond(fault);
 		return 0;
@@ -246,11 +246,11 @@ int fault_on_object(struct fault *fault)
 		return fault_report(fault, QUIRE_UFFD_PAGEFAULT_FLAG_MINOR);
 	}
 	if (answer == PAGE_SWAPPED)
-		return send(fault, ERRAND_SWAP_IN, index);
+		return fault_send(fault, ERRAND_SWAP_IN, index);
 	if (must_ask(fault, index)) {
 		if (answer == PAGE_FOUND)
 			folio_put(fault->space->machine, folio);
-		return send(fault, ERRAND_WRITABLE, index);
+		return fault_send(fault, ERRAND_WRITABLE, index);
 	}
 	error = answer == PAGE_FOUND ? serve_found(fault, folio) : serve_absent(fault, index);
 	if (error != -QUIRE_EFBIG)
@@ -264,7 +264,7 @@ int fault_write_shared(struct fault *fault)
 	uint64_t index = vma_index(fault->vma, fault->page);
 
 	if (must_ask(fault, index))
-		return send(fault, ERRAND_WRITABLE, index);
+		return fault_send(fault, ERRAND_WRITABLE, index);
 	folio_mark(fault->seen.folio, FRAME_DIRTY);
 	table_write_shared(&fault->space->tables, fault->page, &fault->seen);
 	return 0;

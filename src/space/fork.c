@@ -19,12 +19,12 @@ static bool inherited(const struct vma *vma)
 
 /*
  * Entries that a fault would make again as they are stay behind: there is no page of the process's
- * own, no guard, no protection.
+ * own, no guard, no protection, and no bare frame, which Linux copies.
  */
 static bool worth_copying(const struct vma *vma, const struct vma *copy)
 {
 	return !(vma->flags & VMA_WIPEONFORK) &&
-	       (vma->anon || (vma->flags & VMA_GUARD) ||
+	       (vma->anon || (vma->flags & (VMA_GUARD | VMA_PFNMAP)) ||
 		((copy->flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(FORK_SKIPS_UNWRITTEN)));
 }
 

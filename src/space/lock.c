@@ -24,7 +24,8 @@ static int lock_piece(struct quire_space *space, struct locking *locking, struct
 	};
 	int error;
 
-	if (change.flags == vma->flags)
+	/* Device memory stays where it is. */
+	if (change.flags == vma->flags || vma_device(vma))
 		return 0;
 	error = vma_change_prepare(space, &change);
 	if (!error)
@@ -67,7 +68,7 @@ static int lock_vmas(struct quire_space *space, uint64_t start, uint64_t end, bo
 
 /*
  * The next pages up to `end` that one VMA holds, and the access that faults them in for good; what
- * nothing is mapped at is passed over.  Whether there are any.
+ * nothing is mapped at, and bare frames, are passed over.  Whether there are any.
  */
 static bool find_run(struct quire_space *space, uint64_t *position, uint64_t end, uint64_t *stop,
 		     enum quire_access *access)
@@ -77,6 +78,8 @@ static bool find_run(struct quire_space *space, uint64_t *position, uint64_t end
 
 	space_read_lock(space);
 	vma = vma_find(space, *position);
+	while (vma && (vma->flags & VMA_PFNMAP))
+		vma = vma_next(vma);
 	found = vma && *position < end && vma->start < end;
 	if (found) {
 		*position = max_u64(*position, vma->start);

@@ -31,6 +31,15 @@ static bool is_shared(int flags)
 	return type == QUIRE_MAP_SHARED || type == QUIRE_MAP_SHARED_VALIDATE;
 }
 
+/* What drivers make of them: nothing of a device is locked, and a window is no memory. */
+static uint64_t device_flags(uint64_t flags, enum quire_device_kind kind)
+{
+	flags &= ~VMA_LOCKED;
+	if (kind != QUIRE_DEVICE_PFN)
+		return flags | VMA_HUGEPAGE;
+	return (flags & ~VMA_MAYEXEC) | VMA_PFNMAP | VMA_IO | VMA_DONTEXPAND | VMA_DONTDUMP;
+}
+
 static uint64_t flags_for(const struct quire_space *space, int prot, int flags,
 			  const struct quire_object *object)
 {
@@ -49,14 +58,27 @@ static uint64_t flags_for(const struct quire_space *space, int prot, int flags,
 		result |= VMA_LOCKED;
 	if (flags & QUIRE_MAP_STACK)
 		result |= VMA_NOHUGEPAGE;
-	return result;
+	return object && object->device ? device_flags(result, object->device->kind) : result;
+}
+
+/* Whether a device can be. */
+static int check_device(const struct mapping *mapping)
+{
+	const struct quire_device_operations *device = mapping->object->device;
+	uint64_t inside = table_span(device->level) - 1;
+
+	if (device->kind == QUIRE_DEVICE_PFN && (mapping->prot & QUIRE_PROT_EXEC))
+		return -QUIRE_EPERM;
+	if (device->kind != QUIRE_DEVICE_DAX)
+		return 0;
+	if (!is_shared(mapping->flags) || (mapping->result & inside) || (mapping->length & inside))
+		return -QUIRE_EINVAL;
+	return 0;
 }
 
 /* Whether an object can be mapped so. */
 static int check_object(const struct mapping *mapping, int prot)
 {
-	if (mapping->object->device) /* not yet */
-		return -QUIRE_ENODEV;
 	/* Whole pages of what an object can have; this comes before every question of kind. */
 	if (mapping->index + (mapping->length >> PAGE_SHIFT) > QUIRE_OBJECT_MAX >> PAGE_SHIFT)
 		return -QUIRE_EOVERFLOW;
@@ -66,7 +88,9 @@ static int check_object(const struct mapping *mapping, int prot)
 	if (is_shared(mapping->flags) && (prot & QUIRE_PROT_WRITE) &&
 	    mapping->object->operations->read_only)
 		return -QUIRE_EACCES;
-	return mapping->flags & QUIRE_MAP_GROWSDOWN ? -QUIRE_EINVAL : 0;
+	if (mapping->flags & QUIRE_MAP_GROWSDOWN)
+		return -QUIRE_EINVAL;
+	return mapping->object->device ? check_device(mapping) : 0;
 }
 
 /* Whether this kind of memory exists, and here. */
@@ -91,7 +115,7 @@ static int check_kind(const struct mapping *mapping)
 		return -QUIRE_EINVAL;
 	}
 	if (flags & (QUIRE_MAP_GROWSDOWN | QUIRE_MAP_HUGETLB))
-		return -QUIRE_ENOSYS;
+		return mapping->object && mapping->object->device ? -QUIRE_EINVAL : -QUIRE_ENOSYS;
 	if (mapping->object && !(flags & QUIRE_MAP_ANONYMOUS))
 		return check_object(mapping, mapping->prot);
 	return 0;
@@ -132,7 +156,7 @@ static int check(struct quire_space *space, struct mapping *mapping)
 	if (space->vma_count > space->machine->max_maps)
 		return -QUIRE_ENOMEM;
 	error = place_mapping(space, mapping->address, mapping->length, mapping->flags,
-			      mapping->object, &mapping->result);
+			      mapping->object, mapping->index, &mapping->result);
 	if (!error)
 		error = check_kind(mapping);
 	if (!error)
@@ -152,6 +176,8 @@ static void commit(struct quire_space *space, const struct mapping *mapping,
 	vma->end = mapping->result + mapping->length;
 	vma->index = mapping->object ? mapping->index : vma->start >> PAGE_SHIFT;
 	vma_set_object(vma, mapping->object);
+	/* At a given address a page of its own size may be named by its middle (as on Linux). */
+	vma->index -= vma->index % (vma_page_size(vma) >> PAGE_SHIFT);
 	vma->flags = mapping->vma_flags;
 	vma_link(space, vma);
 	vma_merge(space, vma);

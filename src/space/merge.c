@@ -211,6 +211,8 @@ int vma_change_prepare(struct quire_space *space, struct vma_change *change)
 	int error;
 
 	assert_written(space);
+	if (!vma_may_split(change->vma, change->start) || !vma_may_split(change->vma, change->end))
+		return -QUIRE_EINVAL;
 	if (!change->registers)
 		change->userfault = change->vma->userfault;
 	find_takers(change);

@@ -3,7 +3,8 @@
  * Pins.
  *
  * A pin is one more holder of a frame, counted apart from references: those come and go while
- * something is done to the page, and may be waited for.  It is taken through an entry that may be
+ * something is done to the page, and may be waited for.  (A device's page has nobody to count them: its
+ * range does.)  It is taken through an entry that may be
  * written to, so that the page is the entry's own, or shared memory's; fork (table/copy.c), reclaim
  * and migration see to it that it stays that.
  */
@@ -27,8 +28,10 @@ static int pin_page(struct quire_space *space, struct quire_pin *pin)
 
 	if (error)
 		return error;
-	atomic_fetch_add_explicit(&machine->pins, 1, memory_order_relaxed);
 	pin->frames[pin->count++] = held.page.number;
+	if (!held.folio)
+		return 0;
+	atomic_fetch_add_explicit(&machine->pins, 1, memory_order_relaxed);
 	return folio_pins(held.folio) > FRAME_PINS_MAX ? -QUIRE_ENOMEM : 0;
 }
 
@@ -49,8 +52,14 @@ int quire_pin(struct quire_space *space, struct quire_pin *pin)
 void quire_unpin(struct quire_machine *machine, struct quire_pin *pin, bool written)
 {
 	for (; pin->count; pin->count--) {
-		struct folio *folio = folio_at(machine, pin->frames[pin->count - 1]);
+		uint64_t number = pin->frames[pin->count - 1];
+		struct folio *folio;
 
+		if (!frame_exists(machine, number)) {
+			device_memory_unpin(machine, number);
+			continue;
+		}
+		folio = folio_at(machine, number);
 		if (written)
 			folio_mark(folio, FRAME_DIRTY);
 		atomic_fetch_sub_explicit(&machine->pins, 1, memory_order_relaxed);

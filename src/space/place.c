@@ -7,11 +7,12 @@
  * is used, at its upper end; if there is none, the lowest one from a third of the address space on,
  * which then lies above mmap_base.  MAP_32BIT looks for the lowest hole in the second gigabyte.
  *
- * A private anonymous mapping, or one of a device, whose length is a multiple of the span that a
- * leaf of level 1 translates (2M), and which has no hint, is aligned to that span, so that it may be
- * mapped by huge pages: a hole that is larger by one span is looked for, and the mapping put at the
- * first boundary behind its start.  If there is no such hole, any will do.  A mapping of another
- * object is not, as on Linux where shared memory has no huge pages (shmem_enabled: never).
+ * A private anonymous mapping whose length is a multiple of the span that a leaf of level 1
+ * translates (2M), and which has no hint, is aligned to that span, so that it may be mapped by huge
+ * pages: a hole that is larger by one span is looked for, and the mapping put at the first boundary
+ * behind its start.  If there is no such hole, any will do.  Device memory is put where its addresses
+ * lie in such spans, or in the device's own pages, as its offsets do.  A mapping of another object is
+ * not aligned, as on Linux where shared memory has no huge pages (shmem_enabled: never).
  */
 #include "space/vma.h"
 
@@ -49,14 +50,41 @@ static bool find_hole(const struct quire_space *space, uint64_t length, int flag
 			       length, result);
 }
 
-static bool find_aligned_hole(const struct quire_space *space, uint64_t length, int flags,
-			      uint64_t *result)
-{
-	uint64_t span = table_span(1);
+/* What is to be aligned, to what, and how far behind that it begins; nothing: span 0. */
+struct alignment {
+	uint64_t span, offset;
+	bool behind; /* never where the hole begins */
+};
 
-	if (!find_hole(space, length + span, flags, result))
+static struct alignment alignment_of(const struct quire_object *object, uint64_t index,
+				     uint64_t length)
+{
+	struct alignment alignment = {.span = table_span(1), .behind = true};
+
+	if (!object || !object->device) {
+		alignment.span = !object && length % alignment.span == 0 ? alignment.span : 0;
+		return alignment;
+	}
+	if (object->device->kind == QUIRE_DEVICE_DAX) {
+		alignment.span = table_span(object->device->level);
+		alignment.behind = false;
+	}
+	alignment.offset = (index << PAGE_SHIFT) & (alignment.span - 1);
+	/* There must be room for a leaf. */
+	if (length < alignment.span + (-alignment.offset & (alignment.span - 1)))
+		alignment.span = 0;
+	return alignment;
+}
+
+static bool find_aligned_hole(const struct quire_space *space, uint64_t length, int flags,
+			      const struct alignment *alignment, uint64_t *result)
+{
+	uint64_t span = alignment->span, more;
+
+	if (!span || !find_hole(space, length + span, flags, result))
 		return false;
-	*result = (*result & ~(span - 1)) + span;
+	more = (alignment->offset - *result) & (span - 1);
+	*result += more || !alignment->behind ? more : span;
 	return true;
 }
 
@@ -70,32 +98,32 @@ static bool hint_fits(const struct quire_space *space, uint64_t hint, uint64_t l
 }
 
 static int place_by_search(const struct quire_space *space, uint64_t hint, uint64_t length,
-			   int flags, const struct quire_object *object, uint64_t *result)
+			   int flags, const struct alignment *alignment, uint64_t *result)
 {
-	bool align;
-
 	hint = page_down(hint);
 	if (hint && hint < space->lowest)
 		hint = space->lowest;
 	*result = hint;
 	if (hint && hint_fits(space, hint, length, flags))
 		return 0;
-	align = !hint && (!object || object->device) && length % table_span(1) == 0;
-	if (align && find_aligned_hole(space, length, flags, result))
+	if (!hint && find_aligned_hole(space, length, flags, alignment, result))
 		return 0;
 	return find_hole(space, length, flags, result) ? 0 : -QUIRE_ENOMEM;
 }
 
 int place_mapping(const struct quire_space *space, uint64_t address, uint64_t length, int flags,
-		  const struct quire_object *object, uint64_t *result)
+		  const struct quire_object *object, uint64_t index, uint64_t *result)
 {
 	const int fixed = QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE;
 	int error;
 
 	if (length > space->highest)
 		return -QUIRE_ENOMEM;
-	if (!(flags & fixed))
-		return place_by_search(space, address, length, flags, object, result);
+	if (!(flags & fixed)) {
+		struct alignment alignment = alignment_of(object, index, length);
+
+		return place_by_search(space, address, length, flags, &alignment, result);
+	}
 	error = place_fixed(space, address, length, result);
 	if (!error && (flags & QUIRE_MAP_FIXED_NOREPLACE) &&
 	    !place_free(space, address, address + length))

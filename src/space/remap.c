@@ -48,7 +48,8 @@ struct move {
 	struct vma *fresh;
 	struct table_reserve tables;
 	bool registered; /* the new place is registered as the old one was */
-	bool keep;	 /* MREMAP_DONTUNMAP: the source stays mapped, empty */
+	bool drop; /* leaves that do not fit there go: of memory with a page size of its own */
+	bool keep; /* MREMAP_DONTUNMAP: the source stays mapped, empty */
 };
 
 /* An old length that wraps overlaps nothing, as on Linux: no VMA has it, which is found later. */
@@ -106,7 +107,7 @@ static int new_vmas(struct quire_space *space, struct move *move)
 static int reserve_tables(struct quire_space *space, struct move *move)
 {
 	struct page_tables *tables = &space->tables;
-	unsigned cost = table_move_cost(tables, move->from, move->to, move->length, false);
+	unsigned cost = table_move_cost(tables, move->from, move->to, move->length, move->drop);
 
 	return table_reserve(space->machine, &move->tables, cost);
 }
@@ -208,7 +209,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	if (drops_rest(move))
 		removal_commit(space, &move->rest, &gather);
 	removal_cut(space, &move->source);
-	table_move(tables, move->from, move->to, move->length, false, &move->tables, &gather);
+	table_move(tables, move->from, move->to, move->length, move->drop, &move->tables, &gather);
 	describe(space, move, vma);
 	/* Protection moves only where the registration does. */
 	if (vma->userfault && !move->registered && !QUIRE_MISTAKE(MREMAP_KEEPS_PROTECTION))
@@ -237,6 +238,7 @@ static int move(struct quire_space *space, uint64_t from, uint64_t old_length, u
 		.source = {.start = from, .end = from + length},
 		.rest = {.start = from + length, .end = from + old_length},
 		.target = {.start = to, .end = to + new_length},
+		.drop = vma_page_level(vma_find(space, from)) != 0,
 		.keep = remap->flags & QUIRE_MREMAP_DONTUNMAP,
 	};
 	struct event_chain told = {0};
@@ -265,6 +267,14 @@ static bool growth_refused(const struct quire_space *space, const struct vma *vm
 	       commit_refused(space, (remap->new_length - kept) >> PAGE_SHIFT);
 }
 
+/* Where what `vma` maps at the old address goes. */
+static int place_as(const struct quire_space *space, const struct vma *vma, uint64_t hint,
+		    struct remap *remap)
+{
+	return place_mapping(space, hint, remap->new_length, 0, vma->object,
+			     vma_index(vma, remap->address), &remap->result);
+}
+
 static void note_growth(const struct vma *vma, struct remap *remap)
 {
 	if (!(vma->flags & VMA_LOCKED) || remap->new_length <= remap->old_length)
@@ -287,7 +297,7 @@ static int grow_elsewhere(struct quire_space *space, struct vma *vma, struct rem
 
 	if (!(remap->flags & QUIRE_MREMAP_MAYMOVE))
 		return -QUIRE_ENOMEM;
-	error = place_mapping(space, 0, remap->new_length, 0, vma->object, &remap->result);
+	error = place_as(space, vma, 0, remap);
 	if (error)
 		return error;
 	if (growth_refused(space, vma, remap))
@@ -382,8 +392,7 @@ static int move_and_keep(struct quire_space *space, struct vma *vma, struct rema
 
 	if (remap->old_length > vma->end - remap->address)
 		return -QUIRE_EFAULT;
-	error = place_mapping(space, remap->new_address, remap->new_length, 0, vma->object,
-			      &remap->result);
+	error = place_as(space, vma, remap->new_address, remap);
 	if (!error && growth_refused(space, vma, remap))
 		error = -QUIRE_ENOMEM;
 	return error ? error
@@ -440,7 +449,7 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 	} else if (!(remap->flags & QUIRE_MREMAP_MAYMOVE)) {
 		return -QUIRE_ENOMEM;
 	} else {
-		error = place_mapping(space, 0, remap->new_length, 0, vma->object, &remap->result);
+		error = place_as(space, vma, 0, remap);
 	}
 	if (!error && too_many(space, 3))
 		error = -QUIRE_ENOMEM;
@@ -466,6 +475,10 @@ __attribute__((noinline)) static int remap_range(struct quire_space *space, stru
 		return -QUIRE_EFAULT;
 	if (remap->old_length == 0 && !(vma->flags & VMA_MAYSHARE))
 		return -QUIRE_EINVAL;
+	if ((vma->flags & (VMA_DONTEXPAND | VMA_PFNMAP)) && (remap->flags & QUIRE_MREMAP_DONTUNMAP))
+		return -QUIRE_EINVAL;
+	if ((vma->flags & (VMA_DONTEXPAND | VMA_PFNMAP)) && remap->new_length > remap->old_length)
+		return -QUIRE_EFAULT;
 	if (remap->old_length == 0)
 		return duplicate(space, vma, remap);
 	if (remap->flags & QUIRE_MREMAP_FIXED)

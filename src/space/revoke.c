@@ -55,7 +55,7 @@ static bool edge_true(const struct quire_object *object, const struct edge *edge
 static void clear_edge(struct quire_object *object, const struct edge *edge)
 {
 	if (edge->start < edge->end)
-		memset((char *)device_answer_memory(object, &edge->answer) + edge->start, 0,
+		memset((char *)page_memory(object->machine, device_answer_page(&edge->answer)) + edge->start, 0,
 		       edge->end - edge->start);
 }
 

@@ -28,12 +28,15 @@
 #define VMA_MAYEXEC	 ((uint64_t)1 << 6)  /* me */
 #define VMA_MAYSHARE	 ((uint64_t)1 << 7)  /* ms */
 #define VMA_UFFD_MISSING ((uint64_t)1 << 9)  /* um */
+#define VMA_PFNMAP	 ((uint64_t)1 << 10) /* pf: bare frames, which nobody is a holder of */
 #define VMA_GUARD	 ((uint64_t)1 << 11) /* gu: guard markers may stand here */
 #define VMA_UFFD_WP	 ((uint64_t)1 << 12) /* uw */
 #define VMA_LOCKED	 ((uint64_t)1 << 13) /* lo */
+#define VMA_IO		 ((uint64_t)1 << 14) /* io */
 #define VMA_SEQUENTIAL	 ((uint64_t)1 << 15) /* sr */
 #define VMA_RANDOM	 ((uint64_t)1 << 16) /* rr */
 #define VMA_DONTFORK	 ((uint64_t)1 << 17) /* dc */
+#define VMA_DONTEXPAND	 ((uint64_t)1 << 18) /* de */
 #define VMA_ACCOUNT	 ((uint64_t)1 << 20) /* ac */
 #define VMA_NORESERVE	 ((uint64_t)1 << 21) /* nr */
 #define VMA_WIPEONFORK	 ((uint64_t)1 << 25) /* wf */
@@ -231,7 +234,40 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 		.execute = (vma->flags & VMA_EXEC) != 0,
 		.shared = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&
 			  !object_asks(vma->object),
+		.dirty = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&
+			 device_fsdax(vma->object) && !object_watched(vma->object),
 	};
+}
+
+/* Device memory; whether it was copied to no anonymous page yet. */
+static inline bool vma_device(const struct vma *vma)
+{
+	return vma->object && vma->object->device;
+}
+static inline bool vma_bare(const struct vma *vma)
+{
+	return vma_device(vma) && !atomic_load_explicit(&vma->anon, memory_order_relaxed);
+}
+/*
+ * The level of all of its leaves, and what they span: of memory with a page size of its own.  The VMA and
+ * what calls do to it begin and end with such pages.  Other memory is mapped at whatever level fits: 0.
+ */
+static inline unsigned vma_page_level(const struct vma *vma)
+{
+	return vma->object ? device_page_level(vma->object) : 0;
+}
+static inline uint64_t vma_page_size(const struct vma *vma)
+{
+	return table_span(vma_page_level(vma));
+}
+
+/* [*start, *end), which lies in the VMA, becomes whole pages of that size, as far as the VMA has them. */
+static inline void vma_whole_pages(const struct vma *vma, uint64_t *start, uint64_t *end)
+{
+	uint64_t inside = vma_page_size(vma) - 1;
+
+	*start = max_u64(*start & ~inside, vma->start);
+	*end = min_u64((*end + inside) & ~inside, vma->end);
 }
 
 /* What a zap of the VMA's pages does with protection that is not in force. */

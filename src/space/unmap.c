@@ -19,6 +19,9 @@ int removal_prepare(struct quire_space *space, struct removal *removal)
 	unsigned cuts = table_edges_cost(&space->tables, removal->start, removal->end, EDGES_CUT);
 
 	assert_written(space);
+	if (!vma_may_split(first, removal->start) ||
+	    !vma_may_split(vma_find(space, removal->end), removal->end))
+		return -QUIRE_EINVAL;
 	if (splits(first, removal)) {
 		if (space->vma_count >= space->machine->max_maps)
 			return -QUIRE_ENOMEM;

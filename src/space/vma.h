@@ -40,6 +40,14 @@ static inline uint64_t vma_pages(const struct vma *vma)
 	return (vma->end - vma->start) >> PAGE_SHIFT;
 }
 
+/* Whether the VMA may be split at `address`, if that lies inside it: not in the middle of one of its
+ * pages, also where a neighbour would take the piece in. */
+static inline bool vma_may_split(const struct vma *vma, uint64_t address)
+{
+	return !vma || address <= vma->start || address >= vma->end ||
+	       address % vma_page_size(vma) == 0;
+}
+
 /* --- gap.c --- */
 
 /* Brings the gaps in front of a VMA and of the next one up to date; `vma` may be NULL. */
@@ -58,15 +66,15 @@ bool gap_find_lowest(const struct quire_space *space, uint64_t low, uint64_t hig
 /* --- place.c --- */
 
 /*
- * Where a mapping of `length` bytes, whole pages, goes by mmap's rules for `address`, the
- * QUIRE_MAP_* flags, and memory of `object`, or private anonymous memory (NULL).
+ * Where a mapping of `length` bytes, whole pages, of `object` (or NULL) from page `index` on goes by
+ * mmap's rules for `address` and the QUIRE_MAP_* flags.
  *   -EINVAL  a fixed address is not page aligned
  *   -ENOMEM  it leaves the address space; or no hole is large enough
  *   -EPERM   it is below space->lowest
  *   -EEXIST  FIXED_NOREPLACE, and something is mapped there
  */
 int place_mapping(const struct quire_space *space, uint64_t address, uint64_t length, int flags,
-		  const struct quire_object *object, uint64_t *result);
+		  const struct quire_object *object, uint64_t index, uint64_t *result);
 /* Whether nothing is mapped in [start, end). */
 bool place_free(const struct quire_space *space, uint64_t start, uint64_t end);
 
@@ -99,7 +107,7 @@ struct vma_change {
 	struct vma *front, *back;    /* for what stays in front of and behind the piece, or NULL */
 	struct table_reserve tables; /* for the cuts, and what else the caller adds */
 };
-/* 0, -NO_FRAMES, or -QUIRE_ENOMEM: the space would have too many VMAs. */
+/* 0, -NO_FRAMES, -QUIRE_ENOMEM: the space would have too many VMAs; -QUIRE_EINVAL: vma_may_split(). */
 int vma_change_prepare(struct quire_space *space, struct vma_change *change);
 void vma_change_abandon(struct quire_space *space, struct vma_change *change);
 /* Returns the VMA that holds the piece now. */
@@ -117,7 +125,7 @@ struct removal {
 	struct vma *spare; /* when a VMA is left on both sides */
 	struct table_reserve tables;
 };
-/* 0, -NO_FRAMES, or -QUIRE_ENOMEM: the space would have too many VMAs. */
+/* As vma_change_prepare(). */
 int removal_prepare(struct quire_space *space, struct removal *removal);
 void removal_abandon(struct quire_space *space, struct removal *removal);
 /* Takes the entries and the VMAs out. */
@@ -126,7 +134,7 @@ void removal_commit(struct quire_space *space, struct removal *removal, struct g
  * are no entries any more. */
 void removal_cut(struct quire_space *space, struct removal *removal);
 void removal_detach(struct quire_space *space, struct removal *removal);
-/* All in one: 0, -NO_FRAMES, -QUIRE_ENOMEM.  Who must hear of it comes into the chain. */
+/* All in one: as removal_prepare().  Who must hear of it comes into the chain. */
 int unmap_range(struct quire_space *space, uint64_t start, uint64_t end,
 		struct event_chain *events);
 

@@ -3,7 +3,8 @@
  * Protect: the leaves of a range get the permissions of their VMA.
  *
  * A leaf becomes writable at once only where a write fault would have had nothing to do: its page
- * is this entry's own (exclusive) or a shared mapping's, and not write-protected by userfaultfd.  The hardware may set
+ * is this entry's own (exclusive) or a shared mapping's (of a device's file, if it was written to before:
+ * the device was asked then), and not write-protected by userfaultfd.  The hardware may set
  * accessed and dirty while the entry changes; a changed entry is put in its place only if it was
  * made from what stands there, so neither bit is lost.
  */
@@ -18,7 +19,8 @@ static bool tightens(entry_t was, entry_t is)
 
 static entry_t permitted(entry_t leaf, struct table_permissions allow)
 {
-	bool write = allow.write && (allow.shared || entry_exclusive(leaf)) && !entry_uffd_wp(leaf);
+	bool own = allow.shared || (allow.dirty && entry_dirty(leaf)) || entry_exclusive(leaf);
+	bool write = allow.write && own && !entry_uffd_wp(leaf);
 
 	if (QUIRE_MISTAKE(MPROTECT_OPENS_PROTECTED))
 		write = allow.write && entry_exclusive(leaf);

@@ -54,6 +54,7 @@ struct table_permissions {
 	bool write; /* only with read */
 	bool execute;
 	bool shared; /* pages of objects may be written to where they stand, without a fault */
+	bool dirty;  /* those may that have been written to */
 };
 
 /* Tables prepared for a unit of work: zeroed frames. */

@@ -28,7 +28,8 @@ static uint64_t vma_flags_for(const struct quire_userfault *context, uint64_t mo
 
 /*
  * Whether userfaultfd can serve the memory of `vma` in these modes (of VMA_UFFD): shared memory in
- * all, anonymous memory in all but MINOR, pages of other objects only for asynchronous protection.
+ * all, anonymous memory in all but MINOR, pages of other objects only for asynchronous protection, bare
+ * frames in none.
  */
 static bool can_register(const struct vma *vma, uint64_t flags)
 {
@@ -38,7 +39,8 @@ static bool can_register(const struct vma *vma, uint64_t flags)
 		return !(flags & VMA_UFFD_MINOR);
 	if (vma->object->kind == FRAME_SHMEM)
 		return true;
-	return (flags & VMA_UFFD_ASYNC) && (flags & modes) == VMA_UFFD_WP;
+	return (flags & VMA_UFFD_ASYNC) && (flags & modes) == VMA_UFFD_WP &&
+	       !(vma->flags & VMA_PFNMAP);
 }
 
 /* What an object's shared mapping can never do is nothing to report. */
