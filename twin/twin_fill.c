@@ -202,7 +202,6 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 		answer = twin_fault(reader->process, page, &access);
 		if (answer != THERE)
 			return answer == SLEEPS ? BLOCKED : EFAULT;
-		page->young = true;
 		if (part > PAGE_BYTES - done)
 			part = PAGE_BYTES - done;
 		if (twin_block_at(page))

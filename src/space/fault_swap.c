@@ -71,7 +71,9 @@ static int map_page(struct fault *fault, struct folio *folio, bool alone)
 	}
 	/* Before it counts as mapped: who maps it is who it is found through. */
 	rmap_set_owner(folio, fault->vma, fault->page);
-	leaf.allow.write = leaf.allow.write && leaf.exclusive && !fault_stays_protected(fault);
+	/* What swapoff brings back the next write asks for, as on Linux. */
+	leaf.allow.write = leaf.allow.write && leaf.exclusive && !(fault->how & FAULT_RESTORE) &&
+			   !fault_stays_protected(fault);
 	folio_exchange(folio, FRAME_ONE_REFERENCE, FRAME_ONE_MAPPING);
 	return fault_install(fault, &leaf);
 }
