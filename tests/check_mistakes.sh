@@ -90,6 +90,11 @@ check_scenario() { # NAME
 # The test in test_userfault_race or test_migrate that is about it.
 test_of() { # NAME
 	case $1 in
+	cut-loses-dirty) echo the_middle_page_is_protected ;;
+	cut-overwrites) echo what_the_hardware_sets_while_a_leaf_is_cut_is_kept ;;
+	zap-counts-leaves) echo a_leaf_counts_as_its_pages ;;
+	move-misfits) echo a_leaf_moves_whole_where_it_fits ;;
+	fork-keeps-write) echo fork_leaves_device_leaves_at_their_level ;;
 	protect-overwrites) echo no_dirty_bit_is_lost ;;
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;

@@ -53,9 +53,12 @@ void quire_port_flush(void *host, const struct quire_flush *flush)
 
 #if QUIRE_PORT_TIER >= 1
 
+void (*port_stub_before_lock)(void);
 void quire_port_lock(void *host, struct quire_lock *lock)
 {
 	(void)host;
+	if (port_stub_before_lock)
+		port_stub_before_lock();
 	expect(lock->word == 0, "a lock taken twice");
 	lock->word = 1;
 }

@@ -19,6 +19,10 @@
 /* Whether function(argument) runs into quire_port_panic().  With port_stub.c only. */
 bool panics(void (*function)(void *), void *argument);
 
+/* Called before each lock is taken, if it is set: what another CPU does just then.  With port_stub.c
+ * only. */
+extern void (*port_stub_before_lock)(void);
+
 /*
  * Random numbers (splitmix64).  QUIRE_SEED=n in the environment starts another sequence; a soak
  * does that.

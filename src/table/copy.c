@@ -35,7 +35,9 @@ static entry_t share(struct cursor *parent)
 /* The child's leaf.  Nothing but the leaf says that a device's page was written to. */
 static entry_t copied(struct cursor *parent, bool shared)
 {
-	entry_t leaf = shared ? cursor_entry(parent) : share(parent);
+	bool stays = QUIRE_MISTAKE(FORK_KEEPS_WRITE) &&
+		     leaf_device(parent->tables, cursor_entry(parent));
+	entry_t leaf = shared || stays ? cursor_entry(parent) : share(parent);
 
 	if (shared && !leaf_device(parent->tables, leaf))
 		leaf = entry_set_dirty(leaf, false);

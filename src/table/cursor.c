@@ -150,6 +150,8 @@ static void fill_table(struct page_tables *tables, struct frame *table, entry_t 
 	bool empty = entry_is_absent(entry) || (QUIRE_MISTAKE(SPLIT_LOSES_MARKER) && !leaf);
 	unsigned count = empty ? 0 : arch_entries(level);
 
+	if (leaf && QUIRE_MISTAKE(CUT_LOSES_DIRTY))
+		entry = entry_set_dirty(entry, false);
 	table->table.live = count;
 	table->table.marks = entry_is_marker(entry) ? count : 0;
 	if (empty)
@@ -190,7 +192,9 @@ void cursor_push_down(struct cursor *cursor, struct table_reserve *reserve)
 	/* What the hardware sets in a leaf meanwhile, its parts have too. */
 	do
 		fill_table(tables, table, entry);
-	while (!cursor_update(cursor, &entry, link));
+	while (!QUIRE_MISTAKE(CUT_OVERWRITES) && !cursor_update(cursor, &entry, link));
+	if (QUIRE_MISTAKE(CUT_OVERWRITES))
+		atomic_store_explicit(cursor->slot, link, memory_order_release);
 	cursor_recount(cursor, entry, link);
 	table_unlock(tables, parent);
 	stand_in(cursor, table, cursor->level - 1);

@@ -60,7 +60,8 @@ static unsigned descend(struct cursor *cursor, uint64_t shift)
 
 static bool misfits(const struct cursor *cursor, uint64_t shift)
 {
-	return entry_is_leaf(cursor_entry(cursor), cursor->level) && !fits(cursor, shift);
+	return entry_is_leaf(cursor_entry(cursor), cursor->level) && !fits(cursor, shift) &&
+	       !QUIRE_MISTAKE(MOVE_MISFITS);
 }
 
 /* Tables that it takes to cut a leaf of `level` into those that fit. */

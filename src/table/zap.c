@@ -72,7 +72,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		if (!folio)
 			continue;
 		keep_dirty(folio, entry);
-		resident[folio_resident(folio)] -= level_pages(cursor.level);
+		resident[folio_resident(folio)] -=
+			QUIRE_MISTAKE(ZAP_COUNTS_LEAVES) ? 1 : level_pages(cursor.level);
 		gather_folio(gather, folio);
 	}
 	tables_resident_all(tables, resident);
