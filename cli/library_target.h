@@ -26,9 +26,10 @@ struct thread {
 
 struct process {
 	struct target *target;
-	struct quire_space *space; /* NULL: it has ended */
-	struct thread *threads;	   /* the first one last */
-	struct pin *pins;	   /* those under way among them */
+	struct quire_space *space;  /* NULL: it has ended */
+	struct thread *threads;	    /* the first one last */
+	struct pin *pins;	    /* those under way among them */
+	struct notifier *notifiers; /* open ones */
 	struct process *next;
 };
 
@@ -114,6 +115,13 @@ void library_unpin(struct pin *pin); /* as in struct target_ops */
 void library_unpin_all(struct process *process);
 void library_pin_free_all(struct process *process);
 int library_migrate(struct process *process, uint64_t address, uint64_t length, uint64_t *pages);
+
+/* library_notifier.c: as in struct target_ops */
+
+int library_notifier(struct process *process, struct notifier **notifier);
+void library_notifier_read(struct notifier *notifier, struct target_notification **heard,
+			   size_t *count);
+void library_notifier_close(struct notifier *notifier);
 
 /* library_scan.c: as in struct target_ops */
 

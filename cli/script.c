@@ -441,6 +441,7 @@ static int run(lua_State *L)
 	script_open_userfaults(L);
 	script_open_files(L);
 	script_open_pins(L);
+	script_open_notifiers(L);
 	script_open_checks(L);
 	if (!script->options->print) {
 		lua_pushcfunction(L, print_nothing);

@@ -69,8 +69,9 @@ struct script {
 	struct trace trace;
 	bool verify;
 	uint64_t fail_in; /* the allocation from now on that is to fail; 0: none */
-	unsigned processes, mappings, userfaults, files, pins; /* made so far: their numbers */
-	struct script_thread *threads;			       /* the newest first */
+	unsigned processes, mappings, userfaults, files, pins,
+		notifiers;	       /* made so far: their numbers */
+	struct script_thread *threads; /* the newest first */
 };
 
 /* What mmap or mremap returned.  A transcript writes addresses relative to these. */
@@ -121,6 +122,12 @@ struct script_file {
 
 struct script_pin {
 	struct pin *pin; /* NULL: released */
+	char name[16];
+};
+
+struct script_notifier {
+	struct notifier *notifier; /* NULL: closed */
+	struct script_process *process;
 	char name[16];
 };
 
@@ -267,6 +274,12 @@ int script_migrate(lua_State *L);
 struct script_pin *to_pin(lua_State *L, int index);
 /* Pushes a new one. */
 void script_push_pin(lua_State *L, struct pin *pin);
+
+/* script_notifier.c */
+void script_open_notifiers(lua_State *L);
+int script_notifier(lua_State *L);
+/* NULL: something else. */
+struct script_notifier *to_notifier(lua_State *L, int index);
 
 /* script_resolve.c: the requests on ranges of memory */
 extern const struct binding resolve_bindings[];

@@ -66,6 +66,8 @@ const char *script_subject(lua_State *L)
 		return to_file(L, 1)->name;
 	if (to_pin(L, 1))
 		return to_pin(L, 1)->name;
+	if (to_notifier(L, 1))
+		return to_notifier(L, 1)->name;
 	return to_process(L, 1) ? to_process(L, 1)->name : to_thread(L, 1)->name;
 }
 
@@ -473,7 +475,7 @@ static const struct binding process_bindings[] = {
 	{"userfaultfd", script_userfaultfd},
 	{"scan", script_scan},
 	{"migrate", script_migrate},
-	{"notifications", NULL},
+	{"notifier", script_notifier},
 	{NULL, NULL},
 };
 

@@ -89,6 +89,7 @@ struct thread;
 struct userfault; /* an open userfaultfd */
 struct file;	  /* memory that can be mapped */
 struct pin;	  /* of pages of a process */
+struct notifier;  /* that is told of what becomes of a process's leaves */
 
 /* One thing a thread does.  The numbers of prot, flags and advice are Linux's (x86_64). */
 struct call {
@@ -174,6 +175,13 @@ struct target_message {
 				    message means nothing */
 	struct thread *thread;	 /* UFFD_EVENT_PAGEFAULT, with UFFD_FEATURE_THREAD_ID: who faulted;
 				    NULL: none that was made through this interface */
+};
+
+/* One half of a bracket (<quire/notifier.h>). */
+struct target_notification {
+	bool begin;
+	uint64_t start, end; /* addresses */
+	const char *why;     /* "unmap", "protect", "clear", "migrate" */
 };
 
 /*
@@ -301,6 +309,13 @@ struct target_ops {
 	 * Pages that are pinned stay, and so may others that are busy; nothing is faulted in.
 	 */
 	int (*migrate)(struct process *process, uint64_t address, uint64_t length, uint64_t *pages);
+
+	/* The process gets one more notifier; it hears of the process's end, and stays to be read. */
+	int (*notifier)(struct process *process, struct notifier **notifier);
+	/* All that it has heard of since the last call; the array is malloc'ed. */
+	void (*notifier_read)(struct notifier *notifier, struct target_notification **heard,
+			      size_t *count);
+	void (*notifier_close)(struct notifier *notifier);
 
 	/* Observations: they work while threads sleep. */
 	int (*pagemap)(struct process *process, uint64_t address, uint64_t pages,

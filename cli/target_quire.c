@@ -141,6 +141,8 @@ static void process_free(struct process *process)
 		free(thread);
 	}
 	library_pin_free_all(process);
+	while (process->notifiers)
+		library_notifier_close(process->notifiers);
 	free(process);
 }
 
@@ -216,6 +218,9 @@ const struct target_ops target_quire = {
 	.swapoff = library_swapoff,
 	.unpin = library_unpin,
 	.migrate = library_migrate,
+	.notifier = library_notifier,
+	.notifier_read = library_notifier_read,
+	.notifier_close = library_notifier_close,
 	.scan = library_scan,
 	.entry = library_entry,
 	.tables = library_tables,

@@ -31,6 +31,13 @@ memory was short: 0 frames of the image, 1 of private memory, 8 pages read
 one sees a B c d e f ! !
 one has read it again: 5 frames of the image, 1 of private memory, 15 pages read" \
 	"$(build/examples/file-image 2>&1)"
+report "examples/mirror runs" "filled: 0 1 2 3 4 5 6 7 (0 looked up)
+a store to the first page is refused
+one is read-only: 0 1 2 3 4 5 6 7 (1 looked up)
+forked: 0 10 2 3 4 5 6 7 (6 looked up)
+two were in swap: 0 10 2 3 4 5 6 7 (2 looked up)
+two are gone: 0 10 2 3 4 5 - - (0 looked up)
+the space has gone" "$(build/examples/mirror 2>&1)"
 for options in "--threads 4" "--threads 1" "--swap"; do
 	# shellcheck disable=SC2086 # a list of words
 	report "examples/out-of-core-sort sorts with $options" \

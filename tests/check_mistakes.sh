@@ -132,6 +132,8 @@ test_of() { # NAME
 	swap-in-fills-hole) echo a_page_from_swap_does_not_fill_the_hole ;;
 	reclaim-recurses) echo what_keeps_a_page_has_nothing_more_reclaimed ;;
 	spare-for-nobody) echo an_object_may_be_kept_in_another ;;
+	notifier-begins-late) echo "*what*" ;; # of either test
+	notifier-*) echo what_is_told_is_what_happens ;;
 	copy-leaves-gap) echo 'a_page_that_is_being_copied*' ;;
 	esac
 }

@@ -85,7 +85,7 @@ static inline void zap(struct page_tables *tables, uint64_t start, uint64_t end,
 {
 	struct gather gather;
 
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	table_zap(tables, start, end, keep, &gather);
 	gather_end(&gather);
 }
@@ -149,7 +149,7 @@ static inline void install_leaf(struct page_tables *tables, uint64_t start, stru
 	table_probe(tables, start, &snapshot);
 	assert_true(snapshot.level >= leaf.level);
 	reserve = reserve_tables(tables, snapshot.level - leaf.level);
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	assert_true(table_install(tables, start, &snapshot, &leaf, &reserve, &gather));
 	gather_end(&gather);
 	assert_int_equal(reserve.count, 0);
@@ -185,7 +185,7 @@ static inline void protect(struct page_tables *tables, uint64_t start, uint64_t 
 	struct gather gather;
 
 	cut(tables, start, end);
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	table_protect(tables, start, end, allow, &gather);
 	gather_end(&gather);
 }
@@ -197,7 +197,7 @@ static inline void write_protect(struct page_tables *tables, uint64_t start, uin
 		reserve_tables(tables, table_write_protect_cost(tables, start, end, unpopulated));
 	struct gather gather;
 
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	table_write_protect(tables, start, end, unpopulated, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(tables->machine, &reserve);
@@ -210,7 +210,7 @@ static inline void copy(struct page_tables *parent, struct page_tables *child, u
 	struct gather gather;
 
 	cut(parent, start, end);
-	gather_begin(&gather, parent);
+	gather_begin(&gather, parent, QUIRE_NOTIFIER_CLEAR);
 	table_copy(parent, child, start, end, shared, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(parent->machine, &reserve);

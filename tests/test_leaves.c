@@ -208,7 +208,7 @@ static void a_leaf_moves_whole_where_it_fits(void **state)
 		expect_access(tables, WINDOW, QUIRE_WRITE, true);
 		reserve = reserve_tables(tables,
 					 table_move_cost(tables, WINDOW, place, SPAN_1, drop));
-		gather_begin(&gather, tables);
+		gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 		table_move(tables, WINDOW, place, SPAN_1, drop, &reserve, &gather);
 		assert_true(gather.start <= WINDOW && gather.end >= WINDOW + SPAN_1);
 		gather_end(&gather);
@@ -264,7 +264,7 @@ static void a_leaf_that_cannot_be_cut_goes(void **state)
 		struct page_tables *tables = map_one(world, level, read_write);
 		struct gather gather;
 
-		gather_begin(&gather, tables);
+		gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 		table_zap(tables, middle, middle + PAGE_SIZE, ZAP_ALL, &gather);
 		assert_true(gather.start <= WINDOW && gather.end >= WINDOW + level_span(level));
 		gather_end(&gather);

@@ -30,7 +30,7 @@ static void move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_
 	zap(tables, to, to + length, ZAP_ALL);
 	cut(tables, from, from + length);
 	reserve = reserve_tables(tables, table_move_cost(tables, from, to, length, false));
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	table_move(tables, from, to, length, false, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(tables->machine, &reserve);
@@ -81,7 +81,7 @@ static uint64_t scan(struct page_tables *tables, uint64_t start, uint64_t end,
 
 	if (protects)
 		reserve = reserve_tables(tables, table_scan_cost(tables, start, end, true));
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	reached = table_scan(&scan);
 	gather_end(&gather);
 	table_unreserve(tables->machine, &reserve);
@@ -375,7 +375,7 @@ static void operate_on_range(struct page_tables *tables, unsigned number,
 	struct gather gather;
 
 	cut(tables, start, end);
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	switch (number) {
 	case 0:
 		table_zap(tables, start, end, operation->keep, &gather);

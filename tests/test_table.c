@@ -68,7 +68,7 @@ static void zap(struct page_tables *tables, uint64_t start, uint64_t end)
 {
 	struct gather gather;
 
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	table_zap(tables, start, end, ZAP_ALL, &gather);
 	gather_end(&gather);
 }
@@ -136,7 +136,7 @@ static void install(struct world *world, uint64_t page)
 	}
 	table_probe(&world->tables, address_of(page), &snapshot);
 	assert_int_equal(table_reserve(world->fixture.machine, &reserve, snapshot.level), 0);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	assert_true(table_install(&world->tables, address_of(page), &snapshot, &leaf, &reserve,
 				  &gather));
 	gather_end(&gather);
@@ -174,7 +174,7 @@ static void operate_unguard(struct world *world, uint64_t from, uint64_t to)
 
 	cut(world, address_of(from));
 	cut(world, address_of(to));
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_unguard(&world->tables, address_of(from), address_of(to), &gather);
 	gather_end(&gather);
 	for (uint64_t i = from; i < to; i++)
@@ -188,7 +188,7 @@ static void operate_protect(struct world *world, uint64_t from, uint64_t to, boo
 
 	cut(world, address_of(from));
 	cut(world, address_of(to));
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_protect(&world->tables, address_of(from), address_of(to),
 		      write ? read_write : read_only, &gather);
 	gather_end(&gather);
@@ -206,7 +206,7 @@ static void operate_write_protect(struct world *world, uint64_t from, uint64_t t
 				       table_write_protect_cost(&world->tables, address_of(from),
 								address_of(to), true)),
 			 0);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_write_protect(&world->tables, address_of(from), address_of(to), true, &reserve,
 			    &gather);
 	gather_end(&gather);
@@ -223,7 +223,7 @@ static void operate_write_release(struct world *world, uint64_t from, uint64_t t
 
 	cut(world, address_of(from));
 	cut(world, address_of(to));
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_write_release(&world->tables, address_of(from), address_of(to), read_write, &gather);
 	gather_end(&gather);
 	for (uint64_t i = from; i < to; i++) {
@@ -249,7 +249,7 @@ static void operate_move(struct world *world, uint64_t from, uint64_t to, uint64
 				       table_move_cost(&world->tables, address_of(from),
 						       address_of(to), pages * PAGE_SIZE, false)),
 			 0);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_move(&world->tables, address_of(from), address_of(to), pages * PAGE_SIZE, false,
 		   &reserve, &gather);
 	gather_end(&gather);
@@ -313,7 +313,7 @@ static void operate_copy(struct world *world)
 
 	assert_int_equal(
 		table_reserve(world->fixture.machine, &reserve, (unsigned)world->tables.frames), 0);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_copy(&world->tables, &world->child, WINDOW, WINDOW_END, false, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(world->fixture.machine, &reserve);
@@ -418,7 +418,7 @@ static void a_terabyte_of_guards_takes_no_table(void **state)
 
 	cut(world, page);
 	cut(world, page + PAGE_SIZE);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_unguard(&world->tables, page, page + PAGE_SIZE, &gather);
 	gather_end(&gather);
 	table_count(&world->tables, &report);
@@ -467,7 +467,7 @@ static void translating_sets_accessed_and_dirty(void **state)
 	struct gather gather;
 
 	install(world, 7);
-	gather_begin(&gather, &world->tables);
+	gather_begin(&gather, &world->tables, QUIRE_NOTIFIER_CLEAR);
 	table_age(&world->tables, address_of(7), address_of(8), TABLE_LAZYFREE, &gather);
 	gather_end(&gather);
 	table_run(&world->tables, address_of(7), address_of(8), true, &run);

@@ -9,6 +9,7 @@
 #include <quire/fault.h>
 #include <quire/machine.h>
 #include <quire/migrate.h>
+#include <quire/notifier.h>
 #include <quire/object.h>
 #include <quire/pin.h>
 #include <quire/report.h>

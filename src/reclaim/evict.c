@@ -53,7 +53,7 @@ static void visit_anonymous(struct quire_space *space, struct vma *vma, uint64_t
 
 	if (vma->flags & VMA_LOCKED)
 		return;
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct folio *folio = batch->folios[i];
 
@@ -173,7 +173,7 @@ static void visit_unmap(struct quire_space *space, struct vma *vma, uint64_t sta
 
 	if (vma->flags & VMA_LOCKED)
 		return;
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 	for (unsigned i = 0; i < batch->count; i++)
 		if (batch_place(batch->folios[i], vma, start, stop, &page))
 			table_unmap(&space->tables, page, batch->folios[i], marks,

@@ -24,7 +24,8 @@
 struct migration {
 	struct batch batch;
 	struct folio *const *copies; /* zero holders, FRAME_HELD: each page's */
-	uint32_t met;		     /* a set of pages: those of which the walk has met an entry */
+	uint32_t held;		     /* a set of pages: those that stay, as others refer to them */
+	uint32_t met;		     /* ... of which the walk has met an entry */
 	uint32_t moved; /* ... of which the entries get the copy, and not what they had */
 };
 
@@ -35,11 +36,11 @@ static void visit_begin(struct quire_space *space, struct vma *vma, uint64_t sta
 	struct gather gather;
 	uint64_t page;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_MIGRATE);
 	for (unsigned i = 0; i < migration->batch.count; i++) {
 		struct folio *folio = migration->batch.folios[i];
 
-		if (batch_place(folio, vma, start, stop, &page) &&
+		if (!(migration->held >> i & 1) && batch_place(folio, vma, start, stop, &page) &&
 		    table_migrate_begin(&space->tables, page, folio, &gather))
 			migration->met |= (uint32_t)1 << i;
 	}
@@ -53,7 +54,7 @@ static void visit_end(struct quire_space *space, struct vma *vma, uint64_t start
 	struct gather gather;
 	uint64_t page;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_MIGRATE);
 	for (unsigned i = 0; i < migration->batch.count; i++) {
 		struct folio *folio = migration->batch.folios[i];
 
@@ -102,11 +103,19 @@ static bool copy_page(struct migration *migration, unsigned i)
 	return copy_anonymous(&migration->batch, folio, migration->copies[i]);
 }
 
+/* It would not be copied, as things are: so no entry is touched, and nobody told. */
+static bool held_by_others(const struct folio *folio)
+{
+	return folio_pins(folio) || folio_references(folio) != (folio_of_object(folio) ? 2 : 1);
+}
+
 /* Lock machine->migration for writing. */
 static void migrate(struct migration *migration)
 {
 	struct batch *batch = &migration->batch;
 
+	for (unsigned i = 0; i < batch->count; i++)
+		migration->held |= (uint32_t)held_by_others(batch->folios[i]) << i;
 	for (unsigned i = 0; batch->owner.object && i < batch->count; i++)
 		object_begin_migration(batch->owner.object, batch->folios[i]);
 	batch_walk(batch, true, visit_begin, migration);

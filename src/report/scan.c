@@ -231,7 +231,7 @@ static int scan_locked(struct scan *scan)
 		return error;
 	}
 	space_write_lock(space);
-	gather_begin(&scan->gather, &space->tables);
+	gather_begin(&scan->gather, &space->tables, QUIRE_NOTIFIER_PROTECT);
 	error = scan_range(scan);
 	gather_end(&scan->gather);
 	space_write_unlock(space);

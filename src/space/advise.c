@@ -305,7 +305,7 @@ __attribute__((noinline)) static int advise_range(struct quire_space *space,
 	uint64_t end;
 	int error = 0;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 	if (has_told(space, advising))
 		error = resume_piece(space, advising, &gather);
 	while (!error && advising->position < advising->end) {

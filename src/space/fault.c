@@ -131,7 +131,7 @@ int fault_install(struct fault *fault, const struct table_leaf *leaf)
 	if (!error && leaf->folio && leaf->folio->head.kind == FRAME_ANON)
 		error = adopt(fault, leaf->folio);
 	if (!error) {
-		gather_begin(&gather, &space->tables);
+		gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 		installed = table_install(&space->tables, fault->page, &fault->seen, leaf, &reserve,
 					  &gather);
 		gather_end(&gather);
@@ -297,7 +297,7 @@ __attribute__((noinline)) static int forget_dormant(struct fault *fault)
 		if (!error) {
 			struct gather gather;
 
-			gather_begin(&gather, tables);
+			gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 			table_write_release(tables, start, end, vma_permissions(vma), &gather);
 			gather_end(&gather);
 		}

@@ -101,7 +101,7 @@ static void copy_entries(struct forking *forking)
 	struct page_tables *from = &forking->parent->tables, *to = &forking->child->tables;
 	struct gather gather;
 
-	gather_begin(&gather, from);
+	gather_begin(&gather, from, QUIRE_NOTIFIER_PROTECT);
 	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
 		struct vma *vma = vma_find(forking->parent, copy->start);
 
@@ -121,7 +121,7 @@ static void drop_protection(struct forking *forking)
 	struct page_tables *tables = &forking->child->tables;
 	struct gather gather;
 
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 	for (struct vma *copy = vma_first(forking->child); copy; copy = vma_next(copy)) {
 		struct table_permissions allow = vma_permissions(copy);
 

@@ -169,7 +169,7 @@ static void commit(struct quire_space *space, const struct mapping *mapping,
 {
 	struct gather gather;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_UNMAP);
 	removal_commit(space, removal, &gather);
 	gather_end(&gather);
 	vma->start = mapping->result;

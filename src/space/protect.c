@@ -84,7 +84,7 @@ static int protect_range(struct quire_space *space, struct protection *protectio
 	struct gather gather;
 	int error = 0;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_PROTECT);
 	protection->populate_start = protection->populate_end = 0;
 	while (!error && protection->position < protection->end && !protection->populate_end) {
 		struct vma *vma = vma_find(space, protection->position);

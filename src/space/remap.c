@@ -203,7 +203,7 @@ static void move_commit(struct quire_space *space, struct move *move)
 	const struct vma *vma = vma_find(space, move->from);
 	struct gather gather;
 
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_UNMAP);
 	removal_commit(space, &move->target, &gather);
 	/* Before the new VMA looks for what it may merge with: there is a hole. */
 	if (drops_rest(move))
@@ -424,7 +424,7 @@ static int map_again(struct quire_space *space, const struct vma *vma, struct re
 		return error;
 	}
 	describe(space, &move, vma);
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_UNMAP);
 	removal_commit(space, &move.target, &gather);
 	gather_end(&gather);
 	link_fresh(space, &move);

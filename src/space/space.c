@@ -102,11 +102,12 @@ void quire_space_destroy(struct quire_space *space)
 	if (hooks)
 		hooks->gone(space);
 	space_write_lock(space);
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_UNMAP);
 	table_zap(&space->tables, 0, table_address_end(), ZAP_ALL, &gather);
 	gather_end(&gather);
 	vma_free_all(space);
 	space_write_unlock(space);
+	space_release_notifiers(space);
 	unlink_space(space);
 	space_put(space);
 }

@@ -168,6 +168,11 @@ void space_put(struct quire_space *space);
  */
 struct quire_space *space_next(struct quire_machine *machine, struct quire_space *space);
 
+/* --- notifier.c --- */
+
+/* The space's end: nobody is told any more. */
+void space_release_notifiers(struct quire_space *space);
+
 /* --- vma.c: the tree.  Lookups need the lock for reading at least. --- */
 
 /* The first VMA that ends above `address` (it may begin above it too), or NULL. */

@@ -33,7 +33,7 @@ static int release_piece(struct quire_space *space, const struct vma *vma, uint6
 
 	if (error)
 		return error;
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_release(tables, start, stop, vma_permissions(vma), &gather);
 	gather_end(&gather);
 	return 0;
@@ -77,7 +77,7 @@ static void visit_forbid(struct quire_space *space, struct vma *vma, uint64_t st
 	(void)context;
 	if (!(vma->flags & VMA_SHARED))
 		return;
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_PROTECT);
 	table_forbid_write(&space->tables, start, stop, &gather);
 	gather_end(&gather);
 }

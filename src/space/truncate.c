@@ -20,7 +20,7 @@ static void zap_piece(struct quire_space *space, struct vma *vma, uint64_t start
 	const unsigned *keep = context;
 	struct gather gather;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 	table_zap(&space->tables, start, stop, *keep | zap_dormant(vma), &gather);
 	gather_end(&gather);
 }

@@ -100,7 +100,7 @@ int unmap_range(struct quire_space *space, uint64_t start, uint64_t end, struct 
 		events_abandon(space, events);
 		return error;
 	}
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_UNMAP);
 	removal_commit(space, &removal, &gather);
 	gather_end(&gather);
 	return 0;

@@ -22,12 +22,17 @@ static bool sole(const struct folio *folio)
  * has it alone is free of it.  Where one entry is dirty the others are, or were: it was before they
  * came to be.
  */
-static bool lazily_freed(struct quire_machine *machine, struct folio *folio, entry_t entry)
+static bool counts_for_all(const struct folio *folio, entry_t entry)
 {
 	bool counts = folio_has(folio, FRAME_KEEP) && !entry_dirty(entry) &&
 		      !QUIRE_MISTAKE(FREE_DROPS_OTHERS_PAGE);
 
-	if (folio_has(folio, FRAME_DIRTY) || counts) {
+	return folio_has(folio, FRAME_DIRTY) || counts;
+}
+
+static bool lazily_freed(struct quire_machine *machine, struct folio *folio, entry_t entry)
+{
+	if (counts_for_all(folio, entry)) {
 		if (!sole(folio))
 			return false;
 		folio_unmark(folio, FRAME_DIRTY);
@@ -49,6 +54,8 @@ static void make_old(struct cursor *cursor, entry_t was, enum table_aging aging)
 {
 	entry_t is;
 
+	if (was != aged(was, aging))
+		cursor_announce(cursor, cursor->gather);
 	do
 		is = aged(was, aging);
 	while (was != is && !cursor_update(cursor, &was, is));
@@ -74,11 +81,28 @@ static void drop_swap(struct cursor *cursor)
 	tables_resident(cursor->tables, RESIDENT_SWAP, -1);
 }
 
+/* Whether the advice is for this page.  What others use, too, is not cold. */
+static bool concerns(const struct folio *folio, entry_t leaf, enum table_aging aging)
+{
+	return aging == TABLE_COLD ? folio_mapped_by(folio, 1)
+				   : !counts_for_all(folio, leaf) || sole(folio);
+}
+
+static bool ages(struct page_tables *tables, entry_t leaf, unsigned level, const void *context)
+{
+	const enum table_aging *aging = context;
+	const struct folio *folio = leaf_folio(tables, leaf);
+
+	(void)level;
+	return folio && aged(leaf, *aging) != leaf && concerns(folio, leaf, *aging);
+}
+
 void table_age(struct page_tables *tables, uint64_t start, uint64_t end, enum table_aging aging,
 	       struct gather *gather)
 {
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_PART, ages, &aging);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);

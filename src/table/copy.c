@@ -22,6 +22,8 @@ static entry_t share(struct cursor *parent)
 {
 	entry_t was = cursor_entry(parent), is;
 
+	if (entry_writable(was))
+		cursor_announce(parent, parent->gather);
 	do
 		is = entry_set_exclusive(entry_forbid_write(was),
 					 QUIRE_MISTAKE(FORK_LEAVES_EXCLUSIVE) &&
@@ -50,6 +52,13 @@ static bool pinned(struct page_tables *tables, entry_t leaf)
 
 	return folio && folio_pins(folio) && !folio_of_object(folio) &&
 	       !QUIRE_MISTAKE(FORK_SHARES_PINNED);
+}
+
+static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
+			const void *context)
+{
+	(void)level, (void)context;
+	return entry_writable(leaf) && !pinned(tables, leaf);
 }
 
 /* The child's own copy of the parent's page, as one that was just written to. */
@@ -123,6 +132,8 @@ void table_copy(struct page_tables *parent, struct page_tables *child, uint64_t 
 	struct cursor from, to = {.table = NULL};
 	int64_t resident[RESIDENT_KINDS] = {0};
 
+	if (!shared)
+		gather_announce(gather, start, end, ANNOUNCE_PART, loses_write, NULL);
 	for (bool more = cursor_begin(&from, parent, start, end, gather); more;
 	     more = cursor_next(&from)) {
 		entry_t entry = cursor_bottom(&from);

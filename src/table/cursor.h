@@ -213,6 +213,35 @@ static inline bool cursor_update(struct cursor *cursor, entry_t *was, entry_t le
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
+/*
+ * What notifiers are told (notify.c).
+ *
+ * gather_announce(): an operation is about to change those leaves of [start, end) for which `changes`
+ * holds, if there are any; none has changed yet.  Of one that reaches over an edge it will change the part
+ * that is inside, having cut it, or the whole.
+ * cursor_announce(): the leaf at the cursor changes now.  Before that, whether it was foreseen or not.
+ * gather_close_bracket(): what was announced has been done.  Flushes.
+ */
+enum announced { ANNOUNCE_PART, ANNOUNCE_WHOLE };
+typedef bool leaf_changes(struct page_tables *tables, entry_t leaf, unsigned level,
+			  const void *context);
+void gather_announce_leaves(struct gather *gather, uint64_t start, uint64_t end,
+			    enum announced what, leaf_changes *changes, const void *context);
+void cursor_announce_leaf(const struct cursor *cursor, struct gather *gather);
+void gather_close_bracket(struct gather *gather);
+
+static inline void gather_announce(struct gather *gather, uint64_t start, uint64_t end,
+				   enum announced what, leaf_changes *changes, const void *context)
+{
+	if (gather->tables->notifiers)
+		gather_announce_leaves(gather, start, end, what, changes, context);
+}
+static inline void cursor_announce(const struct cursor *cursor, struct gather *gather)
+{
+	if (cursor->tables->notifiers)
+		cursor_announce_leaf(cursor, gather);
+}
+
 /* Stops at the leaf that maps `folio` at `page`; false: there is none, and the cursor holds nothing
  * (reclaim.c). */
 bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,

@@ -10,11 +10,13 @@
  */
 #include "table/cursor.h"
 
-void gather_begin(struct gather *gather, struct page_tables *tables)
+void gather_begin(struct gather *gather, struct page_tables *tables, enum quire_notifier_reason why)
 {
 	gather->tables = tables;
 	gather->start = UINT64_MAX;
 	gather->end = 0;
+	gather->told_start = gather->told_end = 0;
+	gather->why = why;
 	gather->exclusive = NULL;
 	gather->unlinked = NULL;
 	gather->shared_count = 0;
@@ -138,6 +140,7 @@ void gather_folio(struct gather *gather, struct folio *folio)
 void gather_end(struct gather *gather)
 {
 	gather_flush(gather);
+	gather_close_bracket(gather);
 	release_shared(gather);
 	release_exclusive(gather);
 	frame_free_chain(gather->tables->machine, gather->unlinked);

@@ -81,13 +81,18 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 /* A leaf goes: no CPU may read the old page when the first one can write to the new. */
 static void retire(struct cursor *cursor, struct gather *gather)
 {
-	entry_t entry =
-		cursor_exchange(cursor, QUIRE_MISTAKE(COPY_LEAVES_GAP) ? ENTRY_ABSENT : ENTRY_BUSY);
+	bool leaf = entry_is_leaf(cursor_entry(cursor), cursor->level);
+	entry_t entry;
 	struct folio *folio;
 
+	if (leaf && !QUIRE_MISTAKE(NOTIFIER_BEGINS_LATE))
+		cursor_announce(cursor, gather);
+	entry = cursor_exchange(cursor, QUIRE_MISTAKE(COPY_LEAVES_GAP) ? ENTRY_ABSENT : ENTRY_BUSY);
+	if (leaf && QUIRE_MISTAKE(NOTIFIER_BEGINS_LATE))
+		cursor_announce(cursor, gather);
 	if (entry_is_swap(entry))
 		tables_resident(cursor->tables, RESIDENT_SWAP, -1);
-	if (!entry_is_leaf(entry, cursor->level))
+	if (!leaf)
 		return;
 	if (!QUIRE_MISTAKE(COPY_WITHOUT_FLUSH))
 		gather_span(gather, cursor->address, cursor_reach(cursor));
@@ -153,6 +158,7 @@ bool table_install(struct page_tables *tables, uint64_t page, const struct table
 		if (leaf->folio)
 			tables_resident(tables, folio_resident(leaf->folio),
 					level_pages(leaf->level));
+		gather_close_bracket(gather);
 	}
 	cursor_end(&cursor);
 	return same;

@@ -18,6 +18,8 @@ bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct
 	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return false;
 	was = cursor_entry(&cursor);
+	if (!entry_migrating(was))
+		cursor_announce(&cursor, gather);
 	while (!cursor_update(&cursor, &was, entry_begin_migration(was)))
 		;
 	if (entry_accessible(was) && !QUIRE_MISTAKE(MIGRATION_WITHOUT_FLUSH))
@@ -42,6 +44,7 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct folio *
 			return;
 		}
 		quire_assert(!folio_of_object(folio) && !entry_writable(leaf));
+		cursor_announce(&cursor, gather);
 		gather_span(gather, page, page + PAGE_SIZE);
 		leaf = entry_begin_migration(leaf);
 	}

@@ -120,12 +120,19 @@ static void put(struct page_tables *tables, uint64_t address, unsigned level, en
 	cursor_end(&cursor);
 }
 
+static bool moves(struct page_tables *tables, entry_t leaf, unsigned level, const void *context)
+{
+	(void)tables, (void)leaf, (void)level, (void)context;
+	return true;
+}
+
 void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length, bool drop,
 		struct table_reserve *reserve, struct gather *gather)
 {
 	struct marker_run run = {0};
 	struct cursor cursor;
 
+	gather_announce(gather, from, from + length, ANNOUNCE_PART, moves, NULL);
 	for (bool more = cursor_begin(&cursor, tables, from, from + length, gather); more;
 	     more = cursor_next(&cursor)) {
 		uint64_t address;
@@ -177,6 +184,8 @@ void table_move_page(struct page_tables *tables, uint64_t from, uint64_t to,
 	cursor_begin(&cursor, tables, from, from + PAGE_SIZE, gather);
 	while (cursor.level > 0)
 		cursor_descend(&cursor);
+	if (entry_is_leaf(cursor_entry(&cursor), 0))
+		cursor_announce(&cursor, gather);
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
 	/* Another table's lock may be needed; one that is left empty goes after that. */
 	cursor_pause(&cursor);

@@ -27,11 +27,20 @@ static entry_t permitted(entry_t leaf, struct table_permissions allow)
 	return entry_set_permissions(leaf, allow.read, write, allow.execute);
 }
 
+static bool changes(struct page_tables *tables, entry_t leaf, unsigned level, const void *context)
+{
+	const struct table_permissions *allow = context;
+
+	(void)tables, (void)level;
+	return permitted(leaf, *allow) != leaf;
+}
+
 void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		   struct table_permissions allow, struct gather *gather)
 {
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_PART, changes, &allow);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t was = cursor_bottom(&cursor), is;
@@ -39,6 +48,8 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		if (!entry_is_leaf(was, cursor.level))
 			continue;
 		quire_assert(cursor_whole(&cursor));
+		if (permitted(was, allow) != was)
+			cursor_announce(&cursor, gather);
 		do
 			is = permitted(was, allow);
 		while (was != is && !cursor_update(&cursor, &was, is));

@@ -70,6 +70,7 @@ void table_swap_out(struct page_tables *tables, uint64_t page, struct folio *fol
 	entry = entry_set_exclusive(entry, entry_exclusive(leaf));
 	swap_hold(tables->machine, slot);
 	tables_resident(tables, RESIDENT_SWAP, 1);
+	cursor_announce(&cursor, gather);
 	let_go(&cursor, folio, cursor_exchange(&cursor, entry));
 	cursor_end(&cursor);
 }
@@ -83,6 +84,7 @@ void table_unmap(struct page_tables *tables, uint64_t page, struct folio *folio,
 		return;
 	if (protects && entry_uffd_wp(cursor_entry(&cursor)) && !QUIRE_MISTAKE(EVICT_LOSES_MARKER))
 		marks |= MARK_UFFD_WP;
+	cursor_announce(&cursor, gather);
 	let_go(&cursor, folio,
 	       cursor_exchange(&cursor, marks ? entry_make_marker(marks) : ENTRY_ABSENT));
 	cursor_end(&cursor);
@@ -96,10 +98,11 @@ void table_drop_clean(struct page_tables *tables, uint64_t page, struct folio *f
 
 	if (!cursor_begin_leaf(&cursor, tables, page, folio, gather))
 		return;
-	if (stays(&cursor, folio)) {
+	if (stays(&cursor, folio) || entry_dirty(cursor_entry(&cursor))) {
 		cursor_end(&cursor);
 		return;
 	}
+	cursor_announce(&cursor, gather);
 	/* A store may come until the entry is gone; then it must stand there again. */
 	entry = cursor_exchange(&cursor, ENTRY_ABSENT);
 	if (entry_dirty(entry))

@@ -85,7 +85,7 @@ static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t
 	}
 }
 
-uint64_t table_scan(const struct table_scan *scan)
+static uint64_t walk(const struct table_scan *scan)
 {
 	struct cursor cursor;
 
@@ -122,4 +122,41 @@ uint64_t table_scan(const struct table_scan *scan)
 			protect(&cursor, cursor_entry(&cursor), scan->gather);
 	}
 	return scan->end;
+}
+
+static uint64_t take_all(void *context, unsigned traits, uint64_t start, uint64_t end)
+{
+	(void)context, (void)traits, (void)start;
+	return end;
+}
+
+static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
+			const void *context)
+{
+	const struct table_scan *scan = context;
+	unsigned traits = traits_of(scan, 0, leaf, level);
+
+	(void)tables;
+	return entry_writable(leaf) && !(traits & TRAIT_PROTECTED) && wants(scan, leaf, &traits);
+}
+
+/* Where notifiers are to be told what will change, all is taken first, and then protected: nobody but the
+ * hardware comes in between, and what it sets is no trait. */
+static uint64_t scan_in_two(const struct table_scan *scan)
+{
+	struct table_scan look = *scan, protecting = *scan;
+
+	look.gather = NULL;
+	protecting.take = take_all;
+	protecting.end = walk(&look);
+	if (protecting.start == protecting.end)
+		return protecting.end;
+	gather_announce(scan->gather, scan->start, protecting.end, ANNOUNCE_PART, loses_write,
+			scan);
+	return walk(&protecting);
+}
+
+uint64_t table_scan(const struct table_scan *scan)
+{
+	return scan->gather && scan->tables->notifiers ? scan_in_two(scan) : walk(scan);
 }

@@ -21,6 +21,7 @@
 
 #include "frame/machine.h"
 #include <quire/fault.h>
+#include <quire/notifier.h>
 #include <quire/report.h>
 
 /*
@@ -35,17 +36,27 @@ enum table_resident {
 	RESIDENT_KINDS
 };
 
+/* Who is told of changes (notify.c). */
+struct quire_notifier {
+	const struct quire_notifier_operations *operations; /* constant, as are the next two */
+	void *context;
+	struct page_tables *tables;
+	struct quire_notifier *next; /* lock */
+};
+
 /* Every walk reads the first line; faults write to the second. */
 struct page_tables {
 	_Alignas(64) struct quire_machine *machine; /* constant, as are the next two */
 	struct frame *root;
 	uint64_t tag;
-	_Atomic uint64_t cpus; /* atomic: bit n: CPU n has entered */
+	_Atomic uint64_t cpus;		  /* atomic: bit n: CPU n has entered */
+	struct quire_notifier *notifiers; /* lock */
 
 	/* atomic: pages mapped by leaves, the zero page aside */
 	_Alignas(64) _Atomic uint64_t resident[RESIDENT_KINDS];
-	_Atomic uint64_t frames; /* atomic: frames of page tables, the root included */
-	bool written;		 /* the space's lock is held for writing (for assertions) */
+	_Atomic uint64_t frames;     /* atomic: frames of page tables, the root included */
+	bool written;		     /* the space's lock is held for writing */
+	struct quire_lock notifying; /* a bracket under the space's lock for reading is open */
 };
 
 /* What a VMA lets its leaves allow. */
@@ -69,13 +80,16 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
 
 /*
  * What an operation has taken out of the tables and must not be reused before one flush: frames,
- * tables, and the span that any CPU may still translate.  Lives on the operation's stack.
+ * tables, and the span that any CPU may still translate; and the bracket that notifiers have been told of.
+ * Lives on the operation's stack.
  */
 #define GATHER_SHARED  16
 #define GATHER_BATCHES 16
 struct gather {
 	struct page_tables *tables;
 	uint64_t start, end;	 /* span to flush; empty: start >= end */
+	uint64_t told_start, told_end;	/* the open bracket; empty: none is */
+	enum quire_notifier_reason why; /* leaves change */
 	struct frame *exclusive; /* folios that no one else holds */
 	struct frame *unlinked;	 /* tables */
 	/* folios that others hold too, one reference each: in the array, and when it is full in batches */
@@ -84,14 +98,15 @@ struct gather {
 	struct frame *batches; /* frames full of pointers, the last one first */
 	unsigned batch_count, batch_used;
 };
-void gather_begin(struct gather *gather, struct page_tables *tables);
+void gather_begin(struct gather *gather, struct page_tables *tables,
+		  enum quire_notifier_reason why);
 /* Adds [start, end) to the span. */
 void gather_span(struct gather *gather, uint64_t start, uint64_t end);
 /* One mapping of `folio` has gone from an entry. */
 void gather_folio(struct gather *gather, struct folio *folio);
 /* Flushes what was gathered so far, freeing nothing. */
 void gather_flush(struct gather *gather);
-/* Flushes, then frees.  The operation has not ended before this. */
+/* Flushes, closes the bracket, frees.  The operation has not ended before this. */
 void gather_end(struct gather *gather);
 
 /* A new root, or NULL; the root's release when every entry of the user half is absent. */

@@ -20,6 +20,8 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 	entry_t is;
 
 	quire_assert(cursor_whole(cursor));
+	if (entry_writable(was))
+		cursor_announce(cursor, gather);
 	do
 		is = entry_set_uffd_wp(entry_forbid_write(was), true);
 	while (was != is && !QUIRE_MISTAKE(PROTECT_OVERWRITES) && !cursor_update(cursor, &was, is));
@@ -31,11 +33,19 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 		gather_span(gather, cursor->address, cursor_reach(cursor));
 }
 
+static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
+			const void *context)
+{
+	(void)tables, (void)level, (void)context;
+	return entry_writable(leaf);
+}
+
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
 			 struct table_reserve *reserve, struct gather *gather)
 {
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_PART, loses_write, NULL);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
@@ -56,16 +66,19 @@ void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t en
 
 /* Write permission returns where no fault would have anything to do: to the entry's own page, or one
  * of a shared mapping. */
+static entry_t released(entry_t leaf, struct table_permissions allow)
+{
+	leaf = entry_set_uffd_wp(leaf, false);
+	if (allow.write &&
+	    (allow.shared || entry_exclusive(leaf) || QUIRE_MISTAKE(CLEAR_OPENS_SHARED)))
+		leaf = entry_set_permissions(leaf, allow.read, true, entry_executable(leaf));
+	return leaf;
+}
+
 static void release_leaf(struct cursor *cursor, entry_t was, struct table_permissions allow)
 {
-	entry_t is;
-
-	do {
-		is = entry_set_uffd_wp(was, false);
-		if (allow.write &&
-		    (allow.shared || entry_exclusive(is) || QUIRE_MISTAKE(CLEAR_OPENS_SHARED)))
-			is = entry_set_permissions(is, allow.read, true, entry_executable(is));
-	} while (!cursor_update(cursor, &was, is));
+	while (!cursor_update(cursor, &was, released(was, allow)))
+		;
 }
 
 /* A page of a shared mapping, writable because it was put there or written to, where the first write
@@ -109,6 +122,18 @@ static entry_t unprotected(entry_t marker)
 	return marks ? entry_make_marker(marks) : ENTRY_ABSENT;
 }
 
+/* Whether a leaf that is released allows more or less from then on. */
+static bool release_changes(struct page_tables *tables, entry_t leaf, unsigned level,
+			    const void *context)
+{
+	const struct table_permissions *allow = context;
+
+	(void)tables, (void)level;
+	if (!entry_uffd_wp(leaf))
+		return needs_fault(leaf, *allow);
+	return entry_writable(leaf) != entry_writable(released(leaf, *allow));
+}
+
 /* `others`: from markers that say something else, too. */
 static void release_range(struct page_tables *tables, uint64_t start, uint64_t end,
 			  struct table_permissions allow, bool others, struct gather *gather)
@@ -116,11 +141,14 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 	struct cursor cursor;
 
 	quire_assert(gather);
+	gather_announce(gather, start, end, ANNOUNCE_PART, release_changes, &allow);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
 
 		if (entry_is_leaf(entry, cursor.level)) {
+			if (release_changes(tables, entry, cursor.level, &allow))
+				cursor_announce(&cursor, gather);
 			if (entry_uffd_wp(entry))
 				release_leaf(&cursor, entry, allow);
 			else if (needs_fault(entry, allow))
@@ -153,16 +181,22 @@ void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end
 {
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_PART, loses_write, NULL);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
-		entry_t was = cursor_bottom(&cursor);
+		entry_t entry = cursor_bottom(&cursor);
 
-		if (!entry_is_leaf(was, cursor.level) || !entry_writable(was))
+		if (!entry_is_leaf(entry, cursor.level) || !entry_writable(entry))
 			continue;
-		while (!cursor_update(&cursor, &was, entry_forbid_write(was)))
-			;
-		gather_span(gather, cursor.address, cursor_reach(&cursor));
+		cursor_announce(&cursor, gather);
+		forbid_write(&cursor, entry, gather);
 	}
+}
+
+static bool revives(struct page_tables *tables, entry_t leaf, unsigned level, const void *context)
+{
+	(void)tables, (void)level, (void)context;
+	return entry_uffd_wp(leaf) && entry_writable(leaf);
 }
 
 void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end,
@@ -170,6 +204,7 @@ void table_write_revive(struct page_tables *tables, uint64_t start, uint64_t end
 {
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_PART, revives, NULL);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);

@@ -42,12 +42,18 @@ static bool spared(struct page_tables *tables, entry_t entry, unsigned level, un
 	return (keep & ZAP_KEEP_CACHED) && folio_owner(folio);
 }
 
+static bool goes(struct page_tables *tables, entry_t leaf, unsigned level, const void *keep)
+{
+	return !spared(tables, leaf, level, *(const unsigned *)keep);
+}
+
 void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigned keep,
 	       struct gather *gather)
 {
 	int64_t resident[RESIDENT_KINDS] = {0};
 	struct cursor cursor;
 
+	gather_announce(gather, start, end, ANNOUNCE_WHOLE, goes, &keep);
 	for (bool more = cursor_begin(&cursor, tables, start, end, gather); more;
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor), rest = remains(entry, keep);
@@ -58,6 +64,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 			continue;
 		/* A device's leaf goes as a whole: what is not to go is mapped again when it is used. */
 		quire_assert(cursor_whole(&cursor) || leaf_device(tables, entry));
+		if (entry_is_leaf(entry, cursor.level))
+			cursor_announce(&cursor, gather);
 		entry = cursor_exchange(&cursor, rest);
 		if (entry_is_swap(entry)) {
 			if (!QUIRE_MISTAKE(ZAP_FORGETS_SLOT))

@@ -112,7 +112,7 @@ static int install(struct filling *filling, const struct vma *vma, uint64_t page
 	leaf->allow = vma_permissions(vma);
 	if (leaf->uffd_wp || !(leaf->exclusive || (vma->flags & VMA_SHARED)))
 		leaf->allow.write = false;
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_CLEAR);
 	if (!table_install(&space->tables, page, &snapshot, leaf, &reserve, &gather))
 		error = -QUIRE_EEXIST;
 	gather_end(&gather);

@@ -95,7 +95,7 @@ __attribute__((noinline)) static void arrive(struct page_tables *tables, const s
 	table_move_end(tables, start, end);
 	if (QUIRE_MISTAKE(MOVE_KEEPS_PROTECTION))
 		return;
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_release(tables, start, end, vma_permissions(target), &gather);
 	gather_end(&gather);
 }
@@ -111,7 +111,7 @@ static int move_pages(const struct moving *moving, uint64_t *done)
 
 	if (error)
 		return error;
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_CLEAR);
 	while (!error && *done < moving->length) {
 		error = move_page(moving, target, *done, &gather);
 		if (!error)

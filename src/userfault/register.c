@@ -93,7 +93,7 @@ static void revive(struct quire_space *space, uint64_t start, uint64_t end)
 {
 	struct gather gather;
 
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_revive(&space->tables, start, end, &gather);
 	gather_end(&gather);
 }
@@ -106,7 +106,7 @@ static void drop_protection(struct quire_space *space, const struct vma *vma, ui
 	struct gather gather;
 
 	allow.shared = false;
-	gather_begin(&gather, &space->tables);
+	gather_begin(&gather, &space->tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_release(&space->tables, start, end, allow, &gather);
 	gather_end(&gather);
 }

@@ -21,7 +21,7 @@ static int protect_piece(struct quire_space *space, const struct vma *vma, uint6
 
 	if (error)
 		return error;
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_protect(tables, start, end, unpopulated, &reserve, &gather);
 	gather_end(&gather);
 	table_unreserve(space->machine, &reserve);
@@ -37,7 +37,7 @@ static int release_piece(struct quire_space *space, const struct vma *vma, uint6
 
 	if (error)
 		return error;
-	gather_begin(&gather, tables);
+	gather_begin(&gather, tables, QUIRE_NOTIFIER_PROTECT);
 	table_write_release(tables, start, end, vma_permissions(vma), &gather);
 	gather_end(&gather);
 	return 0;
