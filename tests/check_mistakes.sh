@@ -123,6 +123,10 @@ test_of() { # NAME
 	new-vma-behind-walks) echo a_walk_ends_whatever_others_do ;;
 	change-sleeps-locked) echo the_hook_may_truncate_what_is_written ;;
 	change-without-lock) echo changes_are_made_one_after_the_other ;;
+	fault-trusts-answer) echo what_is_revoked_is_mapped_no_more ;;
+	fault-waits-for-its-page) echo no_leaf_reaches_over_a_hole ;;
+	device-leaf-beyond-vma) echo leaves_stay_in_their_vma ;;
+	neighbour-takes-part) echo parts_of_a_dax_page_are_refused ;;
 	device-trusts-answer) echo a_revoked_answer_is_asked_for_again ;;
 	allocate-marks-late) echo a_page_in_use_is_not_taken_for_unused ;;
 	drop-without-pause) echo many_pages_go_a_few_at_a_time ;;

@@ -73,6 +73,11 @@ static int check_device(const struct mapping *mapping)
 		return 0;
 	if (!is_shared(mapping->flags) || (mapping->result & inside) || (mapping->length & inside))
 		return -QUIRE_EINVAL;
+	/* Linux puts it where its address is as misaligned, and does not find it fit then. */
+	if (!mapping->address &&
+	    !(mapping->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) &&
+	    ((mapping->index << PAGE_SHIFT) & inside))
+		return -QUIRE_EINVAL;
 	return 0;
 }
 

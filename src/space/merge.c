@@ -211,11 +211,13 @@ int vma_change_prepare(struct quire_space *space, struct vma_change *change)
 	int error;
 
 	assert_written(space);
-	if (!vma_may_split(change->vma, change->start) || !vma_may_split(change->vma, change->end))
-		return -QUIRE_EINVAL;
 	if (!change->registers)
 		change->userfault = change->vma->userfault;
 	find_takers(change);
+	if ((!vma_may_split(change->vma, change->start) ||
+	     !vma_may_split(change->vma, change->end)) &&
+	    !(QUIRE_MISTAKE(NEIGHBOUR_TAKES_PART) && change->previous))
+		return -QUIRE_EINVAL;
 	error = reserve_splits(space, change, change->start > change->vma->start && !change->next,
 			       change->end < change->vma->end && !change->previous);
 	if (!error)
