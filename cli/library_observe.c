@@ -294,10 +294,17 @@ char *library_verify_range(struct process *process, uint64_t start, uint64_t end
 /* --- counters --- */
 
 static const char *const stat_names[] = {
-	"frames",      "frames_free", "frames_table", "frames_slab", "frames_anon",  "frames_shmem",
-	"frames_file", "frames_node", "swap_slots",   "swap_used",   "swap_ins",     "swap_outs",
-	"spaces",      "faults",      "faults_zero",  "faults_copy", "faults_reuse", "flushes",
-	"allocations", "tlb_walks",   "tlb_refused",
+	"frames",	"frames_free",
+	"frames_table", "frames_slab",
+	"frames_anon",	"frames_shmem",
+	"frames_file",	"frames_node",
+	"swap_slots",	"swap_used",
+	"swap_ins",	"swap_outs",
+	"spaces",	"faults",
+	"faults_zero",	"faults_copy",
+	"faults_reuse", "flushes",
+	"allocations",	"tlb_walks",
+	"tlb_refused",	"shadow_stacks_misplaced",
 };
 #define STATS (sizeof(stat_names) / sizeof(stat_names[0]))
 _Static_assert(STATS <= LIBRARY_STATS_MAX, "every counter has a place");
@@ -315,12 +322,17 @@ unsigned library_stats(struct target *target, const char *const **names, const u
 		cpus.faults += one.faults;
 	}
 	const uint64_t stats[STATS] = {
-		core.frames,	   core.frames_free,  core.frames_table, core.frames_slab,
-		core.frames_anon,  core.frames_shmem, core.frames_file,	 core.frames_node,
-		core.swap_slots,   core.swap_used,    core.swap_ins,	 core.swap_outs,
-		core.spaces,	   core.faults,	      core.faults_zero,	 core.faults_copy,
-		core.faults_reuse, core.flushes,      core.allocations,	 cpus.walks,
-		cpus.faults,
+		core.frames,	   core.frames_free,
+		core.frames_table, core.frames_slab,
+		core.frames_anon,  core.frames_shmem,
+		core.frames_file,  core.frames_node,
+		core.swap_slots,   core.swap_used,
+		core.swap_ins,	   core.swap_outs,
+		core.spaces,	   core.faults,
+		core.faults_zero,  core.faults_copy,
+		core.faults_reuse, core.flushes,
+		core.allocations,  cpus.walks,
+		cpus.faults,	   core.shadow_stacks_misplaced,
 	};
 
 	memcpy(target->stats, stats, sizeof(stats));

@@ -332,7 +332,7 @@ static void operate_copy(struct world *world)
 		if (world->page[i].state != OWN || world->page[i].protected)
 			continue;
 		table_probe(&world->tables, address_of(i), &snapshot);
-		assert_int_equal(table_reuse(&world->tables, address_of(i), &snapshot, true),
+		assert_int_equal(table_reuse(&world->tables, address_of(i), &snapshot, true, read_write),
 				 TABLE_REUSED);
 		world->page[i].writable = world->page[i].exclusive = true;
 	}

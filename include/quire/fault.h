@@ -15,6 +15,7 @@ enum quire_access {
 	QUIRE_READ,
 	QUIRE_WRITE,
 	QUIRE_EXECUTE,
+	QUIRE_SHADOW_STACK, /* a call or return to the shadow stack: quire_map_shadow_stack() */
 };
 
 /* How a fault came out. */

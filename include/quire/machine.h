@@ -107,7 +107,10 @@ struct quire_machine_counters {
 	uint64_t faults_zero;  /* ... and mapped the zero page */
 	uint64_t faults_copy;  /* ... and copied a page (copy-on-write) */
 	uint64_t faults_reuse; /* ... and took a page over that had no other user */
-	uint64_t swap_slots;   /* in all, and in use */
+	/* leaves with a shadow stack's encoding that were taken out of other memory, each of them logged:
+	 * something other than Quire has written to the tables */
+	uint64_t shadow_stacks_misplaced;
+	uint64_t swap_slots; /* in all, and in use */
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
 	uint64_t flushes;	      /* calls of quire_port_flush() */

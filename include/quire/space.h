@@ -141,6 +141,14 @@ void quire_space_leave(struct quire_space *space, unsigned cpu);
  */
 int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int prot, int flags,
 	       uint64_t *result);
+/*
+ * map_shadow_stack(2) without a token: private anonymous memory that loads may read, calls and returns
+ * may write to (QUIRE_SHADOW_STACK), and stores may not: SEGV, ACCERR.  Its writable pages have the one
+ * encoding of the format that no other page may have (BEHAVIOUR E5).  address: 0, or the place, where
+ * nothing may be mapped.  *result, -ENOMEM, -EPERM, -EEXIST and -EINVAL as quire_mmap().
+ */
+int quire_map_shadow_stack(struct quire_space *space, uint64_t address, uint64_t length,
+			   uint64_t *result);
 
 /*
  * munmap(2).  Holes in the range are fine.  The whole call succeeds or changes nothing.

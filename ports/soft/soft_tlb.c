@@ -18,6 +18,8 @@ static uint64_t tlb_allow(enum quire_access access)
 		return SOFT_TLB_READ;
 	case QUIRE_WRITE:
 		return SOFT_TLB_WRITE;
+	case QUIRE_SHADOW_STACK:
+		return 0; /* these CPUs have no such accesses */
 	case QUIRE_EXECUTE:
 		break;
 	}

@@ -13,8 +13,8 @@
 #include "frame/machine.h"
 #include <quire/thread.h>
 
-#define MAX_BYTES  ((uint64_t)1 << 48)
-#define MAX_MAPS   65530
+#define MAX_BYTES ((uint64_t)1 << 48)
+#define MAX_MAPS  65530
 
 #define RECLAIM_TRIES 16
 #define RECLAIM_BATCH 32 /* frames at a time */
@@ -197,6 +197,7 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 		.faults_zero = sum_of(machine, COUNT_FAULTS_ZERO),
 		.faults_copy = sum_of(machine, COUNT_FAULTS_COPY),
 		.faults_reuse = sum_of(machine, COUNT_FAULTS_REUSE),
+		.shadow_stacks_misplaced = sum_of(machine, COUNT_SHADOW_STACKS),
 		.flushes = sum_of(machine, COUNT_FLUSHES),
 		.allocations = frames_allocations(machine),
 	};

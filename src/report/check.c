@@ -117,6 +117,8 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	expect(check,
 	       !run->writable || (allow.write && (run->exclusive || (vma->flags & VMA_SHARED))),
 	       "a writable leaf is not exclusive, or its VMA not writable", address);
+	expect(check, !run->shadow_stack || (vma->flags & VMA_SHADOW_STACK),
+	       "entry is read-only and hardware-dirty", address);
 	/* Protection may outlive a registration. */
 	expect(check, !run->uffd_wp || space_hooks(check->space),
 	       "a protected leaf without userfaultfd", address);

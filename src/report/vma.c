@@ -16,7 +16,7 @@ static const struct {
 	{VMA_RANDOM, "rr"},	{VMA_DONTFORK, "dc"},	{VMA_DONTEXPAND, "de"},
 	{VMA_ACCOUNT, "ac"},	{VMA_NORESERVE, "nr"},	{VMA_WIPEONFORK, "wf"},
 	{VMA_DONTDUMP, "dd"},	{VMA_HUGEPAGE, "hg"},	{VMA_NOHUGEPAGE, "nh"},
-	{VMA_MERGEABLE, "mg"},	{VMA_UFFD_MINOR, "ui"},
+	{VMA_MERGEABLE, "mg"},	{VMA_UFFD_MINOR, "ui"}, {VMA_SHADOW_STACK, "ss"},
 };
 #define VM_FLAGS (sizeof(vm_flags) / sizeof(vm_flags[0]))
 _Static_assert(VM_FLAGS * 3 <= sizeof(((struct quire_vma_report *)0)->flags),

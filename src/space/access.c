@@ -73,7 +73,7 @@ static enum table_use use_of(const struct reaching *reaching)
 static bool permits(const struct vma *vma, const struct reaching *reaching)
 {
 	if (reaching->access == QUIRE_WRITE)
-		return vma->flags & VMA_WRITE;
+		return (vma->flags & VMA_WRITE) && !(vma->flags & VMA_SHADOW_STACK);
 	return reaching->how & FAULT_UNSHARE ? vma->flags & VMA_READ : vma_readable(vma);
 }
 

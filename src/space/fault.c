@@ -38,6 +38,9 @@ static bool vma_allows(const struct fault *fault)
 {
 	uint64_t flags = fault->vma->flags;
 
+	if (fault_writes(fault) &&
+	    (fault->access == QUIRE_SHADOW_STACK) != ((flags & VMA_SHADOW_STACK) != 0))
+		return false;
 	if (fault_writes(fault))
 		return flags & VMA_WRITE;
 	if (fault->access == QUIRE_EXECUTE && fault->seen.kind == TABLE_LEAF)
@@ -180,8 +183,8 @@ static int own_page(struct fault *fault)
 	struct folio *source = fault->seen.folio;
 	int error = 0;
 
-	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen,
-			    fault_writes(fault))) {
+	switch (table_reuse(&fault->space->tables, fault->page, &fault->seen, fault_writes(fault),
+			    vma_permissions(fault->vma))) {
 	case TABLE_REUSED:
 		if (folio_has(source, FRAME_WAS_CACHED))
 			folio_mark(source, FRAME_DIRTY);
@@ -352,8 +355,9 @@ static bool refused(struct fault *fault)
 	return true;
 }
 
-/* Lock for reading.  0: fault->result says; -NO_FRAMES, -FAULT_ERRAND: nothing was changed. */
-static int handle(struct fault *fault)
+/* Lock for reading.  0: fault->result says; -NO_FRAMES, -FAULT_ERRAND: nothing was changed.  Not inlined:
+ * while an errand runs, its frame is not on the stack. */
+__attribute__((noinline)) static int handle(struct fault *fault)
 {
 	uint64_t flags;
 

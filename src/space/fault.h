@@ -49,7 +49,7 @@ struct fault {
 
 static inline bool fault_writes(const struct fault *fault)
 {
-	return fault->access == QUIRE_WRITE;
+	return fault->access == QUIRE_WRITE || fault->access == QUIRE_SHADOW_STACK;
 }
 static inline void fault_signal(struct fault *fault, enum quire_outcome outcome, int code)
 {

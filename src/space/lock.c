@@ -85,8 +85,9 @@ static bool find_run(struct quire_space *space, uint64_t *position, uint64_t end
 		*position = max_u64(*position, vma->start);
 		*stop = min_u64(end, vma->end);
 		/* What is shared is never copied. */
-		*access = (vma->flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE ? QUIRE_WRITE
-									       : QUIRE_READ;
+		*access = (vma->flags & (VMA_WRITE | VMA_SHARED)) != VMA_WRITE ? QUIRE_READ
+			  : vma->flags & VMA_SHADOW_STACK		       ? QUIRE_SHADOW_STACK
+									       : QUIRE_WRITE;
 	}
 	space_read_unlock(space);
 	return found;

@@ -315,6 +315,27 @@ int quire_mmap(struct quire_space *space, uint64_t address, uint64_t length, int
 	return map_anywhere(space, &mapping, &call, result);
 }
 
+int quire_map_shadow_stack(struct quire_space *space, uint64_t address, uint64_t length,
+			   uint64_t *result)
+{
+	const int prot = QUIRE_PROT_READ | QUIRE_PROT_WRITE;
+	const int flags =
+		QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | (address ? QUIRE_MAP_FIXED_NOREPLACE : 0);
+	struct mapping mapping = {
+		.address = address,
+		.length = page_up(length),
+		.prot = prot,
+		.flags = flags,
+		.vma_flags = flags_for(space, prot, flags, NULL) | VMA_SHADOW_STACK,
+	};
+	const struct quire_call call = {
+		QUIRE_CALL_MMAP, space, {address, length, pack(prot, flags), 1}};
+
+	if (length == 0)
+		return -QUIRE_EINVAL;
+	return map_anywhere(space, &mapping, &call, result);
+}
+
 int quire_mmap_object(struct quire_space *space, uint64_t address, uint64_t length, int prot,
 		      int flags, struct quire_object *object, uint64_t offset, uint64_t *result)
 {

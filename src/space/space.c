@@ -32,6 +32,19 @@ static void unlink_space(struct quire_space *space)
 	machine_unlock(machine, &machine->spaces_lock);
 }
 
+/* Lock for writing: whether the leaf that has gone was where the format allows it. */
+static void gone_shadow_stack(struct page_tables *tables, uint64_t address)
+{
+	struct quire_space *space = container_of(tables, struct quire_space, tables);
+	const struct vma *vma = vma_find(space, address);
+
+	if (vma_holds(vma, address) && (vma->flags & VMA_SHADOW_STACK))
+		return;
+	machine_bump(space->machine, COUNT_SHADOW_STACKS);
+	machine_log(space->machine, "a page of no shadow stack has the encoding of one, at",
+		    address);
+}
+
 /* A copy of `bounds` with everything else fresh; NULL: no frames. */
 static struct quire_space *space_new(struct quire_machine *machine,
 				     const struct quire_space *bounds, const uint64_t *entries,
@@ -47,6 +60,7 @@ static struct quire_space *space_new(struct quire_machine *machine,
 		return NULL;
 	}
 	space->machine = space->tables.machine = machine;
+	space->tables.gone_shadow_stack = gone_shadow_stack;
 	space->users = 1;
 	space->tables.frames = (uint64_t)1 << space->tables.root->order;
 	space->lowest = bounds->lowest;

@@ -45,6 +45,7 @@
 #define VMA_NOHUGEPAGE	 ((uint64_t)1 << 30) /* nh */
 #define VMA_MERGEABLE	 ((uint64_t)1 << 31) /* mg */
 #define VMA_UFFD_MINOR	 ((uint64_t)1 << 41) /* ui */
+#define VMA_SHADOW_STACK ((uint64_t)1 << 42) /* ss: stores are refused, calls and returns write */
 
 /* Not shown: no access to data, though VMA_EXEC is set (struct quire_machine_config, execute_only). */
 #define VMA_EXECUTE_ONLY ((uint64_t)1 << 59)
@@ -237,6 +238,7 @@ static inline struct table_permissions vma_permissions(const struct vma *vma)
 		.read = vma_readable(vma),
 		.write = (vma->flags & VMA_WRITE) != 0,
 		.execute = (vma->flags & VMA_EXEC) != 0,
+		.shadow_stack = (vma->flags & VMA_SHADOW_STACK) != 0,
 		.shared = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&
 			  !object_asks(vma->object),
 		.dirty = (vma->flags & (VMA_SHARED | VMA_UFFD_WP)) == VMA_SHARED &&

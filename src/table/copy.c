@@ -22,14 +22,14 @@ static entry_t share(struct cursor *parent)
 {
 	entry_t was = cursor_entry(parent), is;
 
-	if (entry_writable(was))
+	if (leaf_written(was, parent->level))
 		cursor_announce(parent, parent->gather);
 	do
 		is = entry_set_exclusive(entry_forbid_write(was),
 					 QUIRE_MISTAKE(FORK_LEAVES_EXCLUSIVE) &&
 						 entry_exclusive(was));
 	while (was != is && !cursor_update(parent, &was, is));
-	if (entry_writable(was) && !QUIRE_MISTAKE(FORK_WITHOUT_FLUSH))
+	if (leaf_written(was, parent->level) && !QUIRE_MISTAKE(FORK_WITHOUT_FLUSH))
 		gather_span(parent->gather, parent->address, cursor_reach(parent));
 	return is;
 }
@@ -57,8 +57,8 @@ static bool pinned(struct page_tables *tables, entry_t leaf)
 static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
 			const void *context)
 {
-	(void)level, (void)context;
-	return entry_writable(leaf) && !pinned(tables, leaf);
+	(void)context;
+	return leaf_written(leaf, level) && !pinned(tables, leaf);
 }
 
 /* The child's own copy of the parent's page, as one that was just written to. */

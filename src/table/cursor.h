@@ -175,6 +175,16 @@ static inline uint64_t cursor_reach(const struct cursor *cursor)
 {
 	return min_u64(cursor_stop(cursor), cursor->end);
 }
+/* The leaf with the permissions; whether somebody may write to it. */
+static inline entry_t leaf_permit(entry_t leaf, struct table_permissions allow, bool write)
+{
+	leaf = entry_set_permissions(leaf, allow.read, write && !allow.shadow_stack, allow.execute);
+	return write && allow.shadow_stack ? entry_make_shadow_stack(leaf) : leaf;
+}
+static inline bool leaf_written(entry_t leaf, unsigned level)
+{
+	return entry_writable(leaf) || entry_shadow_stack(leaf, level);
+}
 /* Whether the entry's whole span lies in the range. */
 static inline bool cursor_whole(const struct cursor *cursor)
 {

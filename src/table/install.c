@@ -51,7 +51,7 @@ void table_probe(struct page_tables *tables, uint64_t page, struct table_snapsho
 	} else if (entry_is_leaf(entry, level)) {
 		snapshot->kind = TABLE_LEAF;
 		snapshot->accessible = entry_accessible(entry);
-		snapshot->writable = entry_writable(entry);
+		snapshot->writable = leaf_written(entry, level);
 		snapshot->executable = entry_executable(entry);
 		snapshot->exclusive = entry_exclusive(entry);
 		snapshot->uffd_wp = entry_uffd_wp(entry);
@@ -70,11 +70,10 @@ static entry_t make_leaf(struct page_tables *tables, const struct table_leaf *le
 					 : frame_number(machine, machine->zero_page);
 	entry_t entry = entry_make_leaf(number, leaf->level);
 
-	entry = entry_set_permissions(entry, leaf->allow.read, leaf->allow.write,
-				      leaf->allow.execute);
 	entry = entry_set_exclusive(entry, leaf->exclusive);
 	entry = entry_set_dirty(entry, leaf->dirty);
 	entry = entry_set_uffd_wp(entry, leaf->uffd_wp);
+	entry = leaf_permit(entry, leaf->allow, leaf->allow.write);
 	return entry_set_young(entry, !leaf->old);
 }
 
@@ -190,21 +189,24 @@ void table_install_around(struct page_tables *tables, uint64_t page, unsigned co
 	tables_resident_all(tables, resident);
 }
 
-static void take_over(struct cursor *cursor, entry_t was, bool write)
+static void take_over(struct cursor *cursor, entry_t was, bool write,
+		      struct table_permissions allow)
 {
 	entry_t is;
 
 	do {
 		is = entry_set_exclusive(was, true);
 		if (write) {
-			is = entry_set_permissions(is, true, true, entry_executable(is));
 			is = entry_set_young(entry_set_dirty(is, true), true);
+			allow.execute = entry_executable(is);
+			is = leaf_permit(is, allow, true);
 		}
 	} while (!cursor_update(cursor, &was, is));
 }
 
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
-			     const struct table_snapshot *snapshot, bool write)
+			     const struct table_snapshot *snapshot, bool write,
+			     struct table_permissions allow)
 {
 	enum table_reuse answer = TABLE_CHANGED;
 	struct cursor cursor;
@@ -214,7 +216,7 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 	entry = cursor_entry(&cursor);
 	if (stands(&cursor, snapshot)) {
 		if (entry_exclusive(entry) || folio_held_by(snapshot->folio, 1)) {
-			take_over(&cursor, entry, write);
+			take_over(&cursor, entry, write, allow);
 			answer = TABLE_REUSED;
 		} else {
 			folio_hold(snapshot->folio, FRAME_ONE_REFERENCE);

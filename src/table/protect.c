@@ -10,10 +10,10 @@
  */
 #include "table/cursor.h"
 
-static bool tightens(entry_t was, entry_t is)
+static bool tightens(entry_t was, entry_t is, unsigned level)
 {
 	return (entry_readable(was) && !entry_readable(is)) ||
-	       (entry_writable(was) && !entry_writable(is)) ||
+	       (leaf_written(was, level) && !leaf_written(is, level)) ||
 	       (entry_executable(was) && !entry_executable(is));
 }
 
@@ -24,7 +24,7 @@ static entry_t permitted(entry_t leaf, struct table_permissions allow)
 
 	if (QUIRE_MISTAKE(MPROTECT_OPENS_PROTECTED))
 		write = allow.write && entry_exclusive(leaf);
-	return entry_set_permissions(leaf, allow.read, write, allow.execute);
+	return leaf_permit(leaf, allow, write);
 }
 
 static bool changes(struct page_tables *tables, entry_t leaf, unsigned level, const void *context)
@@ -53,7 +53,7 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		do
 			is = permitted(was, allow);
 		while (was != is && !cursor_update(&cursor, &was, is));
-		if (tightens(was, is) && !QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
+		if (tightens(was, is, cursor.level) && !QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
 			gather_span(gather, cursor.address, cursor_reach(&cursor));
 	}
 }

@@ -32,6 +32,7 @@ static void describe(struct page_tables *tables, const struct cursor *cursor, en
 		run->user = entry_accessible(entry);
 		run->readable = entry_readable(entry);
 		run->writable = entry_writable(entry);
+		run->shadow_stack = entry_shadow_stack(entry, cursor->level);
 		run->exec = entry_executable(entry);
 		run->dirty = entry_dirty(entry);
 		run->young = entry_young(entry);
@@ -122,8 +123,6 @@ static void check_table(struct page_tables *tables, struct frame *table, uint64_
 
 		live += !entry_is_absent(entry);
 		marks += entry_is_marker(entry);
-		if (entry_forbidden(entry))
-			violation(context, "entry is read-only and hardware-dirty", here);
 		if (!entry_is_absent(entry) && !entry_is_marker(entry) && !entry_is_swap(entry) &&
 		    !page_exists(tables->machine, leaf_page(entry, level, here)))
 			violation(context, "entry names a frame outside the machine", here);

@@ -57,6 +57,8 @@ struct page_tables {
 	_Atomic uint64_t frames;     /* atomic: frames of page tables, the root included */
 	bool written;		     /* the space's lock is held for writing */
 	struct quire_lock notifying; /* a bracket under the space's lock for reading is open */
+	/* A leaf that only a shadow stack may have has gone from `address`; constant. */
+	void (*gone_shadow_stack)(struct page_tables *tables, uint64_t address);
 };
 
 /* What a VMA lets its leaves allow. */
@@ -66,6 +68,7 @@ struct table_permissions {
 	bool execute;
 	bool shared; /* pages of objects may be written to where they stand, without a fault */
 	bool dirty;  /* those may that have been written to */
+	bool shadow_stack; /* who may write are calls and returns, not stores */
 };
 
 /* Tables prepared for a unit of work: zeroed frames. */
@@ -87,11 +90,11 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
 #define GATHER_BATCHES 16
 struct gather {
 	struct page_tables *tables;
-	uint64_t start, end;	 /* span to flush; empty: start >= end */
+	uint64_t start, end;		/* span to flush; empty: start >= end */
 	uint64_t told_start, told_end;	/* the open bracket; empty: none is */
 	enum quire_notifier_reason why; /* leaves change */
-	struct frame *exclusive; /* folios that no one else holds */
-	struct frame *unlinked;	 /* tables */
+	struct frame *exclusive;	/* folios that no one else holds */
+	struct frame *unlinked;		/* tables */
 	/* folios that others hold too, one reference each: in the array, and when it is full in batches */
 	struct folio *shared[GATHER_SHARED];
 	unsigned shared_count;
@@ -341,7 +344,8 @@ void table_install_around(struct page_tables *tables, uint64_t page, unsigned co
  */
 enum table_reuse { TABLE_REUSED, TABLE_MUST_COPY, TABLE_CHANGED };
 enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
-			     const struct table_snapshot *snapshot, bool write);
+			     const struct table_snapshot *snapshot, bool write,
+			     struct table_permissions allow);
 void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
 /*
@@ -389,7 +393,8 @@ struct table_run {
 	enum quire_entry_kind kind; /* not PARKED */
 	bool writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool readable, evicted;
-	bool counted; /* leaves of folios: run_folio(); else `special`: of the zero page, or */
+	bool shadow_stack; /* has the encoding that only those may have */
+	bool counted;	   /* leaves of folios: run_folio(); else `special`: of the zero page, or */
 	bool device;
 	uint64_t
 		number; /* hardware number of the first frame, for leaves; the first slot, of swap */

@@ -4,12 +4,14 @@
  */
 #include "table/cursor.h"
 
-static bool allows(entry_t leaf, enum quire_access access)
+static bool allows(entry_t leaf, unsigned level, enum quire_access access)
 {
 	if (!entry_accessible(leaf))
 		return false;
 	if (access == QUIRE_WRITE)
 		return entry_writable(leaf);
+	if (access == QUIRE_SHADOW_STACK)
+		return entry_shadow_stack(leaf, level);
 	if (access == QUIRE_EXECUTE)
 		return entry_executable(leaf);
 	return entry_readable(leaf);
@@ -22,7 +24,7 @@ static bool use_leaf(_Atomic entry_t *slot, entry_t *leaf, unsigned level, enum 
 	entry_t used;
 
 	do {
-		if (!entry_is_leaf(*leaf, level) || !allows(*leaf, access))
+		if (!entry_is_leaf(*leaf, level) || !allows(*leaf, level, access))
 			return false;
 		used = entry_set_young(*leaf, true);
 		if (access == QUIRE_WRITE)

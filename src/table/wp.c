@@ -20,7 +20,7 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 	entry_t is;
 
 	quire_assert(cursor_whole(cursor));
-	if (entry_writable(was))
+	if (leaf_written(was, cursor->level))
 		cursor_announce(cursor, gather);
 	do
 		is = entry_set_uffd_wp(entry_forbid_write(was), true);
@@ -29,15 +29,15 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 		cursor_exchange(cursor, is);
 	if (QUIRE_MISTAKE(PROTECT_LOSES_DIRTY))
 		cursor_exchange(cursor, entry_set_dirty(is, false));
-	if (entry_writable(was) && !QUIRE_MISTAKE(PROTECT_WITHOUT_FLUSH))
+	if (leaf_written(was, cursor->level) && !QUIRE_MISTAKE(PROTECT_WITHOUT_FLUSH))
 		gather_span(gather, cursor->address, cursor_reach(cursor));
 }
 
 static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
 			const void *context)
 {
-	(void)tables, (void)level, (void)context;
-	return entry_writable(leaf);
+	(void)tables, (void)context;
+	return leaf_written(leaf, level);
 }
 
 void table_write_protect(struct page_tables *tables, uint64_t start, uint64_t end, bool unpopulated,
@@ -71,7 +71,7 @@ static entry_t released(entry_t leaf, struct table_permissions allow)
 	leaf = entry_set_uffd_wp(leaf, false);
 	if (allow.write &&
 	    (allow.shared || entry_exclusive(leaf) || QUIRE_MISTAKE(CLEAR_OPENS_SHARED)))
-		leaf = entry_set_permissions(leaf, allow.read, true, entry_executable(leaf));
+		leaf = leaf_permit(leaf, allow, true);
 	return leaf;
 }
 
@@ -186,7 +186,7 @@ void table_forbid_write(struct page_tables *tables, uint64_t start, uint64_t end
 	     more = cursor_next(&cursor)) {
 		entry_t entry = cursor_bottom(&cursor);
 
-		if (!entry_is_leaf(entry, cursor.level) || !entry_writable(entry))
+		if (!entry_is_leaf(entry, cursor.level) || !leaf_written(entry, cursor.level))
 			continue;
 		cursor_announce(&cursor, gather);
 		forbid_write(&cursor, entry, gather);

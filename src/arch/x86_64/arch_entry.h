@@ -25,8 +25,9 @@
  * key.  Where execute permission alone lets a load through (struct quire_machine_config,
  * execute_only), no leaf has the key.
  *
- * The encoding W = 0, D = 1 belongs to shadow stacks; so a leaf that loses write permission parks
- * its dirty bit in sd, and gets it back with the permission.
+ * The encoding W = 0, D = 1 says that the page is a shadow stack's, which calls and returns may write
+ * to and stores may not; so any other leaf that loses write permission parks its dirty bit in sd, and
+ * gets it back with the permission.
  */
 #ifndef QUIRE_ARCH_ENTRY_H
 #define QUIRE_ARCH_ENTRY_H
@@ -191,7 +192,8 @@ static inline entry_t entry_place_dirty(entry_t leaf, bool dirty)
 {
 	leaf &= ~(X86_DIRTY | X86_SAVED_DIRTY);
 	if (dirty)
-		leaf |= leaf & X86_WRITE ? X86_DIRTY : X86_SAVED_DIRTY;
+		leaf |= leaf & X86_WRITE || QUIRE_MISTAKE(DIRTY_NOT_PARKED) ? X86_DIRTY
+									    : X86_SAVED_DIRTY;
 	return leaf;
 }
 /* Reading comes with writing.  A migration entry has the permissions when it is none any more. */
@@ -281,10 +283,16 @@ static inline bool entry_same(entry_t a, entry_t b)
 	return ((a ^ b) & ~(X86_ACCESSED | X86_DIRTY)) == 0;
 }
 
-/* The combination that only shadow stacks may have; the checker's invariant 8. */
-static inline bool entry_forbidden(entry_t entry)
+/* The leaf of a page that calls and returns may write to; only in shadow stacks. */
+static inline bool entry_shadow_stack(entry_t entry, unsigned level)
 {
-	return (entry & (X86_PRESENT | X86_WRITE | X86_DIRTY)) == (X86_PRESENT | X86_DIRTY);
+	return (entry & (X86_PRESENT | X86_WRITE | X86_DIRTY)) == (X86_PRESENT | X86_DIRTY) &&
+	       entry_is_leaf(entry, level);
+}
+/* Such a leaf of one that lets data be read. */
+static inline entry_t entry_make_shadow_stack(entry_t leaf)
+{
+	return (leaf & ~(X86_WRITE | X86_SAVED_DIRTY)) | X86_DIRTY;
 }
 
 #endif
