@@ -169,9 +169,9 @@ function process_ended(process)
 			table.remove(processes, i)
 		end
 	end
-	-- One whose fork has not been told of is not to be closed, and this would be its end.
+	-- One whose fork has not been told of is not to be closed, and this would be its end; nor is one that sleeps in a copy.
 	for _, context in ipairs(waits_in(process, "fork") and {} or process.contexts) do
-		if #orphans < 2 then
+		if #orphans < 2 and not (context.copier and context.copier.waits) then
 			table.insert(orphans, context)
 		end
 	end
