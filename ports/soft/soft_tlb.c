@@ -173,10 +173,10 @@ void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 
 /* --- the check --- */
 
-/* The hardware frame that a leaf maps at `page`: large leaves are of 2^9 entries a level. */
+/* The hardware frame that a leaf maps at `page`; a large one's first is aligned to its size. */
 static uint64_t leaf_frame(const struct quire_entry_report *leaf, uint64_t page)
 {
-	uint64_t inside = ((uint64_t)1 << (9 * leaf->level)) - 1;
+	uint64_t inside = ((leaf->end - leaf->start) >> QUIRE_PAGE_SHIFT) - 1;
 
 	return (leaf->frame & ~inside) | ((page >> QUIRE_PAGE_SHIFT) & inside);
 }
