@@ -41,7 +41,7 @@ for _, shared in ipairs { true, false } do
 	-- As many where one of them stands already.
 	check(p:madvise(a + K, "60K", "dontneed"))
 	check.page(p, a + 9 * K, "page9")
-	check.eq(mapped(a), count)
+	check(mapped(a) >= count, "fewer with a page table that was there")
 
 	check(u:register(a, "64K", { "wp" }))
 	check(u:writeprotect(a, "64K", true))

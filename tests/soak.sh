@@ -3,7 +3,8 @@
 # Random tests with one seed after the other until time is up:
 #
 #	every round	random cases on the library and on Linux (quire check)
-#	every 5th	the same with allocations failing; under a sanitizer, on the library alone
+#	every 5th	the same with allocations failing; under a sanitizer, on the library alone; in
+#			small page tables, against the twin
 #	every 20th	the unit tests, with seeds, plain and under sanitizers
 #	once, first	every scenario with each of its allocations failing, or 200 of them;
 #			pairs of operations, interleaved, for a quarter of the time (tests/explorer:
@@ -104,13 +105,14 @@ until up; do
 		check inject build/quire check --against none --inject 20 --cases 10
 		check sanitizer $fixed_layout build-asan-ubsan/quire check --against none --cases 20 \
 			--timeout 60
+		check small build/quire-tiny check --against twin --cases $cases
 	fi
 	rounds=$((rounds + 1))
 	seed=$((seed + 1))
 done
 
 echo "$rounds seeds, $places failed allocations of scenarios, $programs runs of unit tests in $SECONDS s"
-for kind in linux inject sanitizer; do
+for kind in linux inject sanitizer small; do
 	printf '   %s: %d cases, %d operations, %d calls compared, %d findings, %d noise\n' $kind \
 		"${totals[$kind cases]:-0}" "${totals[$kind operations]:-0}" \
 		"${totals[$kind calls compared]:-0}" "${totals[$kind findings]:-0}" \
