@@ -6,6 +6,7 @@
  *	quire_bench [ROUNDS] [NAME]      NAME: only benchmarks whose name contains it
  */
 #define _GNU_SOURCE
+#include "devices.h"
 #include "userfault.h"
 
 #include <pthread.h>
@@ -222,6 +223,36 @@ static double swap_in_file(struct bench_side *side)
 	return bench_swap_in(side->userfault, BENCH_FILE);
 }
 
+/* The kernel here has no devices with large leaves. */
+#define DEVICE_ROWS(level)                                                                         \
+	static double device_protect_##level(struct bench_side *side)                              \
+	{                                                                                          \
+		return side == &bench_library ? bench_device_protect(level) : -1;                  \
+	}                                                                                          \
+	static double device_wp_##level(struct bench_side *side)                                   \
+	{                                                                                          \
+		return side == &bench_library ? bench_device_writeprotect(level) : -1;             \
+	}                                                                                          \
+	static double device_fork_##level(struct bench_side *side)                                 \
+	{                                                                                          \
+		return side == &bench_library ? bench_device_fork(level) : -1;                     \
+	}                                                                                          \
+	static double device_unmap_##level(struct bench_side *side)                                \
+	{                                                                                          \
+		return side == &bench_library ? bench_device_unmap(level) : -1;                    \
+	}                                                                                          \
+	static double device_load_##level(struct bench_side *side)                                 \
+	{                                                                                          \
+		return side == &bench_library ? bench_device_load(level) : -1;                     \
+	}
+DEVICE_ROWS(0)
+DEVICE_ROWS(1)
+DEVICE_ROWS(2)
+static double device_write_cut(struct bench_side *side)
+{
+	return side == &bench_library ? bench_device_write_cut() : -1;
+}
+
 static const struct {
 	const char *name, *unit;
 	double units; /* in one measurement */
@@ -267,6 +298,23 @@ static const struct {
 	{"swap in, compressed; zram", "page", BENCH_TOUCH / BENCH_PAGE, .run = swap_in_compressed},
 	{"swap out, file; zram", "page", BENCH_TOUCH / BENCH_PAGE, .run = swap_out_file},
 	{"swap in, file; zram", "page", BENCH_TOUCH / BENCH_PAGE, .run = swap_in_file},
+	{"device, mprotect, 4K leaves", "leaf", 2 * (1 << 18), .run = device_protect_0},
+	{"device, writeprotect, 4K leaves", "leaf", 1 << 18, .run = device_wp_0},
+	{"device, fork, 4K leaves", "leaf", 1 << 18, .run = device_fork_0},
+	{"device, munmap, 4K leaves", "leaf", 1 << 18, .run = device_unmap_0},
+	{"device, scattered loads, 4K leaves", "load", BENCH_LOADS, .run = device_load_0},
+	{"device, mprotect, 2M leaves", "leaf", 2 * (1 << 15), .run = device_protect_1},
+	{"device, writeprotect, 2M leaves", "leaf", 1 << 15, .run = device_wp_1},
+	{"device, fork, 2M leaves", "leaf", 1 << 15, .run = device_fork_1},
+	{"device, munmap, 2M leaves", "leaf", 1 << 15, .run = device_unmap_1},
+	{"device, scattered loads, 2M leaves", "load", BENCH_LOADS, .run = device_load_1},
+	{"device, mprotect, 1G leaves", "leaf", 2 * (64), .run = device_protect_2},
+	{"device, writeprotect, 1G leaves", "leaf", 64, .run = device_wp_2},
+	{"device, fork, 1G leaves", "leaf", 64, .run = device_fork_2},
+	{"device, munmap, 1G leaves", "leaf", 64, .run = device_unmap_2},
+	{"device, scattered loads, 1G leaves", "load", BENCH_LOADS, .run = device_load_2},
+	{"device, write to protected 2M leaves", "page", BENCH_TOUCH / BENCH_PAGE,
+	 .run = device_write_cut},
 };
 #define BENCHMARKS (sizeof(benchmarks) / sizeof(benchmarks[0]))
 
@@ -313,7 +361,7 @@ static void run(unsigned number, int rounds)
 		kernel[i] = theirs;
 		ratio[i] = ours / theirs;
 	}
-	printf("%-35s %-5s", benchmarks[number].name, benchmarks[number].unit);
+	printf("%-37s %-5s", benchmarks[number].name, benchmarks[number].unit);
 	print_rounds(library, rounds, 8, 1);
 	if (kernel[0] >= 0) { /* it has such a thing */
 		print_rounds(kernel, rounds, 8, 1);
@@ -321,7 +369,7 @@ static void run(unsigned number, int rounds)
 	}
 	printf("\n");
 	if (benchmarks[number].tables)
-		printf("%35s %-5s %8ju %-19s %8ju\n", "page tables it took", "KiB",
+		printf("%37s %-5s %8ju %-19s %8ju\n", "page tables it took", "KiB",
 		       (uintmax_t)bench_library.tables >> 10, "",
 		       (uintmax_t)bench_kernel.tables >> 10);
 	fflush(stdout);
@@ -346,7 +394,7 @@ static void print_machine(int rounds)
 	       "ratio: library / kernel, round by round; below 1 the library is faster.\n"
 	       "A fault of the kernel includes the hardware's trap; the library's has none.\n\n",
 	       model, name.release, __VERSION__, rounds);
-	printf("%-35s %-5s %8s %-19s %8s %-19s %6s\n", "benchmark", "unit", "library", "", "kernel",
+	printf("%-37s %-5s %8s %-19s %8s %-19s %6s\n", "benchmark", "unit", "library", "", "kernel",
 	       "", "ratio");
 }
 
