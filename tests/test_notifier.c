@@ -1,17 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * E3: random calls, with and without allocations that fail: what notifiers are told is what happens.
- * QUIRE_SEED gives other calls.
+ * QUIRE_SEED gives other calls.  In the tests' small geometry devices have leaves of 16 pages.
  */
 #include "notifier_fixture.h"
+#include "table/table.h"
+#include <quire/device.h>
 #include <quire/pin.h>
 #include <quire/swap.h>
 
 #define CALLS 4000
 
+/* DAX, FSDAX, PFN: page `index` of each is the frame of that number behind its first. */
+#define DEVICES		3
+#define DEVICE_FRAME(n) (((uint64_t)1 << 30) + (uint64_t)(n)*PAGES)
+
+static unsigned char device_memory[DEVICES][PAGES * PAGE] __attribute__((aligned(4096)));
+
+static int device_map(void *context, uint64_t index, unsigned level, bool write,
+		      struct quire_device_leaf *leaf)
+{
+	const uint64_t *frame = context;
+
+	(void)write;
+	leaf->level = level;
+	leaf->frame = *frame + (index & ~(table_span(level) / PAGE - 1));
+	return 0;
+}
+
+static void device_discard(void *context, uint64_t index, uint64_t count)
+{
+	(void)context, (void)index, (void)count;
+}
+
+/* Of leaves as large as fit. */
+static struct quire_object *open_device(unsigned number)
+{
+	static struct quire_device_operations kinds[DEVICES];
+	static uint64_t frames[DEVICES];
+	struct quire_object *object;
+
+	frames[number] = DEVICE_FRAME(number);
+	kinds[number] = (struct quire_device_operations){
+		.kind = QUIRE_DEVICE_DAX + number,
+		.level = table_span(1) <= PAGES * PAGE,
+		.map = device_map,
+		.discard = QUIRE_DEVICE_DAX + number == QUIRE_DEVICE_FSDAX ? device_discard : NULL,
+	};
+	assert_int_equal(
+		quire_device_memory_add(core(), DEVICE_FRAME(number), PAGES, device_memory[number]),
+		0);
+	assert_int_equal(
+		quire_device_create(core(), PAGES * PAGE, &kinds[number], &frames[number], &object),
+		0);
+	return object;
+}
+
 struct play {
 	struct random random;
 	struct quire_object *object;
+	struct quire_object *device[DEVICES];
 	struct quire_space *child;
 	struct quire_userfault *context;
 	uint64_t address, length; /* of the call */
@@ -30,6 +78,10 @@ static void pick_range(struct play *play)
 	play->length = (1 + below(play, PAGES - page)) * PAGE;
 	if (below(play, 3))
 		play->length = PAGE * (1 + below(play, 4));
+	if (!below(play, 3)) {
+		play->address &= ~(16 * PAGE - 1);
+		play->length = (play->length + 16 * PAGE - 1) & ~(16 * PAGE - 1);
+	}
 	if (play->address + play->length > at(PAGES))
 		play->length = at(PAGES) - play->address;
 }
@@ -52,16 +104,18 @@ static unsigned play_map(struct play *play)
 {
 	static const int prots[] = {NONE, R, RW, RW, RW, RW, RW, RW};
 	int prot = prots[below(play, 8)];
+	unsigned what = (unsigned)below(play, 4 + DEVICES);
 	uint64_t result;
 
-	if (below(play, 2))
+	if (what < 2)
 		quire_mmap(fixture.space, play->address, play->length, prot,
 			   QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, &result);
 	else
 		quire_mmap_object(fixture.space, play->address, play->length, prot,
 				  (below(play, 2) ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE) |
 					  QUIRE_MAP_FIXED,
-				  play->object, play->address - BASE, &result);
+				  what < 4 ? play->object : play->device[what - 4],
+				  play->address - BASE, &result);
 	return UNMAP;
 }
 
@@ -147,20 +201,24 @@ static unsigned play_reclaim(struct play *play)
 static unsigned play_object(struct play *play)
 {
 	uint64_t offset = play->address - BASE, byte = 1;
+	struct quire_object *object = below(play, 2) ? play->object : play->device[1];
 	size_t done;
 
-	switch (below(play, 4)) {
+	switch (below(play, 5)) {
 	case 0:
-		quire_object_truncate(play->object, offset);
+		quire_object_truncate(object, offset);
 		return CLEAR;
 	case 1:
-		quire_object_truncate(play->object, PAGES * PAGE);
+		quire_object_truncate(object, PAGES * PAGE);
 		return 0;
 	case 2:
-		quire_object_punch(play->object, offset, play->length);
+		quire_object_punch(object, offset, play->length);
+		return CLEAR;
+	case 3:
+		quire_device_revoke(play->device[below(play, DEVICES)], offset, play->length);
 		return CLEAR;
 	default:
-		quire_object_write(play->object, offset, &byte, sizeof(byte), &done);
+		quire_object_write(object, offset, &byte, sizeof(byte), &done);
 		return 0;
 	}
 }
@@ -266,6 +324,8 @@ static struct play begin_play(void)
 
 	open_memory(1);
 	assert_int_equal(quire_shmem_create(core(), PAGES * PAGE, &play.object), 0);
+	for (unsigned i = 0; i < DEVICES; i++)
+		play.device[i] = open_device(i);
 	play.context = open_context(fixture.space, QUIRE_UFFD_FEATURE_WP_ASYNC |
 							   QUIRE_UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
 							   QUIRE_UFFD_FEATURE_MOVE);
@@ -279,13 +339,15 @@ static void end_play(struct play *play)
 	quire_notifier_unregister(notifier);
 	quire_userfault_close(play->context);
 	quire_object_put(play->object);
+	for (unsigned i = 0; i < DEVICES; i++)
+		quire_object_put(play->device[i]);
 	soft_fixture_close(&fixture);
 }
 
 static void what_is_told_is_what_happens(void **state)
 {
 	struct play play = begin_play();
-	unsigned brackets = 0, reasons = 0;
+	unsigned brackets = 0, reasons = 0, large = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < CALLS; i++) {
@@ -293,12 +355,15 @@ static void what_is_told_is_what_happens(void **state)
 
 		pick_range(&play);
 		listen();
+		for (uint64_t page = 0; page < PAGES; page++)
+			large += maps(&recorder.before[page]) && recorder.before[page].level;
 		judge(plays[which].name, plays[which].make(&play));
 		brackets += recorder.count;
 		for (unsigned j = 0; j < recorder.count; j++)
 			reasons |= 1u << recorder.heard[j].why;
 	}
 	assert_true(brackets > CALLS / 8 && reasons == ALL);
+	assert_true(large > CALLS / 16 || table_span(1) > PAGES * PAGE);
 	end_play(&play);
 }
 

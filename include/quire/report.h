@@ -90,7 +90,7 @@ struct quire_entry_report {
 	uint64_t start, end; /* addresses: all that the entry speaks for, the address among them */
 	bool readable, writable, user, exec, dirty, young, uffd_wp, soft_dirty, special, exclusive;
 	bool has_frame;
-	uint64_t frame; /* hardware number */
+	uint64_t frame; /* hardware number, of the page at the address */
 };
 /* -EINVAL: beyond the address space. */
 int quire_entry(struct quire_space *space, uint64_t address, struct quire_entry_report *report);
