@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 /* The port.  There is no TLB to forget anything; a broken invariant ends the program. */
-void quire_port_flush(void *host, const struct quire_flush *flush)
+void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count)
 {
-	(void)host, (void)flush;
+	(void)host, (void)flushes, (void)count;
 }
 _Noreturn void quire_port_panic(void *host, const char *file, int line, const char *what)
 {

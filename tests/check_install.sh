@@ -58,7 +58,10 @@ cat >host.c <<'END_OF_HOST'
 #include <quire/quire.h>
 #include <stdlib.h>
 
-void quire_port_flush(void *host, const struct quire_flush *flush) { (void)host, (void)flush; }
+void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count)
+{
+	(void)host, (void)flushes, (void)count;
+}
 _Noreturn void quire_port_panic(void *host, const char *file, int line, const char *what)
 {
 	(void)host, (void)file, (void)line, (void)what, abort();

@@ -98,6 +98,7 @@ test_of() { # NAME
 	protect-overwrites) echo no_dirty_bit_is_lost ;;
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
 	dirty-not-parked) echo a_leaf_that_loses_write_permission_does_not_get_it ;;
+	flush-strides-far | flush-spares-readers) echo no_leaf_is_passed_over ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;
 	migration-without-flush) echo no_store_is_lost_while_pages_move ;;
 	request-borrows-space) echo a_request_keeps_its_space ;;

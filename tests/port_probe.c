@@ -61,7 +61,8 @@ PROBE(void, write_lock, PORT_WRITE_LOCK, lock, (void *host, struct quire_rwlock 
       (host, lock))
 PROBE(void, write_unlock, PORT_WRITE_UNLOCK, lock, (void *host, struct quire_rwlock *lock),
       (host, lock))
-PROBE(void, flush, PORT_FLUSH, flush, (void *host, const struct quire_flush *flush), (host, flush))
+PROBE(void, flush, PORT_FLUSH, flushes,
+      (void *host, const struct quire_flush *flushes, unsigned count), (host, flushes, count))
 PROBE(void, wait, PORT_WAIT, (const void *)word, (void *host, _Atomic uint32_t *word), (host, word))
 PROBE(void, wake, PORT_WAKE, (const void *)word, (void *host, _Atomic uint32_t *word), (host, word))
 PROBE(int, swap_write, PORT_SWAP_WRITE, NULL, (void *host, uint64_t slot, const void *memory),

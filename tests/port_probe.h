@@ -23,7 +23,7 @@ enum port_call {
 	PORT_CALLS
 };
 
-/* `what`: the lock, the word that is waited on, the flush; NULL for swap. */
+/* `what`: the lock, the word that is waited on, the first flush; NULL for swap. */
 typedef void port_probe(void *context, enum port_call call, const void *what);
 
 /* The calling thread's probe; NULL: none. */

@@ -12,6 +12,7 @@
 #include <quire/machine.h>
 #include <quire/port.h>
 
+#include "port_stub.h"
 #include "test_support.h"
 
 static jmp_buf *expected_panic;
@@ -45,10 +46,20 @@ static void expect(bool condition, const char *what)
 		quire_port_panic(NULL, "port_stub", 0, what);
 }
 
-void quire_port_flush(void *host, const struct quire_flush *flush)
+struct port_stub_flushes port_stub_flushes;
+
+void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count)
 {
 	(void)host;
-	expect(flush->start < flush->end, "an empty flush");
+	expect(count > 0 && count <= PORT_STUB_FLUSHES, "a flush of nothing, or of too much");
+	for (unsigned i = 0; i < count; i++) {
+		expect(flushes[i].start < flushes[i].end, "an empty flush");
+		expect((flushes[i].start | flushes[i].end) % flushes[i].stride == 0,
+		       "a flush that is no multiple of its stride");
+		port_stub_flushes.of[i] = flushes[i];
+	}
+	port_stub_flushes.count = count;
+	port_stub_flushes.calls++;
 }
 
 #if QUIRE_PORT_TIER >= 1

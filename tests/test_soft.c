@@ -68,8 +68,9 @@ static void a_machine_refuses_what_it_cannot_be(void **state)
 	struct soft_machine *machine;
 
 	(void)state;
-	assert_int_equal(soft_machine_open(&(struct soft_config){.cpus = 65}, &machine),
-			 -QUIRE_EINVAL);
+	assert_int_equal(
+		soft_machine_open(&(struct soft_config){.cpus = SOFT_CPUS_MAX + 1}, &machine),
+		-QUIRE_EINVAL);
 	assert_int_equal(soft_machine_open(&(struct soft_config){.memory = PAGE}, &machine),
 			 -QUIRE_EINVAL);
 	assert_int_equal(soft_machine_open(&(struct soft_config){.memory = 2 * MIB + 1}, &machine),

@@ -57,6 +57,8 @@ struct quire_machine_config {
 	 */
 	bool execute_only;
 	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
+	uint32_t cpus; /* those that enter spaces have numbers below this: at most QUIRE_CPUS_MAX
+			      (<quire/port.h>), which says what it can be at most; 0: 64 */
 
 	/*
 	 * Called when no frame is free and Quire finds nothing to reclaim, with no lock held, at
@@ -79,7 +81,7 @@ struct quire_machine_config {
  * the machine's until quire_machine_destroy().  No lock.
  *   0        *machine is ready
  *   -EINVAL  memory not page aligned, bytes not whole pages or out of range, first_frame + frames
- *            beyond 2^40
+ *            beyond 2^40, cpus beyond QUIRE_CPUS_MAX
  */
 int quire_machine_create(const struct quire_machine_config *config, struct quire_machine **machine);
 
@@ -113,7 +115,7 @@ struct quire_machine_counters {
 	uint64_t swap_slots; /* in all, and in use */
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
-	uint64_t flushes;	      /* calls of quire_port_flush() */
+	uint64_t flushes;	      /* calls of quire_port_flush(), of however many spans */
 	/* Frames and small objects asked for so far, and pages read from swap; failed ones included. */
 	uint64_t allocations;
 };

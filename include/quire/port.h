@@ -21,14 +21,22 @@
  *
  * A worked example of tier 0, for a kernel that runs on one x86 processor:
  *
- *	void quire_port_flush(void *host, const struct quire_flush *flush)
+ *	void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count)
  *	{
- *		if (flush->end - flush->start > 32 * 4096)
- *			write_cr3(read_cr3());
- *		else
- *			for (uint64_t a = flush->start; a < flush->end; a += 4096)
+ *		for (unsigned i = 0; i < count; i++) {
+ *			const struct quire_flush *flush = &flushes[i];
+ *
+ *			if ((flush->end - flush->start) / flush->stride > 32) {
+ *				write_cr3(read_cr3());
+ *				return;
+ *			}
+ *			for (uint64_t a = flush->start; a < flush->end; a += flush->stride)
  *				invlpg(a);
+ *		}
  *	}
+ *
+ * There a leaf of 1G is one invlpg; and each invlpg forgets all that the processor remembers of the way
+ * through the tables, so that flush->tables asks for nothing more.
  */
 #ifndef QUIRE_PORT_H
 #define QUIRE_PORT_H
@@ -56,26 +64,68 @@ struct quire_rwlock {
 	_Atomic uint32_t word[2];
 };
 
-/* Which translations must be forgotten. */
+/*
+ * A set of CPUs.  quire_space_enter() and quire_space_leave() change it; the port only looks.
+ * QUIRE_CPUS_MAX: 64 or a multiple of it; library and host are compiled with the same.
+ */
+#ifndef QUIRE_CPUS_MAX
+#define QUIRE_CPUS_MAX 1024
+#endif
+struct quire_cpus {
+	_Atomic uint64_t word[QUIRE_CPUS_MAX / 64]; /* CPU n is bit n % 64 of word n / 64 */
+};
+
+/* 64 CPUs of a set, from 64 * word on: those that enter from now on see what was changed before. */
+static inline uint64_t quire_cpus_word(const struct quire_cpus *cpus, unsigned word)
+{
+	return atomic_load_explicit(&cpus->word[word], memory_order_acquire);
+}
+
+/* What must be forgotten of one span of one address space. */
 struct quire_flush {
-	uint64_t tag; /* of the address space, unique in its machine while the space exists */
-	uint64_t start, end; /* addresses, whole pages; everything that translates any of them, at
-				every level */
-	uint64_t cpus; /* bit n: CPU n has entered the space and not left it (quire_space_enter) */
-	bool tables;   /* page tables go too: walkers that do not take locks must have left them */
+	uint64_t tag;	     /* of the space, unique in its machine for ever (quire_space_tag) */
+	uint64_t start, end; /* addresses */
+	/*
+	 * Bytes, of a leaf of some level; start and end are multiples.  What has changed in the span
+	 * are leaves of that size or larger, each wholly inside: one instruction every `stride` bytes
+	 * meets them all.  It must forget whatever translates its address: after a leaf was cut, the
+	 * one of a page forgets the large translation that a CPU may still have.  A port that keeps a
+	 * large leaf in pieces forgets all pieces in the span, whatever the stride.
+	 */
+	uint64_t stride;
+	/* CPUs that have entered the space and not left it; of the words, those below the machine's
+	 * `cpus` are in use. */
+	const struct quire_cpus *cpus;
+	/*
+	 * Loads and fetches may go on by what they know: only permission to write was taken away, or
+	 * the dirty bit, so that the next store must look at the entry again.  Else a translation is
+	 * wrong altogether.
+	 */
+	bool write_only;
+	bool tables; /* page tables of the span are freed: walkers must have left them */
 };
 
 /*
- * Forgets translations.  When it returns, no CPU of flush->cpus completes a load, store or fetch
- * through a translation of the span that it read from the page tables before the call, and if
- * flush->tables, none still reads a table by a pointer that it took before the call.
+ * Forgets translations, of `count` (1 or more) spans at once; these may touch or overlap, and be of
+ * several spaces.  When it returns, for each of the flushes: no CPU of flush->cpus completes a load,
+ * store or fetch through a translation of the span that it read from the page tables before the call
+ * (a store, if flush->write_only); none goes on by what it remembers of upper levels on the way to the
+ * span, of whatever kind the flush is, as a table may have moved; and if flush->tables, none still reads
+ * a table by a pointer that it took before the call.  Forgetting more is always right.
+ *
+ * A CPU that keeps translations of spaces that it has left for others, by tags of its own (ASIDs,
+ * PCIDs), stays in the sets of all of them: a host calls quire_space_leave() when such a CPU has
+ * forgotten a space, not when it switches away from it.  A flush need not interrupt a CPU that uses
+ * another space now: that it will forget the span, or all that it has of flush->tag, before it uses
+ * this space again is as good; and so is leaving the space for it (quire_space_leave may be called from
+ * here).
  *
  * Context: the caller may hold the space's rwlock and table locks; the host must not call Quire
- * from here, and must not wait for a CPU that waits for one of Quire's locks (a CPU that takes a
- * fault has let go of its access before it asks for a lock). Cannot fail.  May be called with cpus
- * == 0: nothing to do then.
+ * otherwise, and must not wait for a CPU that waits for one of Quire's locks (a CPU that takes a
+ * fault has let go of its access before it asks for a lock). Cannot fail.  Not called while no CPU has
+ * entered; but it may have left when the port looks, and then there is nothing to do.
  */
-void quire_port_flush(void *host, const struct quire_flush *flush);
+void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count);
 
 /*
  * A broken invariant: Quire has found its own state impossible and cannot go on.  Must not return.

@@ -112,15 +112,18 @@ void quire_space_destroy(struct quire_space *space);
 
 /* The root table's hardware frame number: what CR3, satp or TTBR0 is made from.  Constant. */
 uint64_t quire_space_root(const struct quire_space *space);
-/* The tag that its flushes carry; unique among the machine's spaces, never used again. */
+/* The tag that its flushes carry; unique among the machine's spaces, never used again: so what a CPU
+ * keeps by it after the space is gone is never asked for. */
 uint64_t quire_space_tag(const struct quire_space *space);
 /* The machine it belongs to. */
 struct quire_machine *quire_space_machine(const struct quire_space *space);
 
 /*
- * CPU `cpu` (0 to 63) is about to use the space's page tables, or has stopped and holds no
- * translation of it any more.  From enter to leave, flushes name the CPU.  No lock; a CPU is in one
- * space at a time.
+ * CPU `cpu` (less than the machine's `cpus`) is about to use the space's page tables; or it has
+ * stopped, holds no translation of the space any more, and has forgotten the way through its tables.
+ * From enter to leave, flushes name the CPU.  No lock.  A CPU may have entered several spaces at a time,
+ * if it can tell their translations apart (ASIDs, PCIDs): see quire_port_flush().  Entering a space that
+ * it has entered, or leaving one that it has not, changes nothing.
  */
 void quire_space_enter(struct quire_space *space, unsigned cpu);
 void quire_space_leave(struct quire_space *space, unsigned cpu);

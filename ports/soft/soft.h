@@ -38,7 +38,7 @@
 
 #include "soft_swap.h"
 
-#define SOFT_CPUS_MAX 64
+#define SOFT_CPUS_MAX 256
 
 struct soft_machine;
 struct soft_cpu;
@@ -185,15 +185,13 @@ extern const struct soft_tlb_entry soft_tlb_nothing[SOFT_TLB_ENTRIES];
 #define SOFT_WALK_REGION ((uint64_t)1 << 21)
 
 /* Flushes that other threads have posted (soft_flush.c).  All zero is empty. */
-#define SOFT_MAILBOX_RANGES 8
+#define SOFT_MAILBOX_FLUSHES 8
 struct soft_mailbox {
 	struct quire_lock lock;
-	unsigned count;		/* lock: of ranges; more than SOFT_MAILBOX_RANGES: everything */
+	unsigned count;		/* lock: of flushes; more than SOFT_MAILBOX_FLUSHES: everything */
 	uint64_t posted;	/* lock: how many posts so far */
 	_Atomic uint64_t taken; /* how many of them the CPU has taken in; written under lock */
-	struct {
-		uint64_t start, end;
-	} range[SOFT_MAILBOX_RANGES]; /* lock */
+	struct quire_flush flush[SOFT_MAILBOX_FLUSHES]; /* lock */
 };
 
 /* Why a CPU looks in soft_tlb_nothing. */

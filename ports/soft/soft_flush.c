@@ -40,6 +40,7 @@
 
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,11 +79,9 @@ static uint64_t mailbox_post(struct soft_cpu *cpu, const struct quire_flush *flu
 	uint64_t post;
 
 	quire_port_lock(NULL, &box->lock);
-	if (box->count < SOFT_MAILBOX_RANGES) {
-		box->range[box->count].start = flush->start;
-		box->range[box->count].end = flush->end;
-	}
-	if (box->count <= SOFT_MAILBOX_RANGES)
+	if (box->count < SOFT_MAILBOX_FLUSHES)
+		box->flush[box->count] = *flush;
+	if (box->count <= SOFT_MAILBOX_FLUSHES)
 		box->count++;
 	post = ++box->posted;
 	atomic_fetch_or(&cpu->attention, SOFT_FLUSH_POSTED);
@@ -98,10 +97,11 @@ void soft_flush_drain(struct soft_cpu *cpu)
 	if (!(atomic_load(&cpu->attention) & SOFT_FLUSH_POSTED))
 		return;
 	quire_port_lock(NULL, &box->lock);
-	if (box->count > SOFT_MAILBOX_RANGES)
-		soft_tlb_forget(cpu);
-	for (unsigned i = 0; i < box->count && i < SOFT_MAILBOX_RANGES; i++)
-		soft_tlb_forget_range(cpu, box->range[i].start, box->range[i].end);
+	if (box->count > SOFT_MAILBOX_FLUSHES)
+		soft_tlb_forget_all(cpu);
+	else
+		for (unsigned i = 0; i < box->count; i++)
+			soft_tlb_forget(cpu, &box->flush[i]);
 	box->count = 0;
 	if (atomic_fetch_and(&cpu->attention, ~(uint32_t)SOFT_FLUSH_POSTED) == SOFT_FLUSH_POSTED)
 		atomic_store(&cpu->lookup, cpu->tlb);
@@ -123,30 +123,53 @@ static void wait_for(const struct soft_cpu *cpu, uint64_t post)
 	}
 }
 
-void quire_port_flush(void *host, const struct quire_flush *flush)
+/* The CPUs that have been posted to, and the number of the last post of each. */
+struct posted {
+	uint64_t word[SOFT_CPUS_MAX / 64];
+	uint64_t post[SOFT_CPUS_MAX];
+	bool any;
+};
+
+/* Forgets at once what is the calling thread's, and posts to others. */
+static void flush_cpu(struct soft_cpu *cpu, const struct quire_flush *flush, struct posted *posted)
+{
+	unsigned number = cpu->number;
+
+	if (atomic_load_explicit(&cpu->owner, memory_order_relaxed) == soft_thread_mark()) {
+		soft_tlb_forget(cpu, flush);
+	} else if (SHOOTDOWN && soft_tlb_may_hold(cpu, flush)) {
+		posted->post[number] = mailbox_post(cpu, flush);
+		posted->word[number / 64] |= (uint64_t)1 << number % 64;
+		posted->any = true;
+	}
+}
+
+void quire_port_flush(void *host, const struct quire_flush *flushes, unsigned count)
 {
 	const struct soft_machine *machine = host;
-	const void *self = soft_thread_mark();
-	uint64_t post[SOFT_CPUS_MAX];
-	uint64_t others = 0;
+	const unsigned words = (machine->cpus + 63) / 64;
+	struct posted posted;
 
-	for (uint64_t cpus = flush->cpus; cpus; cpus &= cpus - 1) {
-		unsigned number = (unsigned)__builtin_ctzll(cpus);
-		struct soft_cpu *cpu = machine->cpu[number];
+	/* Not `post`: it is large, and mostly nothing is posted. */
+	memset(posted.word, 0, sizeof(posted.word));
+	posted.any = false;
+	for (const struct quire_flush *flush = flushes; flush < flushes + count; flush++) {
+		for (unsigned i = 0; i < words; i++) {
+			uint64_t cpus = quire_cpus_word(flush->cpus, i);
 
-		if (atomic_load_explicit(&cpu->owner, memory_order_relaxed) == self) {
-			soft_tlb_forget_range(cpu, flush->start, flush->end);
-		} else if (SHOOTDOWN && soft_tlb_may_hold(cpu, flush->start, flush->end)) {
-			post[number] = mailbox_post(cpu, flush);
-			others |= (uint64_t)1 << number;
+			for (; cpus; cpus &= cpus - 1)
+				flush_cpu(machine->cpu[64 * i + (unsigned)__builtin_ctzll(cpus)],
+					  flush, &posted);
 		}
 	}
-	if (!others)
+	if (!SHOOTDOWN || !posted.any)
 		return;
 	fence_all_threads(machine);
-	for (; others; others &= others - 1) {
-		unsigned number = (unsigned)__builtin_ctzll(others);
+	for (unsigned i = 0; i < words; i++) {
+		for (uint64_t cpus = posted.word[i]; cpus; cpus &= cpus - 1) {
+			unsigned number = 64 * i + (unsigned)__builtin_ctzll(cpus);
 
-		wait_for(machine->cpu[number], post[number]);
+			wait_for(machine->cpu[number], posted.post[number]);
+		}
 	}
 }

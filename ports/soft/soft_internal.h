@@ -44,13 +44,13 @@ const void *soft_thread_mark(void);
 /* The place of `address` in the direct map, from the TLB or by a walk; NULL: the walk is refused. */
 unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire_access access);
 /*
- * Whether the CPU, which may be another thread's, may have anything of [start, end).  If not, what it
+ * Whether the CPU, which may be another thread's, may have anything that is flushed.  If not, what it
  * looks at from now on is as the caller has left it.
  */
-bool soft_tlb_may_hold(struct soft_cpu *cpu, uint64_t start, uint64_t end);
-/* Forgets the translations of [start, end), and what was met on the way to them; or all. */
-void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end);
-void soft_tlb_forget(struct soft_cpu *cpu);
+bool soft_tlb_may_hold(struct soft_cpu *cpu, const struct quire_flush *flush);
+/* Forgets what the flush says, and what was met on the way to its span; or all. */
+void soft_tlb_forget(struct soft_cpu *cpu, const struct quire_flush *flush);
+void soft_tlb_forget_all(struct soft_cpu *cpu);
 
 /* --- soft_flush.c --- */
 

@@ -115,6 +115,7 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.bytes = machine->bytes,
 		.first_frame = SOFT_FIRST_FRAME,
 		.zeroed = true,
+		.cpus = machine->cpus,
 		.commit_limit = config->commit_limit,
 		.max_maps = config->max_maps,
 		.no_fault_around = config->no_fault_around,
@@ -231,7 +232,7 @@ static void cpu_take(struct soft_cpu *cpu)
 /* Forgets first: once the space does not know the CPU any more, no flush would tell it. */
 static void cpu_leave_space(struct soft_cpu *cpu)
 {
-	soft_tlb_forget(cpu);
+	soft_tlb_forget_all(cpu);
 	quire_space_leave(cpu->space, cpu->number);
 	cpu->space = NULL;
 }

@@ -89,9 +89,10 @@ static void touch(struct soft_cpu *cpu, uint64_t address)
 		atomic_fetch_or(word, bit);
 }
 
-bool soft_tlb_may_hold(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+bool soft_tlb_may_hold(struct soft_cpu *cpu, const struct quire_flush *flush)
 {
-	uint64_t first = start / SOFT_WALK_REGION, last = (end - 1) / SOFT_WALK_REGION;
+	uint64_t first = flush->start / SOFT_WALK_REGION,
+		 last = (flush->end - 1) / SOFT_WALK_REGION;
 	uint64_t mask[SOFT_WALKS / 64] = {0};
 
 	for (uint64_t region = first; region <= last && region - first < SOFT_WALKS; region++)
@@ -121,25 +122,33 @@ unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire
 	return translation.memory + address % QUIRE_PAGE_SIZE;
 }
 
+/* Forgets an entry, or that it grants stores. */
+static void forget_entry(struct soft_cpu *cpu, unsigned index, bool write_only)
+{
+	if (write_only) {
+		cpu->tlb[index].key &= ~SOFT_TLB_WRITE;
+		return;
+	}
+	cpu->tlb[index] = soft_tlb_nothing[index];
+	cpu->valid[index / 64] &= ~((uint64_t)1 << index % 64);
+}
+
 /* Costs what is in the TLB, not what the range is. */
-static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end, bool write_only)
 {
 	for (unsigned i = 0; i < SOFT_TLB_ENTRIES / 64; i++) {
 		for (uint64_t valid = cpu->valid[i]; valid; valid &= valid - 1) {
-			unsigned bit = (unsigned)__builtin_ctzll(valid);
-			struct soft_tlb_entry *entry = &cpu->tlb[64 * i + bit];
+			unsigned index = 64 * i + (unsigned)__builtin_ctzll(valid);
 
-			if (tlb_page(entry->key) - start >= end - start)
-				continue;
-			*entry = soft_tlb_nothing[64 * i + bit];
-			cpu->valid[i] &= ~((uint64_t)1 << bit);
+			if (tlb_page(cpu->tlb[index].key) - start < end - start)
+				forget_entry(cpu, index, write_only);
 		}
 	}
 }
 
-void soft_tlb_forget(struct soft_cpu *cpu)
+void soft_tlb_forget_all(struct soft_cpu *cpu)
 {
-	forget_valid(cpu, 0, UINT64_MAX);
+	forget_valid(cpu, 0, UINT64_MAX, false);
 	memset(cpu->walk, 0, sizeof(cpu->walk));
 	for (unsigned i = 0; i < SOFT_WALKS / 64; i++)
 		atomic_store_explicit(&cpu->touched[i], 0, memory_order_release);
@@ -156,19 +165,18 @@ static void forget_walks(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 		*walk_of(cpu, start) = (struct quire_walk){0};
 }
 
-void soft_tlb_forget_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+void soft_tlb_forget(struct soft_cpu *cpu, const struct quire_flush *flush)
 {
+	uint64_t start = flush->start, end = flush->end;
+
 	forget_walks(cpu, start, end);
 	if (end - start > FORGET_BY_PAGE * QUIRE_PAGE_SIZE) {
-		forget_valid(cpu, start, end);
+		forget_valid(cpu, start, end, flush->write_only);
 		return;
 	}
-	for (uint64_t page = start; page < end; page += QUIRE_PAGE_SIZE) {
-		struct soft_tlb_entry *entry = &cpu->tlb[tlb_index(page)];
-
-		if (tlb_page(entry->key) == page)
-			*entry = soft_tlb_nothing[tlb_index(page)];
-	}
+	for (uint64_t page = start; page < end; page += QUIRE_PAGE_SIZE)
+		if (tlb_page(cpu->tlb[tlb_index(page)].key) == page)
+			forget_entry(cpu, tlb_index(page), flush->write_only);
 }
 
 /* --- the check --- */

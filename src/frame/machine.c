@@ -25,7 +25,8 @@ static bool config_valid(const struct quire_machine_config *config)
 
 	return config->memory && page_aligned((uintptr_t)config->memory) &&
 	       page_aligned(config->bytes) && config->bytes >= QUIRE_MACHINE_MIN &&
-	       config->bytes <= MAX_BYTES && config->first_frame <= MACHINE_FRAMES_MAX - frames;
+	       config->bytes <= MAX_BYTES && config->first_frame <= MACHINE_FRAMES_MAX - frames &&
+	       config->cpus <= QUIRE_CPUS_MAX;
 }
 
 /* How many CPUs have a cache of free frames: those of all hold an eighth of the frames at most. */
@@ -86,6 +87,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->report_swapped = config->report_swapped;
 	machine->strict_written = config->strict_written;
 	machine->execute_only = config->execute_only;
+	machine->cpu_words = (uint16_t)(config->cpus ? (config->cpus + 63) / 64 : 1);
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
 	machine->next_tag = 1;

@@ -64,6 +64,7 @@ struct quire_machine {
 	uint32_t max_maps;
 	uint32_t cpus; /* a power of two: how many have counts and free frames of their own */
 	bool no_fault_around, report_swapped, strict_written, execute_only;
+	uint16_t cpu_words; /* of a struct quire_cpus that are in use */
 
 	struct frames frames;
 	_Alignas(64) struct slabs slabs;

@@ -107,12 +107,20 @@ struct quire_space *space_new_like(struct quire_space *like)
 	return space;
 }
 
+static bool no_cpu(const struct quire_space *space)
+{
+	for (unsigned i = 0; i < space->machine->cpu_words; i++)
+		if (quire_cpus_word(&space->tables.cpus, i))
+			return false;
+	return true;
+}
+
 void quire_space_destroy(struct quire_space *space)
 {
 	const struct userfault_hooks *hooks = space_hooks(space);
 	struct gather gather;
 
-	quire_assert(atomic_load(&space->tables.cpus) == 0);
+	quire_assert(no_cpu(space));
 	if (hooks)
 		hooks->gone(space);
 	space_write_lock(space);
@@ -188,14 +196,18 @@ struct quire_machine *quire_space_machine(const struct quire_space *space)
 	return space->machine;
 }
 
+static _Atomic uint64_t *cpu_word(struct quire_space *space, unsigned cpu)
+{
+	quire_assert(cpu / 64 < space->machine->cpu_words);
+	return &space->tables.cpus.word[cpu / 64];
+}
+
 void quire_space_enter(struct quire_space *space, unsigned cpu)
 {
-	quire_assert(cpu < 64);
-	atomic_fetch_or(&space->tables.cpus, (uint64_t)1 << cpu);
+	atomic_fetch_or(cpu_word(space, cpu), (uint64_t)1 << cpu % 64);
 }
 
 void quire_space_leave(struct quire_space *space, unsigned cpu)
 {
-	quire_assert(cpu < 64);
-	atomic_fetch_and(&space->tables.cpus, ~((uint64_t)1 << cpu));
+	atomic_fetch_and(cpu_word(space, cpu), ~((uint64_t)1 << cpu % 64));
 }

@@ -60,7 +60,7 @@ static void make_old(struct cursor *cursor, entry_t was, enum table_aging aging)
 		is = aged(was, aging);
 	while (was != is && !cursor_update(cursor, &was, is));
 	if (was != is)
-		gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
+		gather_leaf(cursor->gather, cursor);
 }
 
 /* Poison counts as content that may be dropped, and there is nothing to wait for. */

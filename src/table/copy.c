@@ -30,7 +30,7 @@ static entry_t share(struct cursor *parent)
 						 entry_exclusive(was));
 	while (was != is && !cursor_update(parent, &was, is));
 	if (leaf_written(was, parent->level) && !QUIRE_MISTAKE(FORK_WITHOUT_FLUSH))
-		gather_span(parent->gather, parent->address, cursor_reach(parent));
+		gather_leaf_write(parent->gather, parent);
 	return is;
 }
 

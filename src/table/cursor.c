@@ -86,13 +86,10 @@ void cursor_settle(struct cursor *cursor)
 static void unlink_table(struct cursor *cursor, struct frame *table)
 {
 	struct page_tables *tables = cursor->tables;
-	uint64_t span = level_span(cursor->level);
-	uint64_t start = cursor->address & ~(span - 1);
+	uint64_t start = cursor->address & ~(level_span(cursor->level) - 1);
 
 	cursor_exchange(cursor, ENTRY_ABSENT);
-	gather_span(cursor->gather, start, start + span);
-	table->next = cursor->gather->unlinked;
-	cursor->gather->unlinked = table;
+	gather_table(cursor->gather, table, start, cursor->level);
 	atomic_fetch_sub_explicit(&tables->frames, (uint64_t)1 << table->order,
 				  memory_order_relaxed);
 }

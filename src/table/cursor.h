@@ -252,6 +252,17 @@ static inline void cursor_announce(const struct cursor *cursor, struct gather *g
 		cursor_announce_leaf(cursor, gather);
 }
 
+/* The leaf at the cursor has changed: it translates otherwise, or not at all; or it has lost permission
+ * to write, or the dirty bit, and nothing else. */
+static inline void gather_leaf(struct gather *gather, const struct cursor *cursor)
+{
+	gather_span(gather, cursor_start(cursor), cursor_stop(cursor), cursor->level, false);
+}
+static inline void gather_leaf_write(struct gather *gather, const struct cursor *cursor)
+{
+	gather_span(gather, cursor_start(cursor), cursor_stop(cursor), cursor->level, true);
+}
+
 /* Stops at the leaf that maps `folio` at `page`; false: there is none, and the cursor holds nothing
  * (reclaim.c). */
 bool cursor_begin_leaf(struct cursor *cursor, struct page_tables *tables, uint64_t page,

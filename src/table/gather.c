@@ -10,11 +10,16 @@
  */
 #include "table/cursor.h"
 
+static void forget_spans(struct gather *gather)
+{
+	gather->last = 0;
+	gather->spans[0].end = gather->emptied.end = GATHER_NOTHING;
+}
+
 void gather_begin(struct gather *gather, struct page_tables *tables, enum quire_notifier_reason why)
 {
 	gather->tables = tables;
-	gather->start = UINT64_MAX;
-	gather->end = 0;
+	forget_spans(gather);
 	gather->told_start = gather->told_end = 0;
 	gather->why = why;
 	gather->exclusive = NULL;
@@ -24,37 +29,156 @@ void gather_begin(struct gather *gather, struct page_tables *tables, enum quire_
 	gather->batch_count = gather->batch_used = 0;
 }
 
-void gather_span(struct gather *gather, uint64_t start, uint64_t end)
+/* --- spans --- */
+
+static unsigned span_level(struct gather_span span)
 {
-	quire_assert(gather);
-	gather->start = min_u64(gather->start, start);
-	gather->end = max_u64(gather->end, end);
+	return (unsigned)(span.end & GATHER_LEVEL);
+}
+
+static struct gather_span joined(struct gather_span a, struct gather_span b)
+{
+	uint64_t level = min_u64(span_level(a), span_level(b));
+	uint64_t write_only = a.end & b.end & GATHER_WRITE_ONLY;
+
+	if (QUIRE_MISTAKE(FLUSH_STRIDES_FAR))
+		level = max_u64(span_level(a), span_level(b));
+	if (QUIRE_MISTAKE(FLUSH_SPARES_READERS))
+		write_only = (a.end | b.end) & GATHER_WRITE_ONLY;
+	return (struct gather_span){
+		.start = min_u64(a.start, b.start),
+		.end = max_u64(page_down(a.end), page_down(b.end)) | level | write_only,
+	};
+}
+
+/* How many instructions forget it, on a processor that has one for a leaf. */
+static int64_t steps(struct gather_span span)
+{
+	return (int64_t)((page_down(span.end) - span.start) >> arch_shift(span_level(span)));
+}
+
+/* What joining two spans costs. */
+static int64_t cost(struct gather_span a, struct gather_span b)
+{
+	return steps(joined(a, b)) - steps(a) - steps(b);
+}
+
+/*
+ * Adds one more than there is room for: of all of them, the two neighbours are joined that cost the least
+ * together.  Mostly a range is walked from its start to its end, and then those are the nearest.
+ */
+static void squeeze_in(struct gather *gather, struct gather_span span)
+{
+	struct gather_span *spans = gather->spans;
+	int64_t least = cost(spans[GATHER_SPANS - 1], span);
+	unsigned at = GATHER_SPANS - 1;
+
+	for (unsigned i = 0; i + 1 < GATHER_SPANS; i++) {
+		int64_t pair = cost(spans[i], spans[i + 1]);
+
+		if (pair < least) {
+			least = pair;
+			at = i;
+		}
+	}
+	if (at == GATHER_SPANS - 1) {
+		spans[at] = joined(spans[at], span);
+		return;
+	}
+	spans[at] = joined(spans[at], spans[at + 1]);
+	for (at++; at + 1 < GATHER_SPANS; at++)
+		spans[at] = spans[at + 1];
+	spans[at] = span;
+}
+
+void gather_next_span(struct gather *gather, uint64_t start, uint64_t end, uint64_t what)
+{
+	struct gather_span span = {start, end | what};
+
+	quire_assert(start < end && level_aligned(start | end, span_level(span)));
+	if (gather->spans[gather->last].end == GATHER_NOTHING)
+		gather->spans[gather->last] = span;
+	else if (gather->last + 1 < GATHER_SPANS)
+		gather->spans[++gather->last] = span;
+	else
+		squeeze_in(gather, span);
+}
+
+void gather_table(struct gather *gather, struct frame *table, uint64_t start, unsigned level)
+{
+	/* No leaf is lost with an empty table: only the way there is to be forgotten. */
+	struct gather_span span = {start, (start + level_span(level)) | level | GATHER_WRITE_ONLY};
+
+	gather->emptied =
+		gather->emptied.end == GATHER_NOTHING ? span : joined(gather->emptied, span);
+	table->next = gather->unlinked;
+	gather->unlinked = table;
+}
+
+/* --- the flush --- */
+
+/*
+ * Whether any CPU has entered.  Adding 0 orders it behind the entries' changes: a CPU that enters now
+ * either is seen here, or sees those.
+ */
+static bool any_cpu(struct page_tables *tables)
+{
+	uint64_t cpus = 0;
+
+	for (unsigned i = 0; i < tables->machine->cpu_words; i++)
+		cpus |= atomic_fetch_add_explicit(&tables->cpus.word[i], 0, memory_order_acq_rel);
+	return cpus != 0;
+}
+
+/* Field by field: a copy of the whole would wait for what was just written. */
+static void describe(struct quire_flush *flush, struct page_tables *tables, struct gather_span span)
+{
+	flush->tag = tables->tag;
+	flush->start = span.start;
+	flush->end = page_down(span.end);
+	flush->stride = level_span(span_level(span));
+	flush->cpus = &tables->cpus;
+	flush->write_only = (span.end & GATHER_WRITE_ONLY) != 0;
+	flush->tables = false;
+}
+
+/* That tables go is told with the flush of all that they translated, or by one of its own. */
+static unsigned add_tables(struct gather *gather, struct quire_flush *flushes, unsigned count)
+{
+	struct quire_flush *own = &flushes[count];
+
+	describe(own, gather->tables, gather->emptied);
+	own->tables = true;
+	for (unsigned i = 0; i < count; i++) {
+		if (flushes[i].start <= own->start && flushes[i].end >= own->end) {
+			flushes[i].tables = true;
+			return count;
+		}
+	}
+	return count + 1;
 }
 
 void gather_flush(struct gather *gather)
 {
+	struct quire_flush flushes[GATHER_SPANS + 1];
 	struct page_tables *tables = gather->tables;
-	struct quire_flush flush = {
-		.tag = tables->tag,
-		.start = gather->start,
-		.end = gather->end,
-		.tables = gather->unlinked != NULL,
-	};
+	unsigned count = 0;
 
-	if (gather->start >= gather->end)
+	if (gather->spans[0].end != GATHER_NOTHING)
+		for (; count <= gather->last && count < GATHER_SPANS; count++)
+			describe(&flushes[count], tables, gather->spans[count]);
+	if (gather->emptied.end != GATHER_NOTHING)
+		count = add_tables(gather, flushes, count);
+	if (!count)
 		return;
-	/*
-	 * Adding 0 orders it behind the entries' changes: a CPU that enters now either is seen here,
-	 * or sees those.
-	 */
-	flush.cpus = atomic_fetch_add_explicit(&tables->cpus, 0, memory_order_acq_rel);
-	gather->start = UINT64_MAX;
-	gather->end = 0;
-	if (flush.cpus == 0)
+	forget_spans(gather);
+	if (!any_cpu(tables))
 		return;
 	machine_bump(tables->machine, COUNT_FLUSHES);
-	quire_port_flush(tables->machine->host, &flush);
+	quire_port_flush(tables->machine->host, flushes, count);
 }
+
+/* --- what is kept --- */
 
 #define BATCH_SIZE (PAGE_SIZE / sizeof(struct folio *))
 

@@ -94,7 +94,7 @@ static void retire(struct cursor *cursor, struct gather *gather)
 	if (!leaf)
 		return;
 	if (!QUIRE_MISTAKE(COPY_WITHOUT_FLUSH))
-		gather_span(gather, cursor->address, cursor_reach(cursor));
+		gather_leaf(gather, cursor);
 	gather_flush(gather);
 	folio = leaf_folio(cursor->tables, entry);
 	if (!folio)

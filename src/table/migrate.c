@@ -23,7 +23,7 @@ bool table_migrate_begin(struct page_tables *tables, uint64_t page, const struct
 	while (!cursor_update(&cursor, &was, entry_begin_migration(was)))
 		;
 	if (entry_accessible(was) && !QUIRE_MISTAKE(MIGRATION_WITHOUT_FLUSH))
-		gather_span(gather, page, page + PAGE_SIZE);
+		gather_leaf(gather, &cursor);
 	cursor_end(&cursor);
 	return true;
 }
@@ -45,7 +45,7 @@ void table_migrate_end(struct page_tables *tables, uint64_t page, struct folio *
 		}
 		quire_assert(!folio_of_object(folio) && !entry_writable(leaf));
 		cursor_announce(&cursor, gather);
-		gather_span(gather, page, page + PAGE_SIZE);
+		gather_leaf(gather, &cursor);
 		leaf = entry_begin_migration(leaf);
 	}
 	leaf = entry_set_frame(entry_end_migration(leaf), folio_number(tables->machine, target));

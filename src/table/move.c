@@ -126,6 +126,14 @@ static bool moves(struct page_tables *tables, entry_t leaf, unsigned level, cons
 	return true;
 }
 
+/* A table goes with whatever leaves it has. */
+static void gather_moved(struct gather *gather, const struct cursor *cursor, entry_t entry)
+{
+	unsigned level = entry_is_table(entry, cursor->level) ? 0 : cursor->level;
+
+	gather_span(gather, cursor->address, cursor_reach(cursor), level, false);
+}
+
 void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t length, bool drop,
 		struct table_reserve *reserve, struct gather *gather)
 {
@@ -146,7 +154,7 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 		if (drop && misfits(&cursor, to - from)) {
 			quire_assert(leaf_device(tables, cursor_entry(&cursor)));
 			cursor_exchange(&cursor, ENTRY_ABSENT);
-			gather_span(gather, cursor_start(&cursor), cursor_stop(&cursor));
+			gather_leaf(gather, &cursor);
 			continue;
 		}
 		quire_assert(cursor_whole(&cursor));
@@ -164,7 +172,7 @@ void table_move(struct page_tables *tables, uint64_t from, uint64_t to, uint64_t
 						  entry_marks(entry)};
 		} else {
 			if (!entry_is_marker(entry) && !QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
-				gather_span(gather, cursor.address, cursor_reach(&cursor));
+				gather_moved(gather, &cursor, entry);
 			if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, cursor.level))
 				entry = entry_set_dirty(entry, false);
 			put(tables, address, cursor.level, entry, reserve);
@@ -190,7 +198,7 @@ void table_move_page(struct page_tables *tables, uint64_t from, uint64_t to,
 	/* Another table's lock may be needed; one that is left empty goes after that. */
 	cursor_pause(&cursor);
 	if (!QUIRE_MISTAKE(MOVE_WITHOUT_FLUSH))
-		gather_span(gather, from, from + PAGE_SIZE);
+		gather_leaf(gather, &cursor);
 	if (QUIRE_MISTAKE(MOVE_LOSES_DIRTY) && entry_is_leaf(entry, 0))
 		entry = entry_set_dirty(entry, false);
 	/* It counts as used at its new place. */

@@ -10,11 +10,14 @@
  */
 #include "table/cursor.h"
 
-static bool tightens(entry_t was, entry_t is, unsigned level)
+static void gather_tightened(struct gather *gather, const struct cursor *cursor, entry_t was,
+			     entry_t is)
 {
-	return (entry_readable(was) && !entry_readable(is)) ||
-	       (leaf_written(was, level) && !leaf_written(is, level)) ||
-	       (entry_executable(was) && !entry_executable(is));
+	if ((entry_readable(was) && !entry_readable(is)) ||
+	    (entry_executable(was) && !entry_executable(is)))
+		gather_leaf(gather, cursor);
+	else if (leaf_written(was, cursor->level) && !leaf_written(is, cursor->level))
+		gather_leaf_write(gather, cursor);
 }
 
 static entry_t permitted(entry_t leaf, struct table_permissions allow)
@@ -53,7 +56,7 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		do
 			is = permitted(was, allow);
 		while (was != is && !cursor_update(&cursor, &was, is));
-		if (tightens(was, is, cursor.level) && !QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
-			gather_span(gather, cursor.address, cursor_reach(&cursor));
+		if (!QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
+			gather_tightened(gather, &cursor, was, is);
 	}
 }

@@ -37,7 +37,7 @@ bool table_old(struct page_tables *tables, uint64_t page, const struct folio *fo
 /* The leaf `was` of `frame` has gone from the cursor's entry. */
 static void let_go(struct cursor *cursor, struct folio *folio, entry_t was)
 {
-	gather_span(cursor->gather, cursor->address, cursor_reach(cursor));
+	gather_leaf(cursor->gather, cursor);
 	keep_dirty(folio, was);
 	tables_resident(cursor->tables, folio_resident(folio), -level_pages(cursor->level));
 	gather_folio(cursor->gather, folio);

@@ -49,8 +49,8 @@ struct page_tables {
 	_Alignas(64) struct quire_machine *machine; /* constant, as are the next two */
 	struct frame *root;
 	uint64_t tag;
-	_Atomic uint64_t cpus;		  /* atomic: bit n: CPU n has entered */
 	struct quire_notifier *notifiers; /* lock */
+	struct quire_cpus cpus;		  /* atomic: that have entered */
 
 	/* atomic: pages mapped by leaves, the zero page aside */
 	_Alignas(64) _Atomic uint64_t resident[RESIDENT_KINDS];
@@ -83,28 +83,53 @@ void table_unreserve(struct quire_machine *machine, struct table_reserve *reserv
 
 /*
  * What an operation has taken out of the tables and must not be reused before one flush: frames,
- * tables, and the span that any CPU may still translate; and the bracket that notifiers have been told of.
+ * tables, and the spans that any CPU may still translate; and the bracket that notifiers have been told of.
  * Lives on the operation's stack.
  */
-#define GATHER_SHARED  16
+#define GATHER_SHARED  8
 #define GATHER_BATCHES 16
+#define GATHER_SPANS   3
+struct gather_span {
+	uint64_t start;
+	uint64_t
+		end; /* in the bits below a page: what has changed, as follows; or GATHER_NOTHING */
+};
+#define GATHER_LEVEL	  ((uint64_t)0xf) /* of the smallest leaf that has */
+#define GATHER_NOTHING	  UINT64_MAX
+#define GATHER_WRITE_ONLY ((uint64_t)0x10) /* none lost more than permission to write */
 struct gather {
 	struct page_tables *tables;
-	uint64_t start, end;		/* span to flush; empty: start >= end */
-	uint64_t told_start, told_end;	/* the open bracket; empty: none is */
-	enum quire_notifier_reason why; /* leaves change */
-	struct frame *exclusive;	/* folios that no one else holds */
-	struct frame *unlinked;		/* tables */
+	struct gather_span spans[GATHER_SPANS]; /* to flush */
+	struct gather_span emptied;		/* that the unlinked tables translated */
+	uint64_t told_start, told_end;		/* the open bracket; empty: none is */
+	enum quire_notifier_reason why;		/* leaves change */
+	struct frame *exclusive;		/* folios that no one else holds */
+	struct frame *unlinked;			/* tables */
 	/* folios that others hold too, one reference each: in the array, and when it is full in batches */
 	struct folio *shared[GATHER_SHARED];
 	unsigned shared_count;
+	unsigned last;	       /* of the spans */
 	struct frame *batches; /* frames full of pointers, the last one first */
 	unsigned batch_count, batch_used;
 };
 void gather_begin(struct gather *gather, struct page_tables *tables,
 		  enum quire_notifier_reason why);
-/* Adds [start, end) to the span. */
-void gather_span(struct gather *gather, uint64_t start, uint64_t end);
+/* Leaves of `level` and higher have changed in [start, end), which they fill.  write_only: they have
+ * lost permission to write, or the dirty bit, and nothing else. */
+void gather_next_span(struct gather *gather, uint64_t start, uint64_t end, uint64_t what);
+static inline void gather_span(struct gather *gather, uint64_t start, uint64_t end, unsigned level,
+			       bool write_only)
+{
+	uint64_t what = level | (write_only ? GATHER_WRITE_ONLY : 0);
+	struct gather_span *last = &gather->spans[gather->last];
+
+	if (last->end == (start | what))
+		last->end = end | what;
+	else
+		gather_next_span(gather, start, end, what);
+}
+/* `table` has been unlinked from an entry of `level`, which translated from `start` on. */
+void gather_table(struct gather *gather, struct frame *table, uint64_t start, unsigned level);
 /* One mapping of `folio` has gone from an entry. */
 void gather_folio(struct gather *gather, struct folio *folio);
 /* Flushes what was gathered so far, freeing nothing. */

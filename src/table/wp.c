@@ -30,7 +30,7 @@ void cursor_protect_leaf(struct cursor *cursor, entry_t was, struct gather *gath
 	if (QUIRE_MISTAKE(PROTECT_LOSES_DIRTY))
 		cursor_exchange(cursor, entry_set_dirty(is, false));
 	if (leaf_written(was, cursor->level) && !QUIRE_MISTAKE(PROTECT_WITHOUT_FLUSH))
-		gather_span(gather, cursor->address, cursor_reach(cursor));
+		gather_leaf_write(gather, cursor);
 }
 
 static bool loses_write(struct page_tables *tables, entry_t leaf, unsigned level,
@@ -92,7 +92,7 @@ static void forbid_write(struct cursor *cursor, entry_t was, struct gather *gath
 {
 	while (!cursor_update(cursor, &was, entry_forbid_write(was)))
 		;
-	gather_span(gather, cursor->address, cursor_reach(cursor));
+	gather_leaf_write(gather, cursor);
 }
 
 void table_release_page(struct page_tables *tables, uint64_t page,

@@ -77,7 +77,7 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		if (entry_shadow_stack(entry, cursor.level) && tables->gone_shadow_stack)
 			tables->gone_shadow_stack(tables, cursor_start(&cursor));
 		if (!QUIRE_MISTAKE(ZAP_WITHOUT_FLUSH))
-			gather_span(gather, cursor_start(&cursor), cursor_stop(&cursor));
+			gather_leaf(gather, &cursor);
 		folio = leaf_folio(tables, entry);
 		if (!folio)
 			continue;
