@@ -4,11 +4,11 @@
  */
 #include "space/hooks.h"
 
-static bool bounds_valid(const struct quire_space *space)
+static bool bounds_valid(const struct quire_space_config *config)
 {
-	return page_aligned(space->lowest) && page_aligned(space->highest) &&
-	       page_aligned(space->mmap_base) && space->lowest < space->mmap_base &&
-	       space->mmap_base <= space->highest && space->highest <= table_address_end();
+	return page_aligned(config->lowest) && page_aligned(config->highest) &&
+	       page_aligned(config->mmap_base) && config->lowest < config->mmap_base &&
+	       config->mmap_base <= config->highest && config->highest <= table_address_end();
 }
 
 static void link_space(struct quire_space *space)
@@ -45,16 +45,16 @@ static void gone_shadow_stack(struct page_tables *tables, uint64_t address)
 		    address);
 }
 
-/* A copy of `bounds` with everything else fresh; NULL: no frames. */
+/* `config` has its defaults filled in.  NULL: no frames. */
 static struct quire_space *space_new(struct quire_machine *machine,
-				     const struct quire_space *bounds, const uint64_t *entries,
-				     unsigned first, unsigned count)
+				     const struct quire_space_config *config)
 {
 	struct quire_space *space = slab_alloc(machine, sizeof(*space));
 
 	if (!space)
 		return NULL;
-	space->tables.root = table_root_new(machine, entries, first, count);
+	space->tables.root = table_root_new(machine, config->root_entries, config->root_entry_first,
+					    config->root_entry_count);
 	if (!space->tables.root) {
 		slab_free(machine, space);
 		return NULL;
@@ -63,9 +63,9 @@ static struct quire_space *space_new(struct quire_machine *machine,
 	space->tables.gone_shadow_stack = gone_shadow_stack;
 	space->users = 1;
 	space->tables.frames = (uint64_t)1 << space->tables.root->order;
-	space->lowest = bounds->lowest;
-	space->highest = bounds->highest;
-	space->mmap_base = bounds->mmap_base;
+	space->lowest = config->lowest;
+	space->highest = config->highest;
+	space->mmap_base = config->mmap_base;
 	vma_tree_init(space);
 	link_space(space);
 	return space;
@@ -74,23 +74,21 @@ static struct quire_space *space_new(struct quire_machine *machine,
 int quire_space_create(struct quire_machine *machine, const struct quire_space_config *config,
 		       struct quire_space **space)
 {
-	struct quire_space bounds = {
-		.machine = machine,
-		.lowest = config->lowest,
-		.highest = config->highest ? config->highest : table_address_end() - PAGE_SIZE,
-	};
+	struct quire_space_config filled = *config;
 	unsigned tries = 0;
 
-	bounds.mmap_base = config->mmap_base ? config->mmap_base : bounds.highest;
-	if (!bounds_valid(&bounds))
+	if (!filled.highest)
+		filled.highest = table_address_end() - PAGE_SIZE;
+	if (!filled.mmap_base)
+		filled.mmap_base = filled.highest;
+	if (!bounds_valid(&filled))
 		return -QUIRE_EINVAL;
-	if (config->root_entry_count &&
-	    !table_root_range_valid(config->root_entry_first, config->root_entry_count,
-				    bounds.highest))
+	if (filled.root_entry_count &&
+	    !table_root_range_valid(filled.root_entry_first, filled.root_entry_count,
+				    filled.highest))
 		return -QUIRE_EINVAL;
 	do {
-		*space = space_new(machine, &bounds, config->root_entries, config->root_entry_first,
-				   config->root_entry_count);
+		*space = space_new(machine, &filled);
 		if (*space)
 			return 0;
 	} while (machine_reclaim(machine, &tries));
@@ -99,7 +97,12 @@ int quire_space_create(struct quire_machine *machine, const struct quire_space_c
 
 struct quire_space *space_new_like(struct quire_space *like)
 {
-	struct quire_space *space = space_new(like->machine, like, NULL, 0, 0);
+	const struct quire_space_config config = {
+		.lowest = like->lowest,
+		.highest = like->highest,
+		.mmap_base = like->mmap_base,
+	};
+	struct quire_space *space = space_new(like->machine, &config);
 
 	if (space)
 		table_root_copy_host(like->machine, like->tables.root, space->tables.root,
