@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <quire/device.h>
+
 #include "schedule.h"
 
 /* --- swap --- */
@@ -124,4 +126,50 @@ void file_reset(uint64_t first)
 	memset(file, 0, sizeof(file));
 	for (unsigned i = 0; i < FILE_PAGES; i++)
 		file[i][0] = first + i;
+}
+
+/* --- a device --- */
+
+static _Alignas(4096) unsigned char device[DEVICE_PAGES * QUIRE_PAGE_SIZE];
+
+static int device_map(void *context, uint64_t index, unsigned level, bool write,
+		      struct quire_device_leaf *leaf)
+{
+	uint64_t pages = level ? 512 : 1;
+
+	(void)context;
+	(void)write;
+	schedule_host_call();
+	if (index >= DEVICE_PAGES)
+		return -QUIRE_ENOSPC;
+	*leaf = (struct quire_device_leaf){DEVICE_FRAME + index / pages * pages, level};
+	schedule_host_call();
+	return 0;
+}
+
+/* Called with the lock for changes held: the one call of the host that is. */
+static void device_discard(void *context, uint64_t index, uint64_t count)
+{
+	(void)context;
+	if (index < DEVICE_PAGES)
+		memset(device + index * QUIRE_PAGE_SIZE, 0,
+		       (count < DEVICE_PAGES - index ? count : DEVICE_PAGES - index) *
+			       QUIRE_PAGE_SIZE);
+}
+
+const struct quire_device_operations *device_operations(unsigned kind)
+{
+	static const struct quire_device_operations operations[] = {
+		[QUIRE_DEVICE_DAX] = {QUIRE_DEVICE_DAX, 1, .map = device_map},
+		[QUIRE_DEVICE_FSDAX] = {QUIRE_DEVICE_FSDAX, 1, .map = device_map,
+					.discard = device_discard},
+		[QUIRE_DEVICE_PFN] = {QUIRE_DEVICE_PFN, 1, .map = device_map},
+	};
+
+	return &operations[kind];
+}
+
+void *device_reset(void)
+{
+	return memset(device, 0, sizeof(device));
 }

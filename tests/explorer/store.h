@@ -25,4 +25,12 @@ extern const struct quire_object_operations file_operations;
 /* Page i begins with `first` + i. */
 void file_reset(uint64_t first);
 
+/* A device's memory: its page n is the n-th frame from DEVICE_FRAME on.  Its discard is NULL but for a
+ * file's. */
+#define DEVICE_FRAME ((uint64_t)1 << 30)
+#define DEVICE_PAGES 1024
+struct quire_device_operations;
+const struct quire_device_operations *device_operations(unsigned kind);
+void *device_reset(void);
+
 #endif

@@ -214,6 +214,13 @@ static void share_private_copies(struct world *world)
 	write_all(world);
 }
 
+/* One page is a copy, the others the device's. */
+static void share_private_pages(struct world *world)
+{
+	read_all(world);
+	must(soft_store64(world->judge, world->page[0], VALUE_INITIAL).outcome == QUIRE_DONE);
+}
+
 const struct memory memories[] = {
 	{.name = "anon-absent", .prepare = nothing},
 	{.name = "anon-zero", .rare = true, .prepare = read_all},
@@ -307,6 +314,45 @@ const struct memory memories[] = {
 	 .private = true,
 	 .shared = true,
 	 .prepare = read_all},
+	{.name = "dax-absent",
+	 .rare = true,
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_DAX,
+	 .shared = true,
+	 .prepare = nothing},
+	{.name = "dax",
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_DAX,
+	 .shared = true,
+	 .prepare = write_all_both_read},
+	{.name = "fsdax-absent",
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_FSDAX,
+	 .shared = true,
+	 .prepare = nothing},
+	{.name = "fsdax",
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_FSDAX,
+	 .shared = true,
+	 .prepare = write_all_both_read},
+	{.name = "fsdax-private",
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_FSDAX,
+	 .private = true,
+	 .shared = true,
+	 .prepare = read_all},
+	{.name = "pfn",
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_PFN,
+	 .shared = true,
+	 .prepare = write_all_both_read},
+	{.name = "pfn-private",
+	 .rare = true,
+	 .kind = DEVICE,
+	 .device = QUIRE_DEVICE_PFN,
+	 .private = true,
+	 .shared = true,
+	 .prepare = share_private_pages},
 };
 const unsigned memory_count = sizeof(memories) / sizeof(memories[0]);
 
@@ -379,9 +425,10 @@ static void map_region(struct world *world, struct quire_space *space, bool priv
 {
 	uint64_t result;
 	int flags = private ? QUIRE_MAP_PRIVATE : QUIRE_MAP_SHARED;
+	int prot = world->memory->device == QUIRE_DEVICE_PFN ? RWX & ~QUIRE_PROT_EXEC : RWX;
 
 	if (world->object)
-		must(!quire_mmap_object(space, BASE, world->length, RWX, flags | QUIRE_MAP_FIXED,
+		must(!quire_mmap_object(space, BASE, world->length, prot, flags | QUIRE_MAP_FIXED,
 					world->object, 0, &result));
 	else
 		must(!quire_mmap(space, BASE, world->length, RWX, PRIVATE, &result));
@@ -428,6 +475,13 @@ static void make_object(struct world *world)
 	file_reset(VALUE_INITIAL);
 	if (world->memory->kind == SHMEM)
 		must(!quire_shmem_create(world->machine, world->length, &world->object));
+	if (world->memory->kind == DEVICE) {
+		must(!quire_device_memory_add(world->machine, DEVICE_FRAME, DEVICE_PAGES,
+					      device_reset()));
+		must(!quire_device_create(world->machine, world->length,
+					  device_operations(world->memory->device), NULL,
+					  &world->object));
+	}
 	if (world->memory->kind == HOST_OBJECT)
 		must(!quire_object_create(world->machine, world->length, &file_operations, NULL,
 					  &world->object));
@@ -437,14 +491,15 @@ bool world_open(struct world *world, const struct memory *memory,
 		const struct registration *registration)
 {
 	static const struct quire_space_config config = {.lowest = 16 * PAGE};
+	bool large = memory->large || memory->kind == DEVICE;
 	uint64_t first;
 	bool registered;
 
 	memset(world, 0, sizeof(*world));
 	world->memory = memory;
 	world->registration = registration;
-	world->length = memory->large ? LARGE_BYTES : PAGES * PAGE;
-	first = memory->large ? 300 * PAGE : PAGE;
+	world->length = large ? LARGE_BYTES : PAGES * PAGE;
+	first = large ? 300 * PAGE : PAGE;
 	world->page[0] = BASE;
 	world->page[1] = BASE + first;
 	world->page[2] = BASE + first + PAGE;

@@ -12,6 +12,7 @@
 #ifndef EXPLORER_WORLD_H
 #define EXPLORER_WORLD_H
 
+#include <quire/device.h>
 #include <quire/migrate.h>
 #include <quire/object.h>
 #include <quire/pin.h>
@@ -49,9 +50,10 @@ enum {
 /* A kind of memory. */
 struct memory {
 	const char *name;
-	enum { ANONYMOUS, SHMEM, HOST_OBJECT } kind;
-	bool private; /* mapping of an object */
-	bool shared;  /* with another process: a child, or one that maps the object */
+	enum { ANONYMOUS, SHMEM, HOST_OBJECT, DEVICE } kind;
+	enum quire_device_kind device; /* with leaves of up to 2M; it is large */
+	bool private;		       /* mapping of an object */
+	bool shared; /* with another process: a child, or one that maps the object */
 	bool large;
 	bool pinned;
 	bool rare; /* such memory is not explored with rare registrations, unless all is asked for */
