@@ -73,7 +73,8 @@ struct quire_scan {
  *
  * WP_MATCHING protects the pages that are reported, and no others, as UFFDIO_WRITEPROTECT does,
  * markers on empty entries, guards and poison included; without a `vec`, all that match.  Memory
- * that is not WPALLOWED is passed over then.  When the call returns, no CPU can write to a reported
+ * that is not WPALLOWED is passed over then, and so is a page of a device's own size (QUIRE_DEVICE_DAX) of
+ * which the range or max_pages has a part only.  When the call returns, no CPU can write to a reported
  * page without clearing its mark, and whatever was written before is in pages that were reported.
  *
  * => Takes the space's lock: for writing with WP_MATCHING, else for reading.

@@ -10,7 +10,9 @@
  * The last region stays open, to grow by what follows, until one begins that differs.
  *
  * A unit of work is a piece of one VMA; tables are taken beforehand, so that a page which has been
- * reported is protected too.
+ * reported is protected too.  Of memory with a page size of its own a scan that protects leaves out,
+ * and does not report, the pages that it does not cover wholly; where one of them would be more than may
+ * be reported it ends.
  */
 #include <quire/scan.h>
 
@@ -32,6 +34,7 @@ struct scan {
 	struct quire_scan_region open;
 	uint64_t vma_flags; /* of the piece that is looked at */
 	bool files;	    /* the VMA maps an object */
+	uint64_t unit;	    /* bytes that are protected together: the VMA's own page size */
 	unsigned traits;    /* of the entry reported last in it, and what is told of such */
 	uint64_t categories;
 	struct gather gather;
@@ -124,6 +127,7 @@ static uint64_t report(void *context, unsigned traits, uint64_t start, uint64_t 
 
 	if (!scan->argument->vec_len)
 		return end;
+	pages -= pages % (scan->unit >> PAGE_SHIFT);
 	if (traits != scan->traits)
 		tell_of(scan, traits);
 	if (!pages || !open_region(scan, start))
@@ -147,11 +151,12 @@ static bool swapped(void *context, uint64_t address)
 static int scan_piece(struct scan *scan, uint64_t end)
 {
 	bool protect = has_flag(scan, QUIRE_SCAN_WP_MATCHING);
+	uint64_t inside = scan->unit - 1;
 	struct table_reserve reserve = {0};
 	struct table_scan walk = {
 		.tables = &scan->space->tables,
-		.start = scan->position,
-		.end = end,
+		.start = (scan->position + inside) & ~inside,
+		.end = end & ~inside,
 		.files = scan->files,
 		.take = report,
 		.swapped = swapped,
@@ -160,9 +165,13 @@ static int scan_piece(struct scan *scan, uint64_t end)
 		.reserve = &reserve,
 	};
 
+	if (walk.start >= walk.end) {
+		scan->position = end;
+		return 0;
+	}
 	find_wanted(scan->argument, scan->vma_flags, walk.wanted);
 	if (protect) {
-		unsigned cost = table_scan_cost(walk.tables, walk.start, end,
+		unsigned cost = table_scan_cost(walk.tables, walk.start, walk.end,
 						scan->argument->max_pages != 0);
 		int error = table_reserve(scan->space->machine, &reserve, cost);
 
@@ -170,6 +179,8 @@ static int scan_piece(struct scan *scan, uint64_t end)
 			return error;
 	}
 	scan->position = table_scan(&walk);
+	if (scan->position == walk.end)
+		scan->position = end;
 	table_unreserve(scan->space->machine, &reserve);
 	return 0;
 }
@@ -208,6 +219,8 @@ static int scan_range(struct scan *scan)
 			break;
 		scan->vma_flags = vma->flags;
 		scan->files = vma->object != NULL;
+		scan->unit =
+			has_flag(scan, QUIRE_SCAN_WP_MATCHING) ? vma_page_size(vma) : PAGE_SIZE;
 		tell_of(scan, 0);
 		if (look)
 			error = scan_piece(scan, end);

@@ -268,6 +268,13 @@ static inline uint64_t vma_page_size(const struct vma *vma)
 	return table_span(vma_page_level(vma));
 }
 
+/* Whether the VMA may be split at `address`, if that lies inside it: not in the middle of one of its
+ * pages, also where a neighbour would take the piece in. */
+static inline bool vma_may_split(const struct vma *vma, uint64_t address)
+{
+	return !vma || address <= vma->start || address >= vma->end ||
+	       address % vma_page_size(vma) == 0;
+}
 /* [*start, *end), which lies in the VMA, becomes whole pages of that size, as far as the VMA has them. */
 static inline void vma_whole_pages(const struct vma *vma, uint64_t *start, uint64_t *end)
 {

@@ -40,14 +40,6 @@ static inline uint64_t vma_pages(const struct vma *vma)
 	return (vma->end - vma->start) >> PAGE_SHIFT;
 }
 
-/* Whether the VMA may be split at `address`, if that lies inside it: not in the middle of one of its
- * pages, also where a neighbour would take the piece in. */
-static inline bool vma_may_split(const struct vma *vma, uint64_t address)
-{
-	return !vma || address <= vma->start || address >= vma->end ||
-	       address % vma_page_size(vma) == 0;
-}
-
 /* --- gap.c --- */
 
 /* Brings the gaps in front of a VMA and of the next one up to date; `vma` may be NULL. */

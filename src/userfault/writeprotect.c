@@ -3,8 +3,8 @@
  * WRITEPROTECT, set and clear.
  *
  * VMA by VMA: at the first one that is not registered for write protection the call stops with
- * -ENOENT, and those before it stay changed; holes are passed
- * over.  Any context of the space may do it, whoever registered the memory.
+ * -ENOENT, and at one that the range begins or ends in the middle of a page of with -EINVAL, and those
+ * before it stay changed; holes are passed over.  Any context of the space may do it, whoever registered the memory.
  */
 #include "userfault/userfault.h"
 
@@ -57,6 +57,8 @@ static int change_range(struct quire_space *space, uint64_t *position, uint64_t 
 			return -QUIRE_ENOENT;
 		start = max_u64(vma->start, *position);
 		stop = min_u64(vma->end, end);
+		if (!vma_may_split(vma, start) || !vma_may_split(vma, stop))
+			return -QUIRE_EINVAL;
 		error = protect ? protect_piece(space, vma, start, stop)
 				: release_piece(space, vma, start, stop);
 		if (error)
