@@ -305,6 +305,9 @@ static void operate_fault(struct world *world, uint64_t address, const struct op
 	if (start < WINDOW || start + level_span(level) > WINDOW_END ||
 	    !free_span(&world->tables[LARGE], start, level, &leaf.uffd_wp))
 		return;
+	/* A folio has a large leaf first in the small tables, too. */
+	if (pair && !free_span(&world->tables[SMALL], start, level, &leaf.uffd_wp))
+		return;
 	leaf.page.number = frame & ~(uint64_t)(level_pages(level) - 1);
 	leaf.exclusive = pair && random_below(random, 2);
 	leaf.allow.write &= !leaf.uffd_wp;
@@ -317,6 +320,41 @@ static void operate_fault(struct world *world, uint64_t address, const struct op
 		}
 		(side == LARGE ? install_leaf : install_pages)(&world->tables[side], start, leaf);
 	}
+}
+
+/* The write fault of a leaf that is there: the part of `level` that `address` is in is released, or the
+ * whole becomes writable. */
+static void write_fault(struct page_tables *tables, uint64_t address, unsigned level,
+			const struct operation *operation)
+{
+	struct table_snapshot snapshot;
+	struct table_reserve reserve;
+
+	table_probe(tables, address, &snapshot);
+	assert_int_equal(snapshot.kind, TABLE_LEAF);
+	if (operation->flag) {
+		reserve = reserve_tables(tables, snapshot.level - level);
+		table_release_page(tables, address, &snapshot, level, operation->allow, &reserve);
+		assert_int_equal(reserve.count, 0);
+	} else {
+		table_write_shared(tables, address, &snapshot);
+	}
+}
+
+static void operate_write_fault(struct world *world, uint64_t address,
+				const struct operation *operation)
+{
+	unsigned level;
+	struct table_run run;
+
+	table_run(&world->tables[LARGE], address, WINDOW_END, true, &run);
+	if (!run_maps(&run) || (!operation->flag && run.uffd_wp))
+		return;
+	level = operation->flag ? (unsigned)random_below(&world->random, run.level + 1) : run.level;
+	write_fault(&world->tables[LARGE], address, level, operation);
+	address = span_start(address, level);
+	for (uint64_t i = 0; i < (uint64_t)level_pages(level); i++)
+		write_fault(&world->tables[SMALL], address + i * PAGE_SIZE, 0, operation);
 }
 
 static void operate_scan(struct world *world, const struct operation *operation)
@@ -430,8 +468,10 @@ static void operate_at_random(struct world *world)
 		operate_scan(world, &operation);
 	else if (number == 11)
 		operate_copy(world, operation.flag);
-	else if (number >= 12 && number < 16)
+	else if (number >= 12 && number < 15)
 		operate_access(world, page, (enum quire_access)random_below(random, 3));
+	else if (number == 15)
+		operate_write_fault(world, page, &operation);
 	else if (number >= 16)
 		operate_fault(world, page, &operation);
 }
