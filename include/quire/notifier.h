@@ -16,20 +16,22 @@
  * so it never grants what the space does not; examples/mirror/mirror.c is one.
  *
  * What is told:
- *  - Calls that take leaves away, move them, or change what they allow, to more or to less; that make
- *    them old or clean (MADV_COLD, FREE).
+ *  - Calls that take leaves away, move them, or change what they allow, to more or to less (as on
+ *    Linux); that make them old or clean (MADV_COLD, FREE).
  *  - Faults that put another frame in the place of one (copy-on-write); reclaim; migration.
  *  - The end of the space: one bracket around all leaves, then `release`.
- * What is not told: what takes nothing away, a fault that makes a page readable or writable, a large leaf
- * that is cut into smaller ones with the same translations; a change of what no leaf translates (swap
- * entries, markers, protection of what cannot be written to anyway); and that reclaim makes pages old to see who uses them.  Where nothing changes, and where a call is
- * refused, there is no bracket.
+ * What is not told: faults that take nothing away; a large leaf that is cut into smaller ones, which
+ * translate the same; a change of what translates nothing (swap entries, markers), or of protection where
+ * nobody could write anyway; reclaim that makes pages old to see who uses them.  A fork's child has no
+ * notifier.  Where nothing changes, and where a call is refused, there is no bracket.
  *
- * The range goes from the first byte of the first leaf that changes to the last one of the last, clipped to
- * what the call was about.  It can end in the middle of what was a large leaf, so a mirror that maps large
- * leaves drops those that the range touches.  Brackets of a space are never nested and never overlap in time: while one is open no
- * other begins.  One call may make several, one after the other.  Only a change by others (another process that begins or ends to
- * share a page, a CPU that uses it) can leave a bracket in which less changed than it says.
+ * The range goes from the first byte of the first leaf that changes to the last byte of the last one.  Of
+ * a large leaf that is cut for a call it is the part that the call is about, so a mirror that maps large
+ * leaves drops all that the range touches; a leaf that cannot be cut goes as a whole and is told of as a
+ * whole (<quire/device.h>).  One call may make several brackets, one after the other.  Brackets of a
+ * space are never nested, and never overlap in time.  Only what others do at the same time (a process
+ * that begins or ends to share a page, a CPU that uses it) can leave one in which less changed than
+ * was told.
  */
 #ifndef QUIRE_NOTIFIER_H
 #define QUIRE_NOTIFIER_H
@@ -49,23 +51,23 @@ enum quire_notifier_reason {
 };
 
 /*
- * begin and end are called with the space's lock held and maybe a table's: they do not sleep and call nothing of Quire
- * but quire_translate().  They may take locks under which nobody calls Quire.  [start, end): addresses, whole
- * pages; end repeats what begin has said.
+ * begin and end are called with the space's lock held and maybe a table's: they do not sleep, and call
+ * nothing of Quire but quire_translate().  They may take locks under which nobody calls Quire.
+ * [start, end): addresses, whole pages; end repeats what begin has said.
  */
 struct quire_notifier_operations {
 	void (*begin)(void *context, uint64_t start, uint64_t end, enum quire_notifier_reason why);
 	void (*end)(void *context, uint64_t start, uint64_t end, enum quire_notifier_reason why);
-	/* The space is at its end, and so is the notifier: it must not be unregistered any more.  Called last,
-	 * with no lock held.  NULL: nobody needs to know. */
+	/* The space is at its end, and so is the notifier: it must not be unregistered any more.
+	 * Called last, with no lock held.  NULL: nobody needs to know. */
 	void (*release)(void *context);
 };
 
 struct quire_notifier;
 
 /*
- * Registers for the space; any number may.  *notifier is told of each bracket that begins from now on.  Takes the space's
- * lock for writing, may sleep.  A fork's child has none.
+ * Registers for the space; any number may.  *notifier is told of each bracket that begins from now on;
+ * what is mapped already it finds by looking.  Takes the space's lock for writing, may sleep.
  *   -ENOMEM  no frame left: nothing is registered
  */
 int quire_notifier_register(struct quire_space *space,

@@ -52,13 +52,12 @@ static entry_t aged(entry_t leaf, enum table_aging aging)
 
 static void make_old(struct cursor *cursor, entry_t was, enum table_aging aging)
 {
-	entry_t is;
+	entry_t is = aged(was, aging);
 
-	if (was != aged(was, aging))
+	if (is != was)
 		cursor_announce(cursor, cursor->gather);
-	do
+	while (is != was && !cursor_update(cursor, &was, is))
 		is = aged(was, aging);
-	while (was != is && !cursor_update(cursor, &was, is));
 	if (was != is)
 		gather_leaf(cursor->gather, cursor);
 }

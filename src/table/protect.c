@@ -51,11 +51,11 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		if (!entry_is_leaf(was, cursor.level))
 			continue;
 		quire_assert(cursor_whole(&cursor));
-		if (permitted(was, allow) != was)
+		is = permitted(was, allow);
+		if (is != was)
 			cursor_announce(&cursor, gather);
-		do
+		while (is != was && !cursor_update(&cursor, &was, is))
 			is = permitted(was, allow);
-		while (was != is && !cursor_update(&cursor, &was, is));
 		if (!QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
 			gather_tightened(gather, &cursor, was, is);
 	}

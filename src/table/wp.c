@@ -147,7 +147,8 @@ static void release_range(struct page_tables *tables, uint64_t start, uint64_t e
 		entry_t entry = cursor_bottom(&cursor);
 
 		if (entry_is_leaf(entry, cursor.level)) {
-			if (release_changes(tables, entry, cursor.level, &allow))
+			if (tables->notifiers &&
+			    release_changes(tables, entry, cursor.level, &allow))
 				cursor_announce(&cursor, gather);
 			if (entry_uffd_wp(entry))
 				release_leaf(&cursor, entry, allow);
