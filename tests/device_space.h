@@ -32,7 +32,7 @@ static inline void count_log(void *context, const char *what, uint64_t address)
 static inline int open_devices(void **state)
 {
 	struct soft_config config = {
-		.memory = 16 * MIB, .cpus = 2, .commit_limit = 16 * GIB, .log = count_log};
+		.memory = 16 * MIB, .cpus = 3, .commit_limit = 16 * GIB, .log = count_log};
 
 	(void)state;
 	fixture = soft_fixture_open(&config);
