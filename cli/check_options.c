@@ -99,8 +99,8 @@ static const struct {
 } others[] = {
 	{"linux", &target_linux, "--on both",
 	 "all,-migration,-pressure,-closed_forks,-free_shared,-limited_scans,-devices"},
-	{"twin", &target_twin, "--on quire,twin", "all,-terabytes,-devices"},
-	{"none", NULL, NULL, "all,-devices"},
+	{"twin", &target_twin, "--on quire,twin", "all,-terabytes"},
+	{"none", NULL, NULL, "all"},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
 

@@ -183,6 +183,7 @@ int library_tables(struct process *process, struct target_tables *tables)
 	for (unsigned i = 0; i < report.levels && i < TARGET_LEVELS; i++) {
 		tables->level[i].tables = report.level[i].tables;
 		tables->level[i].marks = report.level[i].marks;
+		tables->level[i].leaves = report.level[i].leaves;
 	}
 	return 0;
 }
@@ -339,4 +340,16 @@ unsigned library_stats(struct target *target, const char *const **names, const u
 	*names = stat_names;
 	*values = target->stats;
 	return STATS;
+}
+
+void library_leaf_counts(struct target *target,
+			 struct target_leaf_counts counts[TARGET_LEAF_LEVELS])
+{
+	struct quire_machine_counters core;
+
+	_Static_assert(TARGET_LEAF_LEVELS == QUIRE_LEAF_LEVELS, "as the library has them");
+	quire_machine_count(soft_machine_core(target->machine), &core);
+	for (unsigned i = 0; i < TARGET_LEAF_LEVELS; i++)
+		counts[i] = (struct target_leaf_counts){core.level[i].protected_leaves,
+							core.level[i].cut_leaves};
 }

@@ -142,6 +142,8 @@ char *library_draw(struct process *process);
 char *library_dump_machine(struct target *target);
 char *library_verify(struct target *target);
 char *library_verify_range(struct process *process, uint64_t start, uint64_t end);
+void library_leaf_counts(struct target *target,
+			 struct target_leaf_counts counts[TARGET_LEAF_LEVELS]);
 unsigned library_stats(struct target *target, const char *const **names, const uint64_t **values);
 
 #endif

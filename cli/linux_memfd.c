@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * File memory on the linux target: memfds of the controller.
+ * File memory on the linux target: memfds of the controller; and devices, files that the environment
+ * names.
  *
  * The controller reads, writes and sizes a file itself, so that no process's page tables see it.
  * An agent that maps the file is lent a copy of it for that call.
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +26,8 @@ struct file {
 	struct target *target;
 	int file;
 	uint64_t page; /* bytes of its huge pages; 0: it has none */
+	char *device;  /* where the controller has it mapped; NULL: it is read and written */
+	uint64_t size; /* of that, in bytes */
 	struct file *next;
 };
 
@@ -70,6 +74,65 @@ struct file *memfd_open_huge(struct target *target, uint64_t size, enum pool poo
 			  pool_page[pool]);
 }
 
+/* ENODEV: the device's pages have another size. */
+static int check_page(int device, uint64_t page)
+{
+	void *half = mmap(NULL, page / 2, PROT_NONE, MAP_SHARED, device, 0);
+	void *whole = mmap(NULL, page, PROT_NONE, MAP_SHARED, device, 0);
+
+	if (half != MAP_FAILED)
+		munmap(half, page / 2);
+	if (whole != MAP_FAILED)
+		munmap(whole, page);
+	return whole == MAP_FAILED || (half != MAP_FAILED && page > 4096) ? ENODEV : 0;
+}
+
+/* A file is made anew; of a device its beginning becomes zeros. */
+static int device_prepare(struct file *file, enum device_kind kind, unsigned level, uint64_t size)
+{
+	int error = 0;
+
+	if (kind == DEVICE_FSDAX)
+		return ftruncate(file->file, 0) ||
+				       (size && fallocate(file->file, 0, 0, (off_t)size))
+			       ? errno
+			       : 0;
+	if (kind == DEVICE_DAX)
+		error = check_page(file->file, UINT64_C(4096) << 9 * level);
+	if (error)
+		return error;
+	file->device = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file->file, 0);
+	if (file->device == MAP_FAILED) {
+		file->device = NULL;
+		return errno;
+	}
+	file->size = size;
+	memset(file->device, 0, size);
+	return 0;
+}
+
+struct file *device_open(struct target *target, enum device_kind kind, unsigned level,
+			 uint64_t size)
+{
+	static const char *const names[DEVICE_KINDS] = {"QUIRE_DEVICE_DAX", "QUIRE_DEVICE_FSDAX",
+							"QUIRE_DEVICE_PFN"};
+	struct file *file = calloc(1, sizeof(*file));
+	int error;
+
+	if (!file)
+		target_fail("out of memory");
+	file->file = open(getenv(names[kind]), O_RDWR | O_CLOEXEC);
+	error = file->file < 0 ? errno : device_prepare(file, kind, level, size);
+	file->target = target;
+	file->next = target->files;
+	target->files = file;
+	if (!error)
+		return file;
+	memfd_close(file);
+	errno = error;
+	return NULL;
+}
+
 void memfd_close(struct file *file)
 {
 	struct file **link = &file->target->files;
@@ -77,6 +140,8 @@ void memfd_close(struct file *file)
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;
+	if (file->device)
+		munmap(file->device, file->size);
 	close(file->file);
 	free(file);
 }
@@ -96,6 +161,14 @@ int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t le
 {
 	ssize_t n = 1;
 
+	if (file->device) {
+		*done = 0;
+		if (offset > file->size || length > file->size - offset)
+			return ENOSPC;
+		memcpy(file->device + offset, bytes, length);
+		*done = length;
+		return 0;
+	}
 	if (file->page)
 		return hugetlb_write(file->file, file->page, offset, bytes, length, done);
 	for (*done = 0; *done < length && n > 0; *done += n > 0 ? (size_t)n : 0)
@@ -108,6 +181,13 @@ int memfd_read(struct file *file, uint64_t offset, void *bytes, size_t length, s
 {
 	ssize_t n = 1;
 
+	if (file->device) {
+		*done = offset >= file->size	       ? 0
+			: length > file->size - offset ? file->size - offset
+						       : length;
+		memcpy(bytes, file->device + offset, *done);
+		return 0;
+	}
 	for (*done = 0; *done < length && n > 0; *done += n > 0 ? (size_t)n : 0)
 		n = pread(file->file, (char *)bytes + *done, length - *done,
 			  (off_t)(offset + *done));

@@ -136,6 +136,8 @@ void userfault_finish_copy(struct thread *thread, struct call *call);
 
 struct file *memfd_open(struct target *target, uint64_t size);
 struct file *memfd_open_huge(struct target *target, uint64_t size, enum pool pool);
+struct file *device_open(struct target *target, enum device_kind kind, unsigned level,
+			 uint64_t size);
 void memfd_close(struct file *file);
 void memfd_close_all(struct target *target);
 int memfd_write(struct file *file, uint64_t offset, const void *bytes, size_t length, size_t *done);

@@ -211,6 +211,8 @@ static int quire_stats(lua_State *L)
 		lua_pushinteger(L, (lua_Integer)values[i]);
 		lua_setfield(L, -2, names[i]);
 	}
+	if (script->ops->leaf_counts)
+		push_leaf_counts(L);
 	if (script->ops->pool_count)
 		push_pools(L);
 	return record_end(L, entry, 1, NULL);
@@ -410,7 +412,8 @@ static void preload(lua_State *L, const struct script_options *options)
  * script makes.
  */
 static const char ordered_pairs[] =
-	"local next, type, sort, getmetatable, rawget = next, type, table.sort, getmetatable, rawget\n"
+	"local next, type, sort, getmetatable, rawget = next, type, table.sort, getmetatable, "
+	"rawget\n"
 	"local function before(a, b)\n"
 	"	local one, other = type(a), type(b)\n"
 	"	if one == other and (one == 'number' or one == 'string') then return a < b end\n"

@@ -248,6 +248,8 @@ int script_setup(lua_State *L);
 /* script_huge.c */
 void setup_huge_pages(lua_State *L); /* of the table at 1 */
 void push_pools(lua_State *L);	     /* into the table on the top */
+/* As `levels`, by the level of the leaf, from 0 on. */
+void push_leaf_counts(lua_State *L);
 int script_hugetlb(lua_State *L);
 int script_hugetlb_pool(lua_State *L);
 int script_device(lua_State *L);

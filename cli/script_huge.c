@@ -185,6 +185,25 @@ void push_pools(lua_State *L)
 	lua_setfield(L, -2, "hugetlb");
 }
 
+/* Into the table on top, as `levels`: by the level of the leaf, from 0 on. */
+void push_leaf_counts(lua_State *L)
+{
+	const struct script *script = script_of(L);
+	struct target_leaf_counts counts[TARGET_LEAF_LEVELS];
+
+	script->ops->leaf_counts(script->target, counts);
+	lua_createtable(L, TARGET_LEAF_LEVELS, 0);
+	for (unsigned level = 0; level < TARGET_LEAF_LEVELS; level++) {
+		lua_createtable(L, 0, 2);
+		lua_pushinteger(L, (lua_Integer)counts[level].protected_leaves);
+		lua_setfield(L, -2, "protected");
+		lua_pushinteger(L, (lua_Integer)counts[level].cut_leaves);
+		lua_setfield(L, -2, "cut");
+		lua_rawseti(L, -2, level);
+	}
+	lua_setfield(L, -2, "levels");
+}
+
 /* The field's place among `words`, of which the script wants one. */
 static unsigned field_word(lua_State *L, const char *name, const char *const words[])
 {

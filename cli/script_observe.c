@@ -290,6 +290,7 @@ static int process_tables(lua_State *L)
 			lua_createtable(L, 0, 2);
 			set_integer(L, "tables", tables.level[level].tables);
 			set_integer(L, "marks", tables.level[level].marks);
+			set_integer(L, "leaves", tables.level[level].leaves);
 			lua_rawseti(L, -2, level);
 		}
 	}

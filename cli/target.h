@@ -164,9 +164,15 @@ struct target_tables {
 	uint64_t bytes;
 	unsigned levels;
 	struct {
-		uint64_t tables, marks;
+		uint64_t tables, marks, leaves;
 	} level[TARGET_LEVELS];
 };
+
+/* What calls have done to leaves of one level so far: given them other permissions, cut them. */
+struct target_leaf_counts {
+	uint64_t protected_leaves, cut_leaves;
+};
+#define TARGET_LEAF_LEVELS 3
 
 /* What a read of a userfaultfd gives. */
 struct target_message {
@@ -348,6 +354,8 @@ struct target_ops {
 	/* Named counters; names[] and values[] are the target's, valid until the next call. */
 	unsigned (*stats)(struct target *target, const char *const **names,
 			  const uint64_t **values);
+	void (*leaf_counts)(struct target *target,
+			    struct target_leaf_counts counts[TARGET_LEAF_LEVELS]);
 };
 
 extern const struct target_ops target_quire;

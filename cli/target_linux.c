@@ -214,6 +214,7 @@ const struct target_ops target_linux = {
 	.userfault_close = userfault_close,
 	.file_shmem = memfd_open,
 	.file_hugetlb = memfd_open_huge,
+	.file_device = device_open,
 	.file_close = memfd_close,
 	.file_write = memfd_write,
 	.file_read = memfd_read,

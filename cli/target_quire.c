@@ -231,4 +231,5 @@ const struct target_ops target_quire = {
 	.verify_range = library_verify_range,
 	.fail_nth = target_fail_nth,
 	.stats = library_stats,
+	.leaf_counts = library_leaf_counts,
 };

@@ -266,9 +266,10 @@ int twin_unmap_range(struct thread *thread, uint64_t start, uint64_t end);
 /* A mapping's part of flags for PROT_*. */
 uint32_t twin_protection(const struct target *target, int prot);
 int twin_mprotect(struct thread *thread, uint64_t address, uint64_t length, int prot);
-/* A free place for that much of the file, or of none: aligned if whole leaves would fit it; 0: there
- * is none. */
-uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file);
+/* A free place for that much of the file from page `index` on, or of no file: aligned if whole leaves
+ * would fit it; 0: there is none. */
+uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file,
+			 uint64_t index);
 bool twin_too_much(const struct process *process, uint64_t length);
 
 /* --- twin_mremap.c --- */
@@ -355,8 +356,8 @@ uint64_t twin_file_page(const struct file *file);
 uint64_t twin_page_bytes(const struct page *page);
 /* A leaf begins at this page, if one has it. */
 void twin_leaf_cut(struct process *process, uint64_t number);
-/* The page is a leaf of its own. */
-void twin_leaf_single(struct process *process, struct page *page);
+/* The page's leaf has so many pages at most. */
+void twin_leaf_shrink(struct process *process, struct page *page, uint64_t pages);
 /* As twin_entry_drop(), of all of its leaf. */
 void twin_leaf_drop(struct process *process, struct page *page);
 /* The page moves by so many: so does its leaf, or smaller ones. */

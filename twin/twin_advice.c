@@ -169,6 +169,8 @@ static int check_advice(const struct page *page, size_t which)
 		return EINVAL;
 	if (page->flags & BARE && advice != MADV_REMOVE)
 		return EINVAL;
+	if (twin_is_device(page) && (advice == MADV_GUARD_INSTALL || advice == MADV_GUARD_REMOVE))
+		return EINVAL;
 	if (advice != MADV_REMOVE)
 		return 0;
 	if (!page->file)

@@ -117,11 +117,9 @@ void twin_leaf_cut(struct process *process, uint64_t number)
 	}
 }
 
-void twin_leaf_single(struct process *process, struct page *page)
+void twin_leaf_shrink(struct process *process, struct page *page, uint64_t pages)
 {
-	twin_leaf_cut(process, page->number);
-	/* Of a leaf that begins here. */
-	while (page->level) {
+	while (page->level && leaf_pages(process->target, page->level) > pages) {
 		struct leaf leaf = leaf_of(process, page, page->level);
 
 		for (size_t i = leaf.first; i < leaf.end; i++)
@@ -277,12 +275,14 @@ static enum answer map_leaf(struct process *process, struct page *page, bool wri
 {
 	unsigned level;
 
-	if (!twin_file_has(page->file, page->place) || !choose_level(process, page, &level))
+	if (!choose_level(process, page, &level))
 		return UNRESOLVED;
 	if (is_hole(page->file, page->place) && write) {
 		if (page->place >= page->file->extents)
 			return UNRESOLVED;
 		fill_leaf(page->file, page->place, level);
+		/* What is no hole any more may be a part of something larger. */
+		choose_level(process, page, &level);
 	}
 	/* A marker that is larger makes room. */
 	if (page->entry == MARKER) {
@@ -301,9 +301,7 @@ static enum answer copy_page(struct process *process, struct page *page)
 	const struct block *block = twin_file_block(page->file, page->place);
 	bool protected = is_protected(page);
 
-	if (!twin_file_has(page->file, page->place))
-		return UNRESOLVED;
-	twin_leaf_single(process, page);
+	twin_leaf_shrink(process, page, 1);
 	twin_entry_set_block(page, twin_block_copy(block));
 	page->protected = protected;
 	return THERE;
@@ -315,7 +313,7 @@ static void unprotect(struct process *process, struct page *page)
 	struct leaf leaf;
 
 	if (page->file->kind != DEVICE_DAX)
-		twin_leaf_single(process, page);
+		twin_leaf_shrink(process, page, 1);
 	leaf = leaf_of(process, page, page->level);
 	for (size_t i = leaf.first; i < leaf.end; i++)
 		process->pages[i].protected = false;
@@ -330,9 +328,11 @@ enum answer twin_device_fault(struct process *process, struct page *page,
 	if (access->kernel && page->file->kind == DEVICE_PFN)
 		return UNRESOLVED;
 	if (page->protected && !is_protected(page) && page->entry == MARKER) {
-		twin_leaf_single(process, page);
+		twin_leaf_shrink(process, page, 1);
 		twin_entry_clear(page);
 	}
+	if (!twin_file_has(page->file, page->place))
+		return UNRESOLVED;
 	if (!(page->flags & SHARED) && access->write) {
 		twin_origin_needed(process, page);
 		if (is_protected(page) && page->entry != MEMORY)
@@ -340,7 +340,7 @@ enum answer twin_device_fault(struct process *process, struct page *page,
 		return page->entry == MEMORY ? THERE : copy_page(process, page);
 	}
 	if (missing)
-		answer = map_leaf(process, page, access->write);
+		answer = map_leaf(process, page, access->write && !is_protected(page));
 	if (answer != THERE || !access->write)
 		return answer;
 	if (is_protected(page))
@@ -367,7 +367,6 @@ int twin_device_check_transfer(const struct file *file, uint64_t offset, size_t 
 
 void twin_device_discard(struct file *file, uint64_t start, uint64_t end)
 {
-	revoke(file, start, end, false);
 	for (uint64_t i = start; file->filled && i < end && i < file->extents; i++)
 		file->filled[i] = false;
 }

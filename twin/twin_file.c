@@ -147,8 +147,11 @@ static void unmap_pages(const struct file *file, uint64_t start, uint64_t end, b
 		for (size_t i = 0; i < process->count; i++) {
 			struct page *page = &process->pages[i];
 
-			if (page->file == file && page->place - start < end - start &&
-			    (copies || is_of_file(page)))
+			if (page->file != file || page->place - start >= end - start)
+				continue;
+			if (page->entry == DEVICE)
+				twin_leaf_drop(process, page);
+			else if (copies || is_of_file(page))
 				twin_entry_drop(page);
 		}
 }

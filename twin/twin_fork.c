@@ -56,8 +56,6 @@ static void copy_entry(struct page *parent, struct page *child)
 		twin_entry_set_block(child, twin_block_copy(parent->block));
 	} else if (parent->entry == MEMORY || parent->entry == SWAPPED) {
 		share_block(parent, child);
-	} else if (parent->entry == DEVICE && !(parent->flags & BARE)) {
-		return; /* it is there to be found */
 	} else if (parent->entry == MARKER) {
 		child->guard = parent->guard;
 		child->poison = parent->poison;
@@ -68,7 +66,7 @@ static void copy_entry(struct page *parent, struct page *child)
 		child->entry = parent->entry;
 		child->writable = parent->writable;
 	}
-	child->level = parent->level;
+	child->level = child->entry == NONE ? 0 : parent->level;
 	child->protected = protected;
 	if (protected)
 		child->writable = false;

@@ -36,41 +36,60 @@ static uint64_t hole_end(const struct process *process, uint64_t length)
 	}
 }
 
-/* What whole leaves of memory of that kind would be aligned to; 0: nothing. */
-static uint64_t alignment(const struct process *process, uint64_t length, const struct file *file)
+/* What memory is aligned to; 0: nothing. */
+struct alignment {
+	uint64_t span, phase;
+	bool low; /* where there is a span too much, that is left above */
+};
+
+/* So that whole leaves of it fit: those of devices where the offset does. */
+static struct alignment alignment_of(const struct process *process, uint64_t length,
+				     const struct file *file, uint64_t index)
 {
 	uint64_t table = process->target->limits.table;
-	uint64_t page = file ? twin_file_page(file) : PAGE_BYTES;
+	struct alignment align = {.span = table};
 
-	if (page > PAGE_BYTES && (page > table || length % table))
-		return page;
-	return (!file || file->device) && length % table == 0 ? table : 0;
+	if (!file || !file->device) {
+		align.span = !file && length % table == 0 ? table : 0;
+		return align;
+	}
+	if (file->kind == DEVICE_DAX) {
+		align.span = twin_file_page(file);
+		align.low = true;
+	}
+	align.phase = index * PAGE_BYTES % align.span;
+	if (length < align.span + (align.span - align.phase) % align.span)
+		align.span = 0;
+	return align;
 }
 
-uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file)
+uint64_t twin_free_place(struct process *process, uint64_t length, const struct file *file,
+			 uint64_t index)
 {
-	const uint64_t align = alignment(process, length, file);
+	struct alignment align = alignment_of(process, length, file, index);
 	uint64_t end, place;
 
-	if (align) {
-		end = hole_end(process, length + align);
-		if (end) {
-			place = end - length;
-			return place - place % align;
-		}
+	if (align.span) {
+		end = hole_end(process, length + align.span);
+		place = end - length - (align.low ? align.span : 0);
+		if (end && align.low)
+			return place + (align.phase - place) % align.span;
+		if (end)
+			return place - (place - align.phase) % align.span;
 	}
 	end = hole_end(process, length);
 	return end ? end - length : 0;
 }
 
 /* The hint if it can be had, else wherever there is room. */
-static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length, const struct file *file)
+static uint64_t place_near(struct process *process, uint64_t hint, uint64_t length,
+			   const struct file *file, uint64_t index)
 {
 	const struct limits *limits = &process->target->limits;
 
 	hint &= ~(PAGE_BYTES - 1);
 	if (!hint)
-		return twin_free_place(process, length, file);
+		return twin_free_place(process, length, file, index);
 	if (hint < limits->lowest)
 		hint = limits->lowest;
 	if (hint <= limits->highest - length &&
@@ -94,7 +113,8 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 
 		if (call->flags & MAP_ANONYMOUS && call->flags & MAP_SHARED)
 			file = &shared;
-		*address = place_near(process, call->address, length, file);
+		*address =
+			place_near(process, call->address, length, file, call->offset / PAGE_BYTES);
 		return *address ? 0 : ENOMEM;
 	}
 	*address = call->address;
@@ -115,17 +135,22 @@ static int place(struct process *process, const struct call *call, uint64_t leng
 /* Of a device: whole pages of it, or what no call may hold. */
 static int choose_device(const struct call *call, uint64_t length, struct page *like)
 {
+	bool anywhere =
+		call->address < PAGE_BYTES && !(call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE));
 	uint64_t bytes = twin_page_bytes(like);
 
-	if (twin_is_pfn(like))
-		like->flags |= BARE | NOT_DUMPED;
-	else
-		like->flags |= HUGE_WANTED;
+	if (twin_is_pfn(like) && like->flags & MAY_EXECUTE)
+		return EPERM;
+	like->flags |= twin_is_pfn(like) ? BARE | NOT_DUMPED : HUGE_WANTED;
 	if (!twin_is_dax(like))
 		return 0;
 	if (!(like->flags & SHARED) || like->number * PAGE_BYTES % bytes || length % bytes)
 		return EINVAL;
-	return !(call->flags & MAP_FIXED) && call->offset % bytes ? EINVAL : 0;
+	if (anywhere && call->offset % bytes)
+		return EINVAL;
+	/* What the offset is inside of. */
+	like->place -= like->place % (bytes / PAGE_BYTES);
+	return 0;
 }
 
 /* What is mapped: of a file, or of a new one if the memory is shared. */
@@ -278,6 +303,8 @@ static int protect_piece(struct process *process, uint64_t start, uint64_t end, 
 	uint32_t taken = ACCOUNTED | NOT_RESERVED | MAY_WRITE | SHARED;
 	int error;
 
+	if (before & BARE && prot & MAY_EXECUTE)
+		return EACCES;
 	if (flags == before)
 		return 0;
 	if (prot & MAY_WRITE) {

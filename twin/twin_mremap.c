@@ -68,7 +68,7 @@ static void move_entries(struct process *process, const struct move *move, bool 
 		to->guard = from->guard;
 		to->poison = from->poison;
 		if (to->entry == MARKER && !to->guard && !to->poison && !to->protected)
-			to->entry = NONE;
+			twin_entry_clear(to);
 		from->entry = NONE;
 		twin_entry_clear(from);
 	}
@@ -224,7 +224,7 @@ static int resize(struct move *move, uint64_t *result)
 	}
 	if (!(move->flags & MREMAP_MAYMOVE))
 		return ENOMEM;
-	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->file);
+	place = twin_free_place(process, move->new_count * PAGE_BYTES, page->file, page->place);
 	if (!place)
 		return ENOMEM;
 	move->to = place / PAGE_BYTES;
@@ -253,6 +253,14 @@ static int cut_off(struct move *move)
 	return error;
 }
 
+/* Where one VMA ends that moves, and what is cut off of it, pages of devices end. */
+static bool can_leave(struct process *process, const struct move *move)
+{
+	return twin_may_split(process, move->from) &&
+	       twin_may_split(process, move->from + moved_count(move)) &&
+	       twin_may_split(process, move->from + move->old_count);
+}
+
 static int move_to(struct move *move)
 {
 	struct process *process = move->thread->process;
@@ -272,6 +280,8 @@ static int move_to(struct move *move)
 		return EFAULT;
 	if (move->to < process->target->limits.lowest / PAGE_BYTES)
 		return EPERM;
+	if (!can_leave(process, move))
+		return EINVAL;
 	error = twin_unmap_range(move->thread, move->to * PAGE_BYTES,
 				 (move->to + move->new_count) * PAGE_BYTES);
 	if (error)

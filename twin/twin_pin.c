@@ -84,7 +84,12 @@ static int take_page(struct thread *thread, struct pin *pin, uint64_t number)
 	struct page *page = twin_page_at(thread->process, number);
 	enum answer answer = THERE;
 
-	if (!page || !(page->flags & MAY_WRITE) || (twin_is_device(page) && !twin_is_dax(page)))
+	if (!page || page->flags & BARE)
+		return EFAULT;
+	/* Where a file is may change. */
+	if (twin_is_device(page) && !twin_is_dax(page))
+		return EOPNOTSUPP;
+	if (!(page->flags & MAY_WRITE))
 		return EFAULT;
 	pin->faulted |= page->entry != MEMORY || !page->writable;
 	if (pin->faulted)

@@ -86,17 +86,18 @@ static void write_letters(uint32_t flags, char *letters)
 {
 	static const char names[][3] = {"rd", "wr", "ex", "um", "gu", "uw", "lo", "sr", "rr",
 					"dc", "ac", "nr", "wf", "dd", "hg", "nh", "mg", "ui"};
-	static const char bare[] = "pf io de ";
+	static const char bare[][3] = {"pf", "", "", "io", "", "", "de"};
 
 	*letters = '\0';
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i][0] == 'u' && names[i][1] == 'm')
-			letters +=
-				sprintf(letters, flags & SHARED ? "sh mr mw me ms " : "mr mw me ");
-		if (names[i][0] == 'l' && flags & BARE)
-			letters += sprintf(letters, "%s", bare);
+			letters += sprintf(letters, "%smr mw %s%s", flags & SHARED ? "sh " : "",
+					   flags & BARE ? "" : "me ", flags & SHARED ? "ms " : "");
 		if (flags >> i & 1)
 			letters += sprintf(letters, "%s ", names[i]);
+		/* Behind the letters of what comes before it, where that is or not. */
+		if (flags & BARE && i >= 3 && i <= 9 && *bare[i - 3])
+			letters += sprintf(letters, "%s ", bare[i - 3]);
 	}
 	letters[-1] = '\0';
 }

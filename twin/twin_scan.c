@@ -33,8 +33,8 @@ static uint64_t categories(const struct page *page)
 		is |= PAGE_IS_WRITTEN;
 	if (page->entry == MEMORY || page->entry == ZEROS || page->entry == DEVICE)
 		is |= PAGE_IS_PRESENT;
-	if (page->entry == DEVICE)
-		is |= page->level ? PAGE_IS_HUGE : PAGE_IS_FILE;
+	if (page->entry == DEVICE && page->level)
+		is |= PAGE_IS_HUGE;
 	if (page->entry == MEMORY && page->block->of_file)
 		is |= PAGE_IS_FILE;
 	if (page->entry == ZEROS)
@@ -102,13 +102,34 @@ static void mark_leaves(struct process *process, uint64_t start, uint64_t end)
 	}
 }
 
-/* Part of a page that can only be protected as a whole: where it ends. */
-static uint64_t left_out(const struct page *page, uint64_t start, uint64_t end)
+/* Part of a page that can only be protected as a whole, of which the range or the VMA have not all:
+ * where it ends; else 0. */
+static uint64_t left_out(const struct process *process, size_t index, uint64_t start, uint64_t end)
 {
+	const struct page *page = &process->pages[index];
 	uint64_t pages = twin_page_bytes(page) / PAGE_BYTES;
 	uint64_t first = page->number / pages * pages;
+	uint64_t vma_first, vma_last;
 
-	return first < start || first + pages > end ? first + pages : 0;
+	/* One that has begun is there as a whole. */
+	if (page->number > first && page->number > start && !page->first)
+		return 0;
+	vma_first = process->pages[twin_vma_begin(process, index)].number;
+	vma_last = process->pages[twin_vma_end(process, index) - 1].number;
+
+	if (pages > 1 && (first < start || first < vma_first || first + pages > end ||
+			  first + pages - 1 > vma_last))
+		return first + pages;
+	return 0;
+}
+
+/* All of a page that can only be protected as a whole can be told of. */
+static bool has_room(const struct walk *walk, const struct page *page)
+{
+	uint64_t pages = page ? twin_page_bytes(page) / PAGE_BYTES : 1;
+
+	return !walk->argument->max_pages || !page || page->number % pages ||
+	       walk->pages + pages <= walk->argument->max_pages;
 }
 
 static int walk_pages(struct walk *walk, struct process *process, uint64_t start, uint64_t end)
@@ -122,8 +143,6 @@ static int walk_pages(struct walk *walk, struct process *process, uint64_t start
 		struct page *page = &process->pages[i];
 		uint64_t is = categories(page);
 
-		if (page->flags & BARE)
-			continue;
 		if (!tracks_writes(page)) {
 			if (argument->flags & PM_SCAN_CHECK_WPASYNC) {
 				error = EPERM;
@@ -132,13 +151,30 @@ static int walk_pages(struct walk *walk, struct process *process, uint64_t start
 			if (marks)
 				continue;
 		}
-		if (marks && left_out(page, start, end)) {
-			i = twin_find(process, left_out(page, start, end)) - 1;
+		if (page->flags & BARE)
+			continue;
+		if (marks && twin_is_dax(page) && left_out(process, i, start, end)) {
+			uint64_t after = left_out(process, i, start, end);
+
+			/* Of this VMA; the next one has its own. */
+			i = after < process->pages[twin_vma_end(process, i) - 1].number
+				    ? twin_find(process, after) - 1
+				    : twin_vma_end(process, i) - 1;
 			continue;
 		}
 		if (!matches(argument, is))
 			continue;
-		if (!put_page(walk, page, is)) {
+		/* Of what is protected in part its parts are told of. */
+		if (marks && page->entry == DEVICE && !page->protected && !twin_is_dax(page)) {
+			twin_leaf_cut(process, start);
+			twin_leaf_cut(process, end);
+			if (argument->max_pages > walk->pages && walk->regions)
+				twin_leaf_shrink(process, page, argument->max_pages - walk->pages);
+			is = categories(page);
+			if (!matches(argument, is))
+				continue;
+		}
+		if (!has_room(walk, marks ? page : NULL) || !put_page(walk, page, is)) {
 			argument->walk_end = page->number * PAGE_BYTES;
 			break;
 		}

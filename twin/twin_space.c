@@ -197,6 +197,7 @@ void twin_remove_pages(struct process *process, uint64_t start, uint64_t end)
 {
 	size_t from, to;
 
+	twin_leaf_cut(process, start);
 	twin_split(process, end);
 	from = twin_find(process, start);
 	to = twin_find(process, end);

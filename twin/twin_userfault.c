@@ -148,8 +148,10 @@ static int write_protect(struct userfault *context, struct uffdio_writeprotect *
 
 		if (!(process->pages[index].flags & REPORTS_WRITES))
 			return ENOENT;
-		if (request->range.start % twin_page_bytes(&process->pages[index]) ||
-		    request->range.len % twin_page_bytes(&process->pages[index]))
+		if (!twin_may_split(process, process->pages[index].number > start
+						     ? process->pages[index].number
+						     : start) ||
+		    !twin_may_split(process, stop))
 			return EINVAL;
 		twin_set_protection(process, start, stop, on);
 		start = stop;
@@ -184,8 +186,7 @@ static int check_owner(struct userfault *context, uint64_t start, uint64_t end, 
 			return EINVAL;
 		/* Only where writes go on by themselves. */
 		if (twin_is_device(page) &&
-		    (page->flags & BARE || !asynchronous ||
-		     (modes ? modes : page->flags & REPORTS) != REPORTS_WRITES))
+		    (page->flags & BARE || !asynchronous || (modes && modes != REPORTS_WRITES)))
 			return EINVAL;
 		if (process->pages[i].context && process->pages[i].context != context)
 			return other;
@@ -224,6 +225,8 @@ static int unregister_piece(struct userfault *context, uint64_t start, uint64_t 
 
 	if (!page->context)
 		return 0;
+	if (!twin_may_split(process, start) || !twin_may_split(process, end))
+		return EINVAL;
 	if (page->flags & REPORTS_MISSING)
 		twin_wake(context, start * PAGE_BYTES, (end - start) * PAGE_BYTES);
 	if (page->flags & REPORTS_WRITES)

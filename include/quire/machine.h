@@ -93,6 +93,9 @@ int quire_machine_create(const struct quire_machine_config *config, struct quire
  */
 int quire_machine_destroy(struct quire_machine *machine);
 
+/* Levels at which a leaf may stand: 4K, 2M, 1G. */
+#define QUIRE_LEAF_LEVELS 3
+
 /* Counters of a machine, exact at the moment of the call when no operation runs. */
 struct quire_machine_counters {
 	uint64_t frames; /* that the machine can hand out in all */
@@ -116,6 +119,11 @@ struct quire_machine_counters {
 	uint64_t swap_used;
 	uint64_t swap_ins, swap_outs; /* pages read and written */
 	uint64_t flushes;	      /* calls of quire_port_flush(), of however many spans */
+	/* By level: leaves that got other permissions from quire_mprotect(), and leaves that gave way to
+	 * a table of smaller ones. */
+	struct {
+		uint64_t protected_leaves, cut_leaves;
+	} level[QUIRE_LEAF_LEVELS];
 	/* Frames and small objects asked for so far, and pages read from swap; failed ones included. */
 	uint64_t allocations;
 };

@@ -102,6 +102,7 @@ struct quire_tables_report {
 	struct {
 		uint64_t tables; /* whose entries are of this level */
 		uint64_t marks;	 /* markers among their entries */
+		uint64_t leaves; /* leaves among them */
 	} level[QUIRE_LEVELS_MAX];
 };
 void quire_tables(struct quire_space *space, struct quire_tables_report *report);

@@ -181,6 +181,17 @@ static uint64_t sum_of(const struct quire_machine *machine, enum machine_count c
 	return sum;
 }
 
+static void count_levels(const struct quire_machine *machine,
+			 struct quire_machine_counters *counters)
+{
+	for (unsigned i = 0; i < QUIRE_LEAF_LEVELS; i++) {
+		counters->level[i].protected_leaves =
+			atomic_load_explicit(&machine->protected_leaves[i], memory_order_relaxed);
+		counters->level[i].cut_leaves =
+			atomic_load_explicit(&machine->cut_leaves[i], memory_order_relaxed);
+	}
+}
+
 void quire_machine_count(struct quire_machine *machine, struct quire_machine_counters *counters)
 {
 	*counters = (struct quire_machine_counters){
@@ -210,6 +221,7 @@ void quire_machine_count(struct quire_machine *machine, struct quire_machine_cou
 	machine_lock(machine, &machine->spaces_lock);
 	counters->spaces = machine->space_count;
 	machine_unlock(machine, &machine->spaces_lock);
+	count_levels(machine, counters);
 }
 
 uint64_t quire_machine_fail_nth(struct quire_machine *machine, uint64_t n)

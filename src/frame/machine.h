@@ -90,6 +90,8 @@ struct quire_machine {
 	uint64_t space_count;	 /* spaces_lock */
 	uint64_t next_tag;	 /* spaces_lock */
 
+	/* atomic, as in struct quire_machine_counters: added to once a call */
+	_Atomic uint64_t protected_leaves[QUIRE_LEAF_LEVELS], cut_leaves[QUIRE_LEAF_LEVELS];
 	_Atomic uint64_t hand;	 /* atomic: where reclaim looks for its next frame */
 	_Atomic bool evictable;	 /* atomic: some page may go without room in swap */
 	_Atomic bool reclaiming; /* atomic: a thread that the port does not know reclaims */

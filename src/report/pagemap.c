@@ -25,7 +25,8 @@ static uint64_t page_word(struct quire_machine *machine, const struct table_run 
 	case QUIRE_ENTRY_LEAF:
 	case QUIRE_ENTRY_MIGRATION:
 		folio = run_folio(machine, run, (page - run->start) >> PAGE_SHIFT);
-		return word | QUIRE_PAGEMAP_PRESENT | (folio ? folio_word(folio) : 0);
+		word |= QUIRE_PAGEMAP_PRESENT | (run->device ? QUIRE_PAGEMAP_FILE : 0);
+		return folio ? word | folio_word(folio) : word;
 	case QUIRE_ENTRY_GUARD:
 		word |= QUIRE_PAGEMAP_GUARD;
 		break;
@@ -35,9 +36,25 @@ static uint64_t page_word(struct quire_machine *machine, const struct table_run 
 	return word | QUIRE_PAGEMAP_SWAPPED;
 }
 
+/* Of the page in a run; nothing is told of bare frames, nor of what was copied from them. */
+static uint64_t word_at(struct quire_space *space, const struct table_run *run, uint64_t page,
+			const struct vma **vma)
+{
+	if (run->kind == QUIRE_ENTRY_ABSENT && !run->evicted)
+		return 0;
+	if (!*vma || page >= (*vma)->end)
+		*vma = vma_find(space, page);
+	if ((*vma)->flags & VMA_PFNMAP)
+		return 0;
+	if (run->evicted && vma_swapped(*vma, page))
+		return QUIRE_PAGEMAP_SWAPPED;
+	return page_word(space->machine, run, page);
+}
+
 int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, uint64_t *words)
 {
 	uint64_t bytes = pages << PAGE_SHIFT, end, shown;
+	const struct vma *vma = NULL;
 	struct table_run run;
 
 	if (!page_aligned(address) || bytes >> PAGE_SHIFT != pages || address + bytes < address)
@@ -48,9 +65,7 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 	for (uint64_t page = address; page < shown;) {
 		table_run(&space->tables, page, shown, false, &run);
 		for (; page < run.end; page += PAGE_SIZE)
-			*words++ = run.evicted && vma_swapped(vma_find(space, page), page)
-					   ? QUIRE_PAGEMAP_SWAPPED
-					   : page_word(space->machine, &run, page);
+			*words++ = word_at(space, &run, page, &vma);
 	}
 	space_read_unlock(space);
 	for (uint64_t page = max_u64(address, shown); page < end; page += PAGE_SIZE)
@@ -63,6 +78,8 @@ int quire_pagemap(struct quire_space *space, uint64_t address, uint64_t pages, u
 static bool in_core(struct quire_machine *machine, const struct vma *vma,
 		    const struct table_run *run, uint64_t page)
 {
+	if (vma->flags & VMA_PFNMAP)
+		return false;
 	if (run_maps(run))
 		return true;
 	if (run->kind == QUIRE_ENTRY_SWAP)

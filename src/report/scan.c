@@ -161,6 +161,8 @@ static int scan_piece(struct scan *scan, uint64_t end)
 		.take = report,
 		.swapped = swapped,
 		.context = scan,
+		.room = scan->unit == PAGE_SIZE && scan->argument->vec_len ? &scan->pages_left
+									   : NULL,
 		.gather = protect ? &scan->gather : NULL,
 		.reserve = &reserve,
 	};
@@ -194,6 +196,8 @@ static int admit(const struct scan *scan, const struct vma *vma, bool *look)
 	if (!allowed && has_flag(scan, QUIRE_SCAN_CHECK_WPASYNC))
 		return -QUIRE_EPERM;
 	*look = protect ? allowed : scan->argument->vec_len != 0;
+	/* Bare frames are nobody's pages. */
+	*look = *look && !(vma->flags & VMA_PFNMAP);
 	return 0;
 }
 

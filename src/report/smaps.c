@@ -111,8 +111,8 @@ int quire_smaps(struct quire_space *space, uint64_t address, struct quire_smaps 
 		.start = vma->start,
 		.end = vma->end,
 		.size = vma->end - vma->start,
-		.kernel_page_size = PAGE_SIZE,
-		.mmu_page_size = PAGE_SIZE,
+		.kernel_page_size = vma_page_size(vma),
+		.mmu_page_size = vma_page_size(vma),
 	};
 	for (uint64_t page = vma->start; page < vma->end; page = run.end) {
 		table_run(&space->tables, page, vma->end, false, &run);

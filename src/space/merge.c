@@ -61,9 +61,11 @@ static bool identities_compatible(const struct vma *a, const struct vma *b)
 	return !b->inherited;
 }
 
+/* What a driver has laid out is left as it is. */
 static bool mergeable(const struct vma *vma, const struct vma *next)
 {
-	return continues(vma, next) && identities_compatible(vma, next);
+	return continues(vma, next) && identities_compatible(vma, next) &&
+	       !(vma->flags & VMA_PFNMAP);
 }
 
 /* The same pages as `other`; `vma` is not in the family's list yet. */

@@ -436,6 +436,8 @@ static int duplicate(struct quire_space *space, struct vma *vma, struct remap *r
 {
 	int error = 0;
 
+	if (!vma_may_split(vma, remap->address))
+		return -QUIRE_EINVAL;
 	if (remap->flags & QUIRE_MREMAP_FIXED) {
 		remap->result = remap->new_address;
 		if (remap->new_address < space->lowest)

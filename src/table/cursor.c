@@ -164,6 +164,7 @@ static void hold_parts(struct page_tables *tables, entry_t leaf, unsigned level)
 {
 	struct folio *folio = leaf_folio(tables, leaf);
 
+	atomic_fetch_add_explicit(&tables->machine->cut_leaves[level], 1, memory_order_relaxed);
 	if (folio)
 		folio_hold(folio, (uint64_t)(arch_entries(level - 1) - 1) * FRAME_ONE_MAPPING);
 }

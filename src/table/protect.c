@@ -41,6 +41,7 @@ static bool changes(struct page_tables *tables, entry_t leaf, unsigned level, co
 void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 		   struct table_permissions allow, struct gather *gather)
 {
+	uint64_t changed[QUIRE_LEAF_LEVELS] = {0};
 	struct cursor cursor;
 
 	gather_announce(gather, start, end, ANNOUNCE_PART, changes, &allow);
@@ -56,7 +57,12 @@ void table_protect(struct page_tables *tables, uint64_t start, uint64_t end,
 			cursor_announce(&cursor, gather);
 		while (is != was && !cursor_update(&cursor, &was, is))
 			is = permitted(was, allow);
+		changed[cursor.level] += was != is;
 		if (!QUIRE_MISTAKE(MPROTECT_WITHOUT_FLUSH))
 			gather_tightened(gather, &cursor, was, is);
 	}
+	for (unsigned level = 0; level < QUIRE_LEAF_LEVELS; level++)
+		if (changed[level])
+			atomic_fetch_add_explicit(&tables->machine->protected_leaves[level],
+						  changed[level], memory_order_relaxed);
 }

@@ -108,6 +108,8 @@ void table_count(struct page_tables *tables, struct quire_tables_report *report)
 			report->level[cursor.level].tables++;
 		}
 		report->level[cursor.level].marks += entry_is_marker(cursor_entry(&cursor));
+		report->level[cursor.level].leaves +=
+			entry_is_leaf(cursor_entry(&cursor), cursor.level);
 	}
 }
 

@@ -85,6 +85,15 @@ static void protect_part(const struct table_scan *scan, uint64_t start, uint64_t
 	}
 }
 
+/* Down to a leaf all of which will be taken. */
+static void cut(struct cursor *cursor, const struct table_scan *scan)
+{
+	cursor_fit(cursor, scan->reserve);
+	while (cursor->level > 0 && scan->room && *scan->room &&
+	       (uint64_t)level_pages(cursor->level) > *scan->room)
+		cursor_push_down(cursor, scan->reserve);
+}
+
 static uint64_t walk(const struct table_scan *scan)
 {
 	struct cursor cursor;
@@ -104,21 +113,27 @@ static uint64_t walk(const struct table_scan *scan)
 		}
 		if (!wants(scan, entry, &traits))
 			continue;
-		change = scan->gather && !(traits & TRAIT_PROTECTED);
+		change = (scan->gather || scan->cuts) && !(traits & TRAIT_PROTECTED);
 		if (QUIRE_MISTAKE(SCAN_SKIPS_HOLES) && cursor.level > 0 && !traits)
 			continue;
-		if (change)
+		if (change && entry_is_leaf(entry, cursor.level)) {
+			cut(&cursor, scan);
+			traits = traits_of(scan, start, cursor_entry(&cursor), cursor.level);
+			if (!wants(scan, cursor_entry(&cursor), &traits))
+				continue;
+		} else if (change && scan->gather) {
 			cursor_fit(&cursor, scan->reserve);
+		}
 		reach = cursor_reach(&cursor);
 		taken = scan->take(scan->context, traits, start, reach);
 		if (taken < reach) {
 			cursor_end(&cursor);
-			if (change && start < taken)
+			if (change && scan->gather && start < taken)
 				protect_part(scan, start,
 					     QUIRE_MISTAKE(SCAN_PROTECTS_BEYOND) ? reach : taken);
 			return taken;
 		}
-		if (change)
+		if (change && scan->gather)
 			protect(&cursor, cursor_entry(&cursor), scan->gather);
 	}
 	return scan->end;
@@ -147,6 +162,8 @@ static uint64_t scan_in_two(const struct table_scan *scan)
 	struct table_scan look = *scan, protecting = *scan;
 
 	look.gather = NULL;
+	look.cuts = true;
+	protecting.room = NULL;
 	protecting.take = take_all;
 	protecting.end = walk(&look);
 	if (protecting.start == protecting.end)

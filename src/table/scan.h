@@ -27,7 +27,8 @@ enum table_trait {
  *
  * With a gather, what is taken is write-protected before the next entry is looked at: leaves get
  * the bit, markers too, and absent entries become markers.  Needs the space's lock for writing,
- * tables in reserve, and no leaf that reaches beyond the range; else, the lock for reading.
+ * and tables in reserve; else, the lock for reading.  Of a leaf that is protected in part its parts are
+ * told of, as on Linux.
  */
 struct table_scan {
 	struct page_tables *tables;
@@ -38,6 +39,9 @@ struct table_scan {
 	/* Whether the page that was evicted from `address` is in swap. */
 	bool (*swapped)(void *context, uint64_t address);
 	void *context;
+	const uint64_t *
+		room; /* pages that take() takes at most: a leaf of more is cut; NULL: no leaf is */
+	bool cuts;    /* as with a gather, but leaves are cut only */
 	struct gather *gather; /* NULL: only looks */
 	struct table_reserve *reserve;
 };
