@@ -26,15 +26,16 @@ struct device {
 	unsigned char *memory;
 	uint64_t frame, bytes;
 	/* what is to go wrong: an error, or an answer; NULL: nothing */
-	int error;
-	const struct quire_device_leaf *answer;
-	void (*meanwhile)(struct device *device); /* called once while the device is asked */
-	unsigned highest;			  /* leaves are of this level at most */
-	uint64_t moved;				  /* pages are so many frames behind their place */
+	_Atomic int error;
+	_Atomic(const struct quire_device_leaf *) answer;
+	void (*_Atomic meanwhile)(
+		struct device *device); /* called once while the device is asked */
+	_Atomic unsigned highest;	/* leaves are of this level at most */
+	_Atomic uint64_t moved;		/* pages are so many frames behind their place */
 	/* what was asked last, and how often */
-	uint64_t asked, index;
-	unsigned level;
-	bool write;
+	_Atomic uint64_t asked, index;
+	_Atomic unsigned level;
+	_Atomic bool write;
 	uint64_t discarded, discarded_count; /* last */
 	bool discard_splits;		     /* what is left is mapped by the page */
 	unsigned released;

@@ -29,12 +29,14 @@ static inline void count_log(void *context, const char *what, uint64_t address)
 	logged++;
 }
 
-static inline int open_devices(void **state)
+static inline int open_devices_with(bool strict_written)
 {
-	struct soft_config config = {
-		.memory = 16 * MIB, .cpus = 3, .commit_limit = 16 * GIB, .log = count_log};
+	struct soft_config config = {.memory = 16 * MIB,
+				     .cpus = 3,
+				     .commit_limit = 16 * GIB,
+				     .log = count_log,
+				     .strict_written = strict_written};
 
-	(void)state;
 	fixture = soft_fixture_open(&config);
 	machine = soft_machine_core(fixture.machine);
 	space = fixture.space;
@@ -46,6 +48,12 @@ static inline int open_devices(void **state)
 	device_open(&pfn, machine, 4, QUIRE_DEVICE_PFN, 2, SIZE);
 	logged = 0;
 	return 0;
+}
+
+static inline int open_devices(void **state)
+{
+	(void)state;
+	return open_devices_with(false);
 }
 
 static inline int close_devices(void **state)

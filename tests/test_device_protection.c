@@ -165,6 +165,53 @@ static void parts_of_fsdax_are(void **state)
 	close_registered();
 }
 
+/* ---- strict_written ---- */
+
+static int open_strict(void **state)
+{
+	(void)state;
+	return open_devices_with(true);
+}
+
+/*
+ *	registered    [====protected====]
+ *	another       [====================]   what is written here is written there
+ */
+static void writes_through_other_mappings_are_found(void **state)
+{
+	struct device *devices[] = {&dax[1], &fsdax};
+	const uint64_t another = BASE + GIB;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct device *device = devices[i];
+
+		map_at(device, another, 2 * SPAN, RW, SHARED, 0);
+		open_registered(device);
+		store(another, 1);
+		load(another + SPAN);
+		assert_int_equal(writeprotect(context, BASE, SPAN / PAGE, PROTECT), 0);
+		assert_int_equal(writeprotect(context, BASE + SPAN, SPAN / PAGE, PROTECT), 0);
+		load(BASE);
+		assert_protected(BASE, 1, true);
+		assert_int_equal(written(), 0);
+		store(another + 9 * PAGE, 2);
+		assert_int_equal(written(), SPAN / PAGE);
+		assert_protected(BASE, 1, false);
+		store(another + SPAN, 3);
+		assert_int_equal(written(), 2 * SPAN / PAGE);
+		close_registered();
+		assert_int_equal(quire_munmap(space, another, 2 * SPAN), 0);
+	}
+	/* a file that is written to, and a hole */
+	open_registered(&fsdax);
+	load(BASE);
+	assert_int_equal(writeprotect(context, BASE, 2 * SPAN / PAGE, PROTECT), 0);
+	assert_int_equal(quire_object_punch(fsdax.object, 2 * PAGE, PAGE), 0);
+	assert_int_equal(written(), 1);
+	close_registered();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_devices, close_devices)
@@ -173,6 +220,8 @@ int main(void)
 		TEST(a_protected_leaf_comes_back_protected),
 		TEST(parts_of_a_dax_page_are_not_protected),
 		TEST(parts_of_fsdax_are),
+		cmocka_unit_test_setup_teardown(writes_through_other_mappings_are_found,
+						open_strict, close_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,8 @@ static void monitor(uint64_t known[WRITERS][PAGES], bool last)
 			reported[(at - BASE) / PAGE] = true;
 	for (uint64_t page = 0; page < PAGES; page++) {
 		for (unsigned i = 0; i < WRITERS; i++) {
-			uint64_t now = *word(shaken, word_of(i, page));
+			uint64_t now =
+				__atomic_load_n(word(shaken, word_of(i, page)), __ATOMIC_RELAXED);
 
 			if (reported[page])
 				known[i][page] = now;
