@@ -264,6 +264,33 @@ static void a_leaf_counts_as_its_pages(void **state)
 	assert_int_equal(frames_used(world->fixture.machine, FRAME_ANON), 0);
 }
 
+/* All the tables that a cut needs are there before it begins. */
+static void a_cut_that_lacks_a_table_changes_nothing(void **state)
+{
+	struct world *world = *state;
+
+	for (unsigned level = 1; level <= 2; level++) {
+		uint64_t middle = WINDOW + level_span(level) / 2;
+		struct page_tables *tables = map_one(world, level, read_write);
+		uint64_t frames = tables->frames;
+		unsigned allocation = 0;
+		int error;
+
+		do {
+			quire_machine_fail_nth(world->fixture.machine, ++allocation);
+			error = table_cut_range(tables, middle, middle + PAGE_SIZE);
+			quire_machine_fail_nth(world->fixture.machine, 0);
+			if (error) {
+				assert_int_equal(error, -NO_FRAMES);
+				assert_int_equal(tables->frames, frames);
+				assert_int_equal(look(tables, middle).level, level);
+			}
+		} while (error);
+		assert_true(allocation > level);
+		assert_int_equal(look(tables, middle).level, 0);
+	}
+}
+
 /* Who has no tables to cut with drops a device's leaf whole: it comes back when it is used. */
 static void a_leaf_that_cannot_be_cut_goes(void **state)
 {
@@ -292,6 +319,7 @@ int main(int argc, char **argv)
 		TEST(what_the_hardware_sets_while_a_leaf_is_cut_is_kept),
 		TEST(a_leaf_moves_whole_where_it_fits),
 		TEST(a_leaf_counts_as_its_pages),
+		TEST(a_cut_that_lacks_a_table_changes_nothing),
 		TEST(a_leaf_that_cannot_be_cut_goes),
 	};
 
