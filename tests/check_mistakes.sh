@@ -195,7 +195,7 @@ check_pair() { # NAME
 }
 
 in_sources() {
-	grep -rhoE --include='*.c' 'QUIRE_MISTAKE\([A-Z_]+\)' src | sed 's/.*(\(.*\))/\1/' | tr 'A-Z_' 'a-z-' | sort -u
+	grep -rhoE --include='*.[ch]' --exclude=base.h 'QUIRE_MISTAKE\([A-Z_]+\)' src | sed 's/.*(\(.*\))/\1/' | tr 'A-Z_' 'a-z-' | sort -u
 }
 in_build() {
 	sed 's/^[^-]*-//' "$names" | sort -u
