@@ -7,7 +7,7 @@ local _ENV = require "check_world"
 local pages_of <const> = { ["4K"] = PAGE, ["2M"] = LARGE, ["1G"] = LARGE * (LARGE // PAGE) }
 local kind <const> = one_of { "dax", "fsdax", "fsdax", "pfn" }
 local huge <const> = on.terabytes and (LARGE < 2 << 20 or one_in(8))
-local page <const> = one_of(huge and { "1G" } or { "4K", "2M", "2M", "2M" })
+local page <const> = one_of(huge and { "1G" } or { "4K", "4K", "2M", "2M", "2M" })
 local LEAF <const> = pages_of[page]
 local SMALLER <const> = math.max(LEAF // (LARGE // PAGE), PAGE) -- a leaf one level down
 local leaves <const> = page == "1G" and 2 or page == "4K" and 8 or 4

@@ -8,6 +8,12 @@ local files = {}
 
 function some_file()
 	local number = random(2) + 1
+	if mood.group == "device" and not files[number] then
+		local kind, page = one_of { "dax", "fsdax", "fsdax", "pfn" }, one_of { "4K", "2M", "2M" }
+		local unit = kind == "dax" and page == "2M" and LARGE or PAGE
+		local size = math.max(one_of { pages // 2, pages, pages + 1 } * PAGE // unit, 1) * unit
+		files[number] = quire.device { size = size, page = LARGE > 64 * PAGE and kind == "dax" and "4K" or page, kind = kind }
+	end
 	files[number] = files[number] or quire.shmem { size = one_of { 0, pages // 2, pages, pages, pages + 1 } * PAGE + (one_in(4) and random(PAGE) or 0) }
 	return files[number], number
 end

@@ -136,6 +136,25 @@ local all_kinds <const> = {
 			return vma.file and not vma.shared
 		end,
 	},
+	-- In moods of this group alone, where all files are of devices.
+	{
+		name = "device shared", group = "device", feature = "devices",
+		options = function(at)
+			return file_options(at, true)
+		end,
+		owns = function()
+			return false -- for what coverage counts it is a file
+		end,
+	},
+	{
+		name = "device private", group = "device", feature = "devices",
+		options = function(at)
+			return file_options(at, false)
+		end,
+		owns = function()
+			return false
+		end,
+	},
 }
 kinds = {}
 for _, kind in ipairs(all_kinds) do
@@ -258,6 +277,11 @@ local moods <const> = {
 		more = { spans = 25, fork = 2, files = 1 },
 	},
 	{ name = "devices", needs = { "devices" }, more = { devices = 40, fork = 2, files = 1, userfault = 1 } },
+	{ name = "all memory is of devices", needs = { "devices", "files" }, group = "device", more = { files = 3, devices = 0, spans = 0, limits = 0, userfault = 1, fork = 2 } },
+	{
+		name = "all memory is of devices, and protected", needs = { "devices", "files", "scan", "userfault" }, group = "device", registered = true, modes = wp,
+		negotiated = { "wp_async", "wp_unpopulated" }, more = { files = 2, devices = 0, spans = 0, limits = 0, scan = 5, writeprotect = 2, fork = 2 },
+	},
 	{
 		name = "devices that are protected", needs = { "devices", "scan", "userfault" }, negotiated = { "wp_async", "wp_unpopulated" },
 		more = { devices = 40, fork = 2, files = 1, userfault = 1 },
@@ -295,7 +319,11 @@ local function window()
 end
 START, FINISH = window()
 
-mappable = { kinds[1], table.unpack(mood.kinds and one_in(2) and { table.unpack(kinds, 2) } or one_in(2) and kinds or {}) }
+local usual <const> = {}
+for _, kind in ipairs(kinds) do
+	table.insert(usual, kind.group ~= "device" and kind or nil)
+end
+mappable = { usual[1] or kinds[1], table.unpack(mood.kinds and one_in(2) and { table.unpack(usual, 2) } or one_in(2) and usual or {}) }
 if #mappable > 1 and mood.kinds and one_in(2) then
 	table.remove(mappable, 1)
 end
@@ -312,7 +340,7 @@ end
 -- and pages come and go: then nobody asks where they are, and nothing is done whose result depends on that.  All have what was asked for by
 -- its name.
 local swap_drawn <const>, pins_drawn <const>, pressure_drawn <const> = random(8), random(4), random(8)
-pressed = on.pressure and (named.pressure or pressure_drawn == 0)
+pressed = on.pressure and mood.group ~= "device" and (named.pressure or pressure_drawn == 0)
 swapping = on.swap and (named.swap or mood.swaps or swap_drawn == 0) or pressed
 pinning = on.pins and (named.pins or pins_drawn == 0) and not pressed
 if pressed then

@@ -302,6 +302,7 @@ struct access {
 	bool write;
 	bool kernel;  /* the kernel's on the process's behalf */
 	bool unshare; /* a read that holds on to the page */
+	bool copies;  /* ... or copies bytes through the process's own addresses */
 };
 
 /* Makes the page fit for the access, whose permission has been looked at. */

@@ -221,7 +221,9 @@ static int change_pages(struct thread *thread, uint64_t start, uint64_t end, siz
 		return EINVAL;
 	if (page_advice[which].apply == guard_page)
 		expect_guards(process, page);
-	if (!twin_is_dax(page) && page_advice[which].apply != cool_page) {
+	/* A leaf that has been copied from nowhere yet is not looked at for being cold. */
+	if (!twin_is_dax(page) && page_advice[which].advice != MADV_PAGEOUT &&
+	    (page_advice[which].apply != cool_page || page->origin)) {
 		twin_leaf_cut(process, start);
 		twin_leaf_cut(process, end);
 	}

@@ -325,8 +325,6 @@ enum answer twin_device_fault(struct process *process, struct page *page,
 	bool missing = page->entry == NONE || page->entry == MARKER;
 	enum answer answer = THERE;
 
-	if (access->kernel && page->file->kind == DEVICE_PFN)
-		return UNRESOLVED;
 	if (page->protected && !is_protected(page) && page->entry == MARKER) {
 		twin_leaf_shrink(process, page, 1);
 		twin_entry_clear(page);

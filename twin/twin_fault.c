@@ -111,7 +111,7 @@ enum answer twin_fault(struct process *process, struct page *page, const struct 
 		return GUARDED;
 	if (page->poison)
 		return POISONED;
-	if (access->kernel && twin_is_pfn(page))
+	if (access->kernel && !access->copies && twin_is_pfn(page))
 		return UNRESOLVED;
 	if (twin_is_device(page) && page->entry != MEMORY && page->entry != SWAPPED)
 		return twin_device_fault(process, page, access);

@@ -227,8 +227,11 @@ int twin_file_punch(struct file *file, uint64_t offset, uint64_t length)
 
 static int allocate_extents(struct file *file, uint64_t offset, uint64_t end)
 {
-	if (end > file->extents * PAGE_BYTES)
+	if (end > file->extents * PAGE_BYTES) {
+		if (offset / PAGE_BYTES < file->extents)
+			twin_device_fill(file, offset / PAGE_BYTES, file->extents);
 		return ENOSPC;
+	}
 	twin_device_fill(file, offset / PAGE_BYTES, page_count(end));
 	if (end > file->size)
 		file->size = end;

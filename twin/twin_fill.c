@@ -193,7 +193,8 @@ static int read_source(struct thread *reader, uint64_t address, unsigned char *b
 {
 	for (uint64_t done = 0; done < PAGE_BYTES;) {
 		uint64_t at = address + done, part = PAGE_BYTES - at % PAGE_BYTES;
-		const struct access access = {.thread = reader, .address = at, .kernel = true};
+		const struct access access = {
+			.thread = reader, .address = at, .kernel = true, .copies = true};
 		struct page *page = twin_page_at(reader->process, at / PAGE_BYTES);
 		enum answer answer;
 
