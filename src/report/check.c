@@ -34,9 +34,26 @@ void check_violation(void *context, const char *what, uint64_t address)
 	text_string(check->text, "\n");
 }
 
+/* Of the page at `address` in a run that is counted. */
+static struct folio *page_folio(const struct check *check, const struct table_run *run,
+				uint64_t address)
+{
+	return run_folio(check->space->machine, run, (address - run->start) >> PAGE_SHIFT);
+}
+
+/* The index that the folio must have if its page at `address` is where the VMA says. */
+static uint64_t folio_index_at(const struct check *check, const struct table_run *run,
+			       const struct vma *vma, uint64_t address)
+{
+	const struct folio *folio = page_folio(check, run, address);
+	uint64_t page = run->number + ((address - run->start) >> PAGE_SHIFT);
+
+	return vma_index(vma, address) - (page - folio_number(check->space->machine, folio));
+}
+
 /* The object that the VMA maps has the page at its place. */
 static void check_cached(struct check *check, const struct vma *vma, const struct folio *folio,
-			 uint64_t address)
+			 uint64_t index, uint64_t address)
 {
 	cache_entry found;
 
@@ -50,34 +67,38 @@ static void check_cached(struct check *check, const struct vma *vma, const struc
 	expect(check, found == (uintptr_t)folio, "a leaf maps a page that its object has not",
 	       address);
 	expect(check,
-	       folio->head.content.owner == (uintptr_t)vma->object &&
-		       folio_index(folio) == vma_index(vma, address),
+	       folio->head.content.owner == (uintptr_t)vma->object && folio_index(folio) == index,
 	       "a cached page knows another place", address);
 }
 
 /* A private page is found through the VMA's family, at its index. */
 static void check_own(struct check *check, const struct vma *vma, const struct folio *folio,
-		      uint64_t address)
+		      uint64_t index, uint64_t address)
 {
 	expect(check, !(vma->flags & VMA_SHARED), "a shared mapping has a private page", address);
 	expect(check,
-	       folio->head.content.owner == (uintptr_t)vma->family &&
-		       folio_index(folio) == vma_index(vma, address),
+	       folio->head.content.owner == (uintptr_t)vma->family && folio_index(folio) == index,
 	       "a private page knows another place", address);
 }
 
 static void check_page(struct check *check, const struct table_run *run, const struct vma *vma,
-		       const struct folio *folio, uint64_t address)
+		       uint64_t address)
 {
+	const struct folio *folio = page_folio(check, run, address);
+	uint64_t index = folio_index_at(check, run, vma, address);
+
 	expect(check, folio->head.kind == FRAME_ANON || folio_of_object(folio),
 	       "a leaf maps a frame that holds no page", address);
 	expect(check, folio_mappings(folio) > 0, "a mapped frame counts no mapping", address);
-	expect(check, !run->exclusive || (folio_mappings(folio) == 1 && !folio_of_object(folio)),
+	/* The parts of a leaf that was cut are as exclusive as it was. */
+	expect(check,
+	       !run->exclusive || (!folio_of_object(folio) &&
+				   (folio->head.order || folio_mapped_by(folio, 1))),
 	       "an exclusive page is mapped more than once, or an object's", address);
 	if (folio_of_object(folio))
-		check_cached(check, vma, folio, address);
+		check_cached(check, vma, folio, index, address);
 	else
-		check_own(check, vma, folio, address);
+		check_own(check, vma, folio, index, address);
 	switch (folio->head.kind) {
 	case FRAME_SHMEM:
 		check->resident[RESIDENT_SHMEM]++;
@@ -89,13 +110,6 @@ static void check_page(struct check *check, const struct table_run *run, const s
 		check->resident[RESIDENT_ANON]++;
 		break;
 	}
-}
-
-/* Of the page at `address` in a run that is counted. */
-static struct folio *page_folio(const struct check *check, const struct table_run *run,
-				uint64_t address)
-{
-	return run_folio(check->space->machine, run, (address - run->start) >> PAGE_SHIFT);
 }
 
 /* The next leaf of a run: a mapping of its own. */
@@ -129,7 +143,7 @@ static void check_leaf(struct check *check, const struct table_run *run, const s
 	if (!run->counted)
 		return;
 	for (; address < run->end; address += PAGE_SIZE)
-		check_page(check, run, vma, page_folio(check, run, address), address);
+		check_page(check, run, vma, address);
 }
 
 static void check_swap(struct check *check, const struct table_run *run, const struct vma *vma)
