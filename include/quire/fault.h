@@ -55,6 +55,12 @@ struct quire_translation {
 	uint64_t frame;	       /* hardware number of the 4K frame that holds the address */
 	unsigned char *memory; /* that frame's bytes in the direct map */
 	uint8_t level;	       /* of the leaf */
+	/*
+	 * Bytes that the leaf translates, a power of two; it begins at a multiple of them, and its
+	 * memory is contiguous.  So a host may keep the whole leaf, if it forgets it with every flush
+	 * that meets any part of it.
+	 */
+	uint64_t bytes;
 	bool writable; /* stores may go through without another walk: the leaf allows them, and is
 			  dirty already */
 	bool executable;

@@ -157,7 +157,9 @@ bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size);
 /*
  * The rest is the inside of a CPU, here for the inline functions alone.
  *
- * The TLB is direct mapped by page number; its entries are 4K, large leaves are fractured.
+ * The TLB is direct mapped by page number; its entries are 4K.  Leaves that are larger are kept in a
+ * second TLB as a whole, and where a page of one is used in pieces in this one: a miss that finds its
+ * leaf there is no walk.
  * `key` is the page's address with the permissions in its low bits; a store needs SOFT_TLB_WRITE,
  * which stands only where the leaf is writable and dirty already, so that the first store to a
  * clean page walks and sets the dirty bit.  Adding `offset` to an address in the page gives its
@@ -179,6 +181,19 @@ struct soft_tlb_entry {
 
 /* A TLB of empty entries: what a CPU looks its accesses up in when it is wanted for something else. */
 extern const struct soft_tlb_entry soft_tlb_nothing[SOFT_TLB_ENTRIES];
+
+/*
+ * A leaf larger than 4K.  Direct mapped by regions: of 2M those that lie in one, larger ones of 1G.
+ * Nothing larger is kept.
+ */
+#define SOFT_LARGE	 64
+#define SOFT_HUGE	 16
+#define SOFT_HUGE_REGION ((uint64_t)1 << 30)
+struct soft_large_entry {
+	uint64_t start, end; /* empty: both 0 */
+	uint64_t allow;	     /* SOFT_TLB_READ, _WRITE, _EXECUTE */
+	uint64_t offset;     /* as in struct soft_tlb_entry */
+};
 
 /* What the walker remembers of the upper levels: direct mapped by regions of 2M. */
 #define SOFT_WALKS	 512
@@ -213,7 +228,9 @@ struct soft_cpu {
 	uint64_t valid[SOFT_TLB_ENTRIES / 64]; /* owner: bit n is 0: entry n is empty */
 	alignas(64) struct soft_mailbox mailbox;
 	alignas(64) struct soft_tlb_entry tlb[SOFT_TLB_ENTRIES]; /* owner */
-	struct quire_walk walk[SOFT_WALKS];			 /* owner */
+	struct soft_large_entry large[SOFT_LARGE + SOFT_HUGE];	 /* owner */
+	bool any_large;			    /* owner: one is not empty, perhaps */
+	struct quire_walk walk[SOFT_WALKS]; /* owner */
 	/* bit n % 64 of word n / 64: something of a region whose number is n (modulo SOFT_WALKS) may
 	 * be in `tlb` or `walk`, or on its way there; written by the owner */
 	alignas(64) _Atomic uint64_t touched[SOFT_WALKS / 64];

@@ -49,25 +49,69 @@ static unsigned char *lookup(const struct soft_cpu *cpu, uint64_t address, enum 
 	return (unsigned char *)(uintptr_t)(address + entry->offset);
 }
 
+static void fill(struct soft_cpu *cpu, uint64_t address, uint64_t allow, uint64_t offset)
+{
+	unsigned index = tlb_index(address);
+	uint64_t page = address & SOFT_TLB_PAGE;
+
+	cpu->tlb[index].key = (allow & SOFT_TLB_READ ? page : page ^ QUIRE_PAGE_SIZE) | allow;
+	cpu->tlb[index].offset = offset;
+	cpu->valid[index / 64] |= (uint64_t)1 << index % 64;
+}
+
 /*
  * A walk for a fetch does not prove that the leaf can be read, one for a load or store does; and
  * one that did not set the dirty bit grants stores only where that was set already.
  */
-static void fill(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
-		 const struct quire_translation *translation)
+static uint64_t granted(enum quire_access access, const struct quire_translation *translation)
 {
-	unsigned index = tlb_index(address);
-	struct soft_tlb_entry *entry = &cpu->tlb[index];
-	uint64_t page = address & SOFT_TLB_PAGE;
-
 	if (access == QUIRE_EXECUTE)
-		entry->key = (page ^ QUIRE_PAGE_SIZE) | SOFT_TLB_EXECUTE;
-	else
-		entry->key = page | SOFT_TLB_READ | (translation->writable ? SOFT_TLB_WRITE : 0) |
-			     (translation->executable ? SOFT_TLB_EXECUTE : 0);
-	entry->offset = (uint64_t)(uintptr_t)translation->memory - page;
-	cpu->valid[index / 64] |= (uint64_t)1 << index % 64;
+		return SOFT_TLB_EXECUTE;
+	return SOFT_TLB_READ | (translation->writable ? SOFT_TLB_WRITE : 0) |
+	       (translation->executable ? SOFT_TLB_EXECUTE : 0);
 }
+
+/* --- large leaves --- */
+
+/* Where a leaf of some size that holds `address` would be. */
+static struct soft_large_entry *large_entry(struct soft_cpu *cpu, uint64_t address, bool huge)
+{
+	if (huge)
+		return &cpu->large[SOFT_LARGE + address / SOFT_HUGE_REGION % SOFT_HUGE];
+	return &cpu->large[address / SOFT_WALK_REGION % SOFT_LARGE];
+}
+
+/* A leaf that holds the page and allows the access: the page gets an entry of its own. */
+static unsigned char *lookup_large(struct soft_cpu *cpu, uint64_t address, enum quire_access access)
+{
+	for (unsigned huge = 0; huge < 2; huge++) {
+		const struct soft_large_entry *entry = large_entry(cpu, address, huge);
+
+		if (address - entry->start >= entry->end - entry->start ||
+		    !(entry->allow & tlb_allow(access)))
+			continue;
+		fill(cpu, address, entry->allow, entry->offset);
+		return (unsigned char *)(uintptr_t)(address + entry->offset);
+	}
+	return NULL;
+}
+
+/* Forgets what overlaps [start, end), or that it grants stores. */
+static void forget_large(struct soft_cpu *cpu, uint64_t start, uint64_t end, bool write_only)
+{
+	for (unsigned i = 0; i < SOFT_LARGE + SOFT_HUGE; i++) {
+		struct soft_large_entry *entry = &cpu->large[i];
+
+		if (entry->start >= end || entry->end <= start)
+			continue;
+		if (write_only)
+			entry->allow &= ~SOFT_TLB_WRITE;
+		else
+			*entry = (struct soft_large_entry){0};
+	}
+}
+
+/* --- walks --- */
 
 /* Where a walk to `address` may begin. */
 static struct quire_walk *walk_of(struct soft_cpu *cpu, uint64_t address)
@@ -103,12 +147,46 @@ bool soft_tlb_may_hold(struct soft_cpu *cpu, const struct quire_flush *flush)
 	return false;
 }
 
+/* Before a leaf is kept: as touch(), for all the regions that it lies in. */
+static void touch_all(struct soft_cpu *cpu, uint64_t start, uint64_t end)
+{
+	for (; start < end; start += SOFT_WALK_REGION)
+		touch(cpu, start);
+}
+
+/* The walk to `address` has met a leaf of these bytes: keeps it, if it is still there. */
+static void keep_large(struct soft_cpu *cpu, uint64_t address, enum quire_access access,
+		       uint64_t bytes)
+{
+	uint64_t start = address & ~(bytes - 1);
+	bool huge = bytes > SOFT_WALK_REGION;
+	struct quire_translation translation;
+	struct quire_walk walk = {0};
+
+	if (bytes > SOFT_HUGE_REGION)
+		return;
+	/* A flusher of another region may have looked before that was touched: so once more. */
+	touch_all(cpu, start, start + bytes);
+	if (!quire_translate_from(cpu->space, address, access, &walk, &translation) ||
+	    translation.bytes != bytes)
+		return;
+	*large_entry(cpu, address, huge) = (struct soft_large_entry){
+		.start = start,
+		.end = start + bytes,
+		.allow = granted(access, &translation),
+		.offset = (uint64_t)(uintptr_t)translation.memory - (address & SOFT_TLB_PAGE),
+	};
+	cpu->any_large = true;
+}
+
 unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire_access access)
 {
 	unsigned char *place = lookup(cpu, address, access);
 	struct quire_walk *walk = walk_of(cpu, address);
 	struct quire_translation translation;
 
+	if (!place && cpu->any_large)
+		place = lookup_large(cpu, address, access);
 	if (place)
 		return place;
 	cpu->counters.walks++;
@@ -118,7 +196,10 @@ unsigned char *soft_tlb_reach(struct soft_cpu *cpu, uint64_t address, enum quire
 	__builtin_prefetch(translation.memory + address % QUIRE_PAGE_SIZE);
 	if (walk->length > SOFT_WALK_REGION)
 		*walk = (struct quire_walk){0}; /* it would not be found to be forgotten */
-	fill(cpu, address, access, &translation);
+	fill(cpu, address, granted(access, &translation),
+	     (uint64_t)(uintptr_t)translation.memory - (address & SOFT_TLB_PAGE));
+	if (translation.bytes > QUIRE_PAGE_SIZE)
+		keep_large(cpu, address, access, translation.bytes);
 	return translation.memory + address % QUIRE_PAGE_SIZE;
 }
 
@@ -149,6 +230,9 @@ static void forget_valid(struct soft_cpu *cpu, uint64_t start, uint64_t end, boo
 void soft_tlb_forget_all(struct soft_cpu *cpu)
 {
 	forget_valid(cpu, 0, UINT64_MAX, false);
+	if (cpu->any_large)
+		forget_large(cpu, 0, UINT64_MAX, false);
+	cpu->any_large = false;
 	memset(cpu->walk, 0, sizeof(cpu->walk));
 	for (unsigned i = 0; i < SOFT_WALKS / 64; i++)
 		atomic_store_explicit(&cpu->touched[i], 0, memory_order_release);
@@ -170,6 +254,8 @@ void soft_tlb_forget(struct soft_cpu *cpu, const struct quire_flush *flush)
 	uint64_t start = flush->start, end = flush->end;
 
 	forget_walks(cpu, start, end);
+	if (cpu->any_large)
+		forget_large(cpu, start, end, flush->write_only);
 	if (end - start > FORGET_BY_PAGE * QUIRE_PAGE_SIZE) {
 		forget_valid(cpu, start, end, flush->write_only);
 		return;
@@ -189,28 +275,57 @@ static uint64_t leaf_frame(const struct quire_entry_report *leaf, uint64_t page)
 	return (leaf->frame & ~inside) | ((page >> QUIRE_PAGE_SHIFT) & inside);
 }
 
-/* What the entry of the TLB claims beyond what the leaf says, or NULL. */
-static const char *tlb_excess(const struct soft_cpu *cpu, const struct soft_tlb_entry *entry,
+/* An entry of either TLB claims that a page is at `memory`, and `allow`. */
+struct claim {
+	uint64_t page;
+	unsigned char *memory;
+	uint64_t allow;
+};
+
+/* What it claims beyond what the leaf says, or NULL. */
+static const char *tlb_excess(const struct soft_cpu *cpu, struct claim claim,
 			      const struct quire_entry_report *leaf)
 {
-	uint64_t page = tlb_page(entry->key);
-
 	if (leaf->kind != QUIRE_ENTRY_LEAF || !leaf->has_frame)
 		return "translates a page that has no leaf";
 	if (!leaf->user)
 		return "translates a page that the user may not reach";
-	if (soft_machine_frame(cpu->machine, leaf_frame(leaf, page)) !=
-	    (unsigned char *)(uintptr_t)(page + entry->offset))
+	if (soft_machine_frame(cpu->machine, leaf_frame(leaf, claim.page)) != claim.memory)
 		return "holds another frame than the leaf";
-	if ((entry->key & SOFT_TLB_READ) && !leaf->readable)
+	if ((claim.allow & SOFT_TLB_READ) && !leaf->readable)
 		return "grants loads from a page that is not readable";
-	if ((entry->key & SOFT_TLB_WRITE) && !leaf->writable)
+	if ((claim.allow & SOFT_TLB_WRITE) && !leaf->writable)
 		return "grants stores to a page that is not writable";
-	if ((entry->key & SOFT_TLB_WRITE) && !leaf->dirty)
+	if ((claim.allow & SOFT_TLB_WRITE) && !leaf->dirty)
 		return "grants stores to a page that is clean";
-	if ((entry->key & SOFT_TLB_EXECUTE) && !leaf->exec)
+	if ((claim.allow & SOFT_TLB_EXECUTE) && !leaf->exec)
 		return "grants fetches from a page that is not executable";
 	return NULL;
+}
+
+/* Whether all that is claimed of [start, end) is so; else what is not is in `text`. */
+static bool claims_hold(struct soft_cpu *cpu, uint64_t start, uint64_t end, uint64_t offset,
+			uint64_t allow, char *text, size_t size)
+{
+	struct quire_entry_report leaf;
+
+	for (uint64_t page = start; page < end; page = leaf.end) {
+		struct claim claim = {page, (unsigned char *)(uintptr_t)(page + offset), allow};
+		const char *excess;
+
+		if (!cpu->space)
+			excess = "is not empty outside of any space";
+		else if (quire_entry(cpu->space, page, &leaf))
+			excess = "translates an address beyond the address space";
+		else
+			excess = tlb_excess(cpu, claim, &leaf);
+		if (!excess)
+			continue;
+		snprintf(text, size, "CPU %u: the TLB entry of 0x%llx %s", cpu->number,
+			 (unsigned long long)page, excess);
+		return false;
+	}
+	return true;
 }
 
 bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size)
@@ -219,22 +334,18 @@ bool soft_tlb_check(struct soft_cpu *cpu, char *text, size_t size)
 	for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
 		const struct soft_tlb_entry *entry = &cpu->tlb[i];
 		uint64_t page = tlb_page(entry->key);
-		struct quire_entry_report leaf;
-		const char *excess;
 
-		if (!(entry->key & ~SOFT_TLB_PAGE))
-			continue;
-		if (!cpu->space)
-			excess = "is not empty outside of any space";
-		else if (quire_entry(cpu->space, page, &leaf))
-			excess = "translates an address beyond the address space";
-		else
-			excess = tlb_excess(cpu, entry, &leaf);
-		if (!excess)
-			continue;
-		snprintf(text, size, "CPU %u: the TLB entry of 0x%llx %s", cpu->number,
-			 (unsigned long long)page, excess);
-		return false;
+		if ((entry->key & ~SOFT_TLB_PAGE) &&
+		    !claims_hold(cpu, page, page + QUIRE_PAGE_SIZE, entry->offset,
+				 entry->key & ~SOFT_TLB_PAGE, text, size))
+			return false;
+	}
+	for (unsigned i = 0; i < SOFT_LARGE + SOFT_HUGE; i++) {
+		const struct soft_large_entry *entry = &cpu->large[i];
+
+		if (!claims_hold(cpu, entry->start, entry->end, entry->offset, entry->allow, text,
+				 size))
+			return false;
 	}
 	return true;
 }

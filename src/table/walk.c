@@ -80,6 +80,7 @@ bool table_translate(struct page_tables *tables, uint64_t address, enum quire_ac
 	translation->frame = leaf_page(entry, level, address).number;
 	translation->memory = page_memory(tables->machine, (struct page){translation->frame});
 	translation->level = (uint8_t)level;
+	translation->bytes = level_span(level);
 	translation->writable = entry_writable(entry) && entry_dirty(entry);
 	translation->executable = entry_executable(entry);
 	return true;
