@@ -137,8 +137,10 @@ static int move_vma(const struct move *move)
 	twin_insert(process, &like, move->new_count);
 	twin_join(process, move->to, false);
 	twin_join(process, move->to + move->new_count, false);
-	twin_leaf_cut(process, move->from);
-	twin_leaf_cut(process, move->from + moved_count(move));
+	if (move->old_count) {
+		twin_leaf_cut(process, move->from);
+		twin_leaf_cut(process, move->from + moved_count(move));
+	}
 	move_entries(process, move, context && !told);
 	if (told)
 		prepare_remap_event(move, context);
