@@ -208,11 +208,17 @@ static int check_span(const struct file *file, uint64_t offset, uint64_t length)
 
 int twin_file_punch(struct file *file, uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length, first = round_up(offset), last = end - end % PAGE_BYTES;
+	uint64_t end = offset + length, first = round_up(offset), last;
 	int error = check_span(file, offset, length);
 
 	if (error)
 		return error;
+	/* Of a device there is nothing behind the end. */
+	if (file->device && end > round_up(file->size))
+		end = round_up(file->size);
+	if (offset >= end)
+		return 0;
+	last = end - end % PAGE_BYTES;
 	if (first > last) {
 		zero_part(file, offset, end);
 		return 0;
