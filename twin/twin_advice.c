@@ -175,9 +175,7 @@ static int check_advice(const struct page *page, size_t which)
 		return 0;
 	if (!page->file)
 		return EINVAL;
-	if (!(page->flags & SHARED))
-		return EACCES;
-	return twin_is_device(page) && page->file->kind != DEVICE_FSDAX ? ENODEV : 0;
+	return page->flags & SHARED ? 0 : EACCES;
 }
 
 /* That of a file needs no mapping any more. */
