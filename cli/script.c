@@ -97,18 +97,13 @@ void script_not_built_here(lua_State *L)
 	script_error_plain(L, "not built yet: %s", script_function(L));
 }
 
-static int not_built(lua_State *L)
-{
-	script_not_built_here(L);
-}
-
 void script_bind(lua_State *L, const struct binding *bindings)
 {
 	for (; bindings->name; bindings++) {
 		const char *dot = strrchr(bindings->name, '.');
 
 		lua_pushstring(L, bindings->name);
-		lua_pushcclosure(L, bindings->function ? bindings->function : not_built, 1);
+		lua_pushcclosure(L, bindings->function, 1);
 		lua_setfield(L, -2, dot ? dot + 1 : bindings->name);
 	}
 }

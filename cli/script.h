@@ -146,7 +146,7 @@ _Noreturn void script_lacks_what(lua_State *L, const char *what);
 
 struct binding {
 	const char *name;	/* "eq", or "check.eq" to be called so in messages */
-	lua_CFunction function; /* NULL: not built yet */
+	lua_CFunction function;
 };
 /* Adds the bindings, up to one without a name, to the table on the top. */
 void script_bind(lua_State *L, const struct binding *bindings);

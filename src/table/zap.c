@@ -63,7 +63,8 @@ void table_zap(struct page_tables *tables, uint64_t start, uint64_t end, unsigne
 		    entry_is_absent(entry) || spared(tables, entry, cursor.level, keep))
 			continue;
 		/* A device's leaf goes as a whole: what is not to go is mapped again when it is used. */
-		quire_assert(cursor_whole(&cursor) || leaf_device(tables, entry));
+		quire_assert(cursor_whole(&cursor) ||
+			     (entry_is_leaf(entry, cursor.level) && leaf_device(tables, entry)));
 		if (entry_is_leaf(entry, cursor.level))
 			cursor_announce(&cursor, gather);
 		entry = cursor_exchange(&cursor, rest);

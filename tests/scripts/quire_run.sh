@@ -85,6 +85,11 @@ bad "setup: unknown field 'memry'" 'quire.setup{ memry = "64M" }'
 bad "shmem: the field 'size' is missing" 'quire.shmem{}'
 bad "shmem: unknown field 'sise'" 'quire.shmem{ sise = 1 }'
 bad "mmap: file must be a file, not number" 'p:mmap{ length = 1, prot = "r", file = 3 }'
+bad "device: page is not one of a device: '3M'" 'quire.device{ size = "4M", page = "3M", kind = "dax" }'
+bad "device: kind is not one of a device: 'disk'" 'quire.device{ size = "4M", page = "2M", kind = "disk" }'
+bad "device: the field 'size' is missing" 'quire.device{ page = "2M", kind = "dax" }'
+bad "device: unknown field 'sise'" 'quire.device{ size = "4M", page = "2M", kind = "dax", sise = 1 }'
+bad "read_all: n1 is closed" 'local n = p:notifier(); n:close(); n:read_all()'
 bad "pin: length must be a size, not nil" 'p:pin(a, nil)'
 bad "migrate: is a function of a process, not of userdata" 'p.migrate(p:thread(), a, 1)'
 bad "sleep: seconds must be a number, not string" 'quire.sleep("long")'
@@ -92,15 +97,13 @@ bad "attempt to call a nil value (global 'maple')" 'maple()'
 bad "unexpected symbol near '='" 'x = = 3'
 bad "boom" 'error("boom")'
 
-# ---- names that are there, for what is not
-bad "not built yet: " 'p:notifications()'
+# ---- what the target does not have
 skipped() { # WITHOUT LINE
 	expect_script 77 "skipped on quire: the quire target has no $1" "$2"
 }
 skipped hugetlb_2M 'p:mmap{ length = 4096, prot = "rw", hugetlb = "2M" }'
 skipped hugetlb_1G 'quire.hugetlb{ size = "1G", page = "1G" }'
 skipped hugetlb_2M 'quire.hugetlb_pool("2M", 4)'
-skipped device_dax 'quire.device{ size = "4M", page = "2M", kind = "dax" }'
 skipped thp 'p:madvise(a, 4096, "collapse")'
 bad "hugetlb: page is not a size of huge pages: '4M'" 'quire.hugetlb{ size = "4M", page = "4M" }'
 bad "mmap: hugetlb must be a string, not boolean" 'p:mmap{ length = 1, prot = "r", hugetlb = true }'
