@@ -24,15 +24,15 @@ struct image {
 	unsigned reads;
 };
 
-static int image_read_page(void *context, uint64_t index, void *memory)
+static int image_read_page(void *context, uint64_t index, uint64_t count, void *memory)
 {
 	struct image *image = context;
-	ssize_t bytes = pread(fileno(image->file), memory, PAGE, (off_t)(index * PAGE));
+	ssize_t bytes = pread(fileno(image->file), memory, count * PAGE, (off_t)(index * PAGE));
 
 	image->reads++;
 	if (bytes <= 0)
 		return -QUIRE_EIO; /* the object says there is a page, the file has none */
-	memset((char *)memory + bytes, 0, PAGE - (size_t)bytes);
+	memset((char *)memory + bytes, 0, count * PAGE - (size_t)bytes);
 	return 0;
 }
 

@@ -325,10 +325,11 @@ static struct own {
 	uint64_t store_while_writing;	 /* address, or 0 */
 } own;
 
-static int own_read(void *context, uint64_t index, void *memory)
+static int own_read(void *context, uint64_t index, uint64_t count, void *memory)
 {
 	struct own *self = context;
 
+	assert_int_equal(count, 1);
 	self->reads++;
 	if (self->read_error)
 		return self->read_error;
@@ -341,11 +342,12 @@ static int own_read(void *context, uint64_t index, void *memory)
 	return 0;
 }
 
-static int own_write(void *context, uint64_t index, const void *memory)
+static int own_write(void *context, uint64_t index, uint64_t count, const void *memory)
 {
 	struct own *self = context;
 	uint64_t address = self->store_while_writing;
 
+	assert_int_equal(count, 1);
 	self->writes++;
 	if (self->write_error)
 		return self->write_error;

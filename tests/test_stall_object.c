@@ -127,13 +127,14 @@ static struct quire_object *upper, *lower;
 static unsigned depth, deepest;
 static unsigned copies; /* of each page, at least one */
 
-static int write_below(void *context, uint64_t index, const void *memory)
+static int write_below(void *context, uint64_t index, uint64_t count, const void *memory)
 {
 	size_t done;
 	int error = -QUIRE_EIO;
 
 	(void)context;
 	assert_int_equal(locks.count, 0);
+	assert_int_equal(count, 1);
 	if (++depth > deepest)
 		deepest = depth;
 	if (deepest <= DEPTH_MAX)
@@ -144,14 +145,14 @@ static int write_below(void *context, uint64_t index, const void *memory)
 	return error;
 }
 
-static int read_below(void *context, uint64_t index, void *memory)
+static int read_below(void *context, uint64_t index, uint64_t count, void *memory)
 {
 	size_t done;
 
 	(void)context;
 	assert_int_equal(locks.count, 0);
-	memset(memory, 0, PAGE);
-	return quire_object_read(lower, index * PAGE, memory, PAGE, &done);
+	memset(memory, 0, count * PAGE);
+	return quire_object_read(lower, index * PAGE, memory, count * PAGE, &done);
 }
 
 static const struct quire_object_operations kept_below = {.write_page = write_below,

@@ -33,19 +33,20 @@ struct quire_object;
 /* What a kind of object can do.  The table must outlive the objects that have it. */
 struct quire_object_operations {
 	/*
-	 * Fills page `index` (in pages) of the object: QUIRE_PAGE_SIZE bytes at `memory`, which hold
-	 * anything.  Called with no lock held; may sleep, and may run twice at once for one page.
-	 * 0, or a negative error: the access that wanted the page is a BUS, a read or write through
-	 * the object gives it.  NULL: pages begin as zeros.
+	 * Fills `count` pages of the object from page `index` on: count * QUIRE_PAGE_SIZE bytes at
+	 * `memory`, one after the other, which hold anything.  count: the pages of one folio, 1 as long
+	 * as an object's pages are not larger; at least 1.  Called with no lock held; may sleep, and may
+	 * run twice at once for one page.  0, or a negative error: the access that wanted the page is a
+	 * BUS, a read or write through the object gives it.  NULL: pages begin as zeros.
 	 */
-	int (*read_page)(void *context, uint64_t index, void *memory);
+	int (*read_page)(void *context, uint64_t index, uint64_t count, void *memory);
 	/*
-	 * Keeps the content of page `index`, before memory gives it up; called with no lock held, may
-	 * sleep.  What it allocates has no other pages written: it gets free frames, and a few that
-	 * are kept back for that.  0, or a negative error: the page stays in memory.  NULL: where there is swap the
-	 * page goes there, else it stays.
+	 * Keeps the content of `count` pages from page `index` on, as of read_page, before memory gives
+	 * them up; called with no lock held, may sleep.  What it allocates has no other pages written: it gets free frames, and a few that
+	 * are kept back for that.  0, or a negative error: they stay in memory.  NULL: where there is swap they go there, else they
+	 * stay.
 	 */
-	int (*write_page)(void *context, uint64_t index, const void *memory);
+	int (*write_page)(void *context, uint64_t index, uint64_t count, const void *memory);
 	/*
 	 * A shared mapping is about to write to page `index`, which could only be read so far.  0, or
 	 * a negative error: the access is a BUS.  No lock held.  NULL: pages of writable shared

@@ -167,7 +167,7 @@ static int read_content(struct quire_object *object, uint64_t index, uint64_t sl
 		return swap_read_slot(machine, slot, memory);
 	}
 	if (object->operations->read_page)
-		return object->operations->read_page(object->context, index, memory);
+		return object->operations->read_page(object->context, index, 1, memory);
 	memset(memory, 0, PAGE_SIZE);
 	return 0;
 }

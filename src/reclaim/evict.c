@@ -190,7 +190,8 @@ static bool write_page(const struct batch *batch, struct folio *folio, uint64_t 
 	const void *memory = folio_memory(machine, folio);
 
 	if (operations->write_page)
-		return operations->write_page(object->context, folio_index(folio), memory) == 0;
+		return operations->write_page(object->context, folio_index(folio),
+					      (uint64_t)1 << folio->head.order, memory) == 0;
 	*slot = swap_alloc(machine);
 	return *slot && swap_write_slot(machine, *slot, memory) == 0;
 }

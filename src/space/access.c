@@ -20,6 +20,7 @@ struct reaching {
 	unsigned char *buffer;	   /* read from if the access writes, else written to */
 	size_t bytes;		   /* to move, inside the page; 0: find out whether it is there */
 	struct table_held *pinned; /* or: it is pinned, and this is what is */
+	uint64_t *reached;	   /* or NULL: where the page's leaf ends */
 	bool *faulted;		   /* then: set if a fault was needed */
 };
 
@@ -104,6 +105,8 @@ static int try_page(const struct reaching *reaching)
 	}
 	if (reaching->bytes)
 		copy_bytes(reaching, &held);
+	if (reaching->reached)
+		*reaching->reached = held.end;
 	if (held.folio)
 		folio_put(space->machine, held.folio);
 	return 0;
@@ -199,13 +202,17 @@ int space_copy_in(struct quire_space *space, uint64_t address, void *buffer, siz
 int space_populate(struct quire_space *space, uint64_t *position, uint64_t end,
 		   enum quire_access access, unsigned how)
 {
+	uint64_t reached;
 	int error = 0;
 
 	while (*position < end && !error) {
-		error = reach_page(&(struct reaching){
-			.space = space, .address = *position, .access = access, .how = how});
+		error = reach_page(&(struct reaching){.space = space,
+						      .address = *position,
+						      .access = access,
+						      .how = how,
+						      .reached = &reached});
 		if (!error)
-			*position += PAGE_SIZE;
+			*position = min_u64(reached, end);
 	}
 	return error;
 }

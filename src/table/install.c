@@ -273,6 +273,7 @@ bool table_hold_page(struct page_tables *tables, uint64_t page, enum table_use u
 		while (is != was && !cursor_update(&cursor, &was, is));
 		held->folio = leaf_folio(tables, was);
 		held->page = leaf_page(was, cursor.level, page);
+		held->end = cursor_stop(&cursor);
 		if (held->folio) {
 			if (is != was)
 				folio_mark(held->folio, FRAME_DIRTY);

@@ -397,6 +397,7 @@ enum table_use {
 struct table_held {
 	struct folio *folio;
 	struct page page; /* where the bytes are */
+	uint64_t end;	  /* address: of what the leaf maps */
 };
 bool table_hold_page(struct page_tables *tables, uint64_t page, enum table_use use, uint64_t what,
 		     struct table_held *held);

@@ -84,25 +84,24 @@ const char *store_misused(void)
 
 static uint64_t file[FILE_PAGES][QUIRE_PAGE_SIZE / sizeof(uint64_t)];
 
-static int file_read(void *context, uint64_t index, void *memory)
+static int file_read(void *context, uint64_t index, uint64_t count, void *memory)
 {
 	(void)context;
 	schedule_host_call();
-	if (index < FILE_PAGES)
-		memcpy(memory, file[index], QUIRE_PAGE_SIZE);
-	else
-		memset(memory, 0, QUIRE_PAGE_SIZE);
+	memset(memory, 0, count * QUIRE_PAGE_SIZE);
+	for (uint64_t i = 0; i < count && index + i < FILE_PAGES; i++)
+		memcpy((char *)memory + i * QUIRE_PAGE_SIZE, file[index + i], QUIRE_PAGE_SIZE);
 	schedule_host_call();
 	return 0;
 }
 
-static int file_write(void *context, uint64_t index, const void *memory)
+static int file_write(void *context, uint64_t index, uint64_t count, const void *memory)
 {
 	(void)context;
 	schedule_host_call();
-	if (index >= FILE_PAGES)
+	if (index + count > FILE_PAGES)
 		return -QUIRE_ENOSPC;
-	memcpy(file[index], memory, QUIRE_PAGE_SIZE);
+	memcpy(file[index], memory, count * QUIRE_PAGE_SIZE);
 	schedule_host_call();
 	return 0;
 }
