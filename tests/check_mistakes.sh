@@ -97,6 +97,7 @@ test_of() { # NAME
 	fork-keeps-write) echo fork_leaves_device_leaves_at_their_level ;;
 	protect-overwrites) echo no_dirty_bit_is_lost ;;
 	sleep-without-looking) echo who_is_served_does_not_sleep ;;
+	spurious-sets-nothing) echo a_fault_sets_what_the_access_needs ;;
 	dirty-not-parked) echo a_leaf_that_loses_write_permission_does_not_get_it ;;
 	flush-strides-far | flush-spares-readers) echo no_leaf_is_passed_over ;;
 	move-without-flush) echo no_store_is_lost_by_a_move ;;

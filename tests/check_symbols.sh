@@ -35,6 +35,10 @@ report "libquire.a shows only quire_*" \
 	"$(nm --defined-only --extern-only "$library" | awk 'NF == 3 { print $3 }' | grep -v '^quire_')"
 
 # .data.rel.ro is constant but for the addresses in it, which the linker fills in.
+# Some processors' compilers call a library for atomic operations on less than a word (riscv64).
+report "no atomic is smaller than a word" \
+	"$(grep -rnE '_Atomic[ (](bool|char|u?int8_t|u?int16_t|short)(\)| [a-z])' include src)"
+
 report "libquire.a has no data that can be written" \
 	"$(objdump -h "$library" | awk '$2 ~ /^\.t?(data|bss)/ && $2 !~ /^\.data\.rel\.ro/ &&
 		$3 !~ /^0+$/ { print $2 ": " $3 " bytes" }')"

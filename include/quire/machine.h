@@ -56,6 +56,12 @@ struct quire_machine_config {
 	 * format's leaf for it (arch_entry.h); that of ports/soft does.  (BEHAVIOUR A2)
 	 */
 	bool execute_only;
+	/*
+	 * The MMU does not set accessed and dirty: an access to a leaf that is not accessed, or a store
+	 * to one that is not dirty, faults, and quire_fault() sets them.  quire_translate() does as such
+	 * an MMU.  As riscv without Svadu and ppc64; without it, as x86_64.
+	 */
+	bool software_accessed;
 	uint32_t max_maps; /* VMAs an address space may have; 0: 65530, as on Linux */
 	uint32_t cpus; /* those that enter spaces have numbers below this: at most QUIRE_CPUS_MAX
 			      (<quire/port.h>), which says what it can be at most; 0: 64 */

@@ -93,7 +93,7 @@ struct quire_thread {
 	struct quire_thread **queue;	      /* lock: that queue */
 	struct quire_uffd_msg message;	      /* lock */
 	struct quire_userfault *child;	      /* lock: a fork event's */
-	_Atomic bool dying; /* a fatal signal came; it waits for nothing any more */
+	_Atomic uint32_t dying; /* a fatal signal came; it waits for nothing any more */
 
 	struct quire_call blocked; /* owner: the call that is to be made again, or NONE */
 	bool resuming;		   /* owner: it has work to finish, even if the thread dies */
@@ -109,7 +109,7 @@ struct quire_thread {
 	struct quire_object *removing; /* owner: MADV_REMOVE: what has been told of, or NULL */
 	uint64_t removing_start;       /* owner: from this offset */
 	uint64_t removing_length;      /* owner: so many bytes */
-	_Atomic bool reclaiming;       /* owner: it has pages reclaimed, and must not once more */
+	_Atomic uint32_t reclaiming;   /* owner: it has pages reclaimed, and must not once more */
 };
 
 /*

@@ -50,7 +50,7 @@ struct soft_config {
 	uint64_t commit_limit; /* as in struct quire_machine_config */
 	uint32_t max_maps;     /* as in struct quire_machine_config */
 	/* as in struct quire_machine_config */
-	bool no_fault_around, report_swapped, strict_written, execute_only;
+	bool no_fault_around, report_swapped, strict_written, execute_only, software_accessed;
 
 	/* As in struct quire_machine_config, but called with `context`. */
 	bool (*reclaim)(void *context);

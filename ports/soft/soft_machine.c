@@ -122,6 +122,7 @@ static int machine_create_core(struct soft_machine *machine, const struct soft_c
 		.report_swapped = config->report_swapped,
 		.strict_written = config->strict_written,
 		.execute_only = config->execute_only,
+		.software_accessed = config->software_accessed,
 		.reclaim = config->reclaim ? machine_reclaim : NULL,
 		.log = config->log ? machine_log : NULL,
 	};

@@ -61,9 +61,11 @@ struct frame {
 	uint8_t kind;	/* enum frame_kind; written by the owner while it alone has the frame */
 	uint8_t order;	/* of the block */
 	uint8_t listed; /* machine: 1 + order if first of a free block in frames.blocks[], else 0 */
-	_Atomic uint8_t flags;	/* atomic; enum frame_flag */
-	struct quire_lock lock; /* tables: protects the entries, live and marks */
-	struct frame *next;	/* the owner's chain: gathered frames, reserved tables, singles */
+	union {
+		_Atomic uint32_t flags; /* atomic; enum frame_flag: a page's */
+		struct quire_lock lock; /* tables: protects the entries, live and marks */
+	};
+	struct frame *next; /* the owner's chain: gathered frames, reserved tables, singles */
 	union {
 		struct list_link link;	/* listed: machine.  FRAME_SLAB: slabs.lock, its class's */
 		struct {		/* FRAME_TABLE */
@@ -144,8 +146,8 @@ struct frames {
 	/* fail_nth: how many allocations from now the one is that must fail; 0 or less: none.  Read by
 	 * all, but seldom written. */
 	_Atomic int64_t fail_in;
-	_Atomic bool failed; /* the failure asked for has happened */
-	_Atomic bool wanted; /* ... and nobody has been told that it was no lack of frames */
+	_Atomic uint32_t failed; /* the failure asked for has happened */
+	_Atomic uint32_t wanted; /* ... and nobody has been told that it was no lack of frames */
 
 	_Alignas(64) struct quire_lock lock;
 	uint64_t free; /* lock: frames free, those in caches aside */
@@ -239,11 +241,11 @@ static inline bool folio_has(const struct folio *folio, enum frame_flag flag)
 }
 static inline void folio_mark(struct folio *folio, enum frame_flag flag)
 {
-	atomic_fetch_or_explicit(&folio->head.flags, (uint8_t)flag, memory_order_relaxed);
+	atomic_fetch_or_explicit(&folio->head.flags, (uint32_t)flag, memory_order_relaxed);
 }
 static inline void folio_unmark(struct folio *folio, enum frame_flag flag)
 {
-	atomic_fetch_and_explicit(&folio->head.flags, (uint8_t)~flag, memory_order_relaxed);
+	atomic_fetch_and_explicit(&folio->head.flags, ~(uint32_t)flag, memory_order_relaxed);
 }
 static inline uint64_t folio_index(const struct folio *folio)
 {

@@ -87,6 +87,7 @@ static void init(struct quire_machine *machine, const struct quire_machine_confi
 	machine->report_swapped = config->report_swapped;
 	machine->strict_written = config->strict_written;
 	machine->execute_only = config->execute_only;
+	machine->software_accessed = config->software_accessed;
 	machine->cpu_words = (uint16_t)(config->cpus ? (config->cpus + 63) / 64 : 1);
 	list_init(&machine->spaces);
 	list_init(&machine->objects);
@@ -133,7 +134,7 @@ int quire_machine_destroy(struct quire_machine *machine)
 	return all_free(machine) ? 0 : -QUIRE_EUCLEAN;
 }
 
-_Atomic bool *machine_reclaiming(struct quire_machine *machine)
+_Atomic uint32_t *machine_reclaiming(struct quire_machine *machine)
 {
 	struct quire_thread *thread = quire_port_current(machine->host);
 
@@ -144,7 +145,7 @@ _Atomic bool *machine_reclaiming(struct quire_machine *machine)
  * must do with what there is: so this is never more than one deep. */
 static bool gain(struct quire_machine *machine, bool pages)
 {
-	_Atomic bool *mark = machine_reclaiming(machine);
+	_Atomic uint32_t *mark = machine_reclaiming(machine);
 	bool gained;
 
 	if (atomic_exchange_explicit(mark, true, memory_order_acquire) &&

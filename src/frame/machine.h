@@ -50,7 +50,7 @@ struct spare {
 	struct quire_lock lock;
 	struct frame *chain;	/* lock: FRAME_RESERVED */
 	_Atomic unsigned count; /* written under lock: of the chain */
-	_Atomic bool kept;	/* atomic */
+	_Atomic uint32_t kept;	/* atomic */
 };
 
 struct quire_machine {
@@ -63,7 +63,7 @@ struct quire_machine {
 	_Atomic(const struct userfault_hooks *) userfault;
 	uint32_t max_maps;
 	uint32_t cpus; /* a power of two: how many have counts and free frames of their own */
-	bool no_fault_around, report_swapped, strict_written, execute_only;
+	bool no_fault_around, report_swapped, strict_written, execute_only, software_accessed;
 	uint16_t cpu_words; /* of a struct quire_cpus that are in use */
 
 	struct frames frames;
@@ -92,9 +92,9 @@ struct quire_machine {
 
 	/* atomic, as in struct quire_machine_counters: added to once a call */
 	_Atomic uint64_t protected_leaves[QUIRE_LEAF_LEVELS], cut_leaves[QUIRE_LEAF_LEVELS];
-	_Atomic uint64_t hand;	 /* atomic: where reclaim looks for its next frame */
-	_Atomic bool evictable;	 /* atomic: some page may go without room in swap */
-	_Atomic bool reclaiming; /* atomic: a thread that the port does not know reclaims */
+	_Atomic uint64_t hand;	     /* atomic: where reclaim looks for its next frame */
+	_Atomic uint32_t evictable;  /* atomic: some page may go without room in swap */
+	_Atomic uint32_t reclaiming; /* atomic: a thread that the port does not know reclaims */
 	struct spare spare;
 };
 _Static_assert(offsetof(struct quire_machine, frames) == 64,
@@ -231,7 +231,7 @@ static inline void folio_put(struct quire_machine *machine, struct folio *folio)
 bool machine_reclaim(struct quire_machine *machine, unsigned *tries);
 
 /* The caller's mark that it is in there already; threads that the port does not know share one. */
-_Atomic bool *machine_reclaiming(struct quire_machine *machine);
+_Atomic uint32_t *machine_reclaiming(struct quire_machine *machine);
 
 /* Says what no caller is told of. */
 static inline void machine_log(const struct quire_machine *machine, const char *what,

@@ -17,6 +17,9 @@
  * but what comes to stand there is protected: so a write to one makes the page first, and is
  * reported when it is made again.
  *
+ * A spurious fault changes nothing, but where the hardware does not set accessed and dirty: there the fault
+ * does, else the access would fault for ever.
+ *
  * A fetch from a page that is not there counts as a read, and only from one that is there is
  * execute permission asked for: so a fetch from a VMA without it leaves the zero page behind (as on
  * Linux, x86_64).
@@ -315,8 +318,10 @@ static int release_page(struct fault *fault)
 	struct quire_machine *machine = fault->space->machine;
 	struct table_reserve reserve = {0};
 	unsigned level = vma_page_level(fault->vma);
-	int error = table_reserve(machine, &reserve, fault->seen.level - level);
+	int error;
 
+	quire_assert(fault->seen.level >= level);
+	error = table_reserve(machine, &reserve, fault->seen.level - level);
 	if (error)
 		return error;
 	machine_bump(machine, COUNT_FAULTS);
@@ -372,8 +377,13 @@ __attribute__((noinline)) static int handle(struct fault *fault)
 	fault_signal(fault, QUIRE_DONE, 0);
 	if (QUIRE_MISTAKE(COPY_BEFORE_REPORT) && !fault->seen.exclusive && fault->seen.folio)
 		fault->seen.uffd_wp = false;
-	if (spurious(fault))
+	if (spurious(fault)) {
+		if (fault->space->machine->software_accessed &&
+		    !QUIRE_MISTAKE(SPURIOUS_SETS_NOTHING))
+			table_use_page(&fault->space->tables, fault->page, &fault->seen,
+				       fault->access == QUIRE_WRITE);
 		return 0;
+	}
 	if (fault->seen.migrating)
 		return fault_await_migration(fault);
 	if (fault->seen.kind == TABLE_SWAP)

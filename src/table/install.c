@@ -245,6 +245,22 @@ void table_write_shared(struct page_tables *tables, uint64_t page,
 	cursor_end(&cursor);
 }
 
+void table_use_page(struct page_tables *tables, uint64_t page,
+		    const struct table_snapshot *snapshot, bool write)
+{
+	struct cursor cursor;
+	entry_t was, is;
+
+	cursor_begin(&cursor, tables, page, page + PAGE_SIZE, NULL);
+	was = cursor_entry(&cursor);
+	do {
+		if (!entry_same(was, snapshot->entry) || cursor.level != snapshot->level)
+			break;
+		is = entry_set_young(write ? entry_set_dirty(was, true) : was, true);
+	} while (!cursor_update(&cursor, &was, is));
+	cursor_end(&cursor);
+}
+
 static bool fit_for(const struct cursor *cursor, entry_t entry, enum table_use use)
 {
 	const struct folio *folio;

@@ -373,6 +373,9 @@ enum table_reuse table_reuse(struct page_tables *tables, uint64_t page,
 			     struct table_permissions allow);
 void table_write_shared(struct page_tables *tables, uint64_t page,
 			const struct table_snapshot *snapshot);
+/* What the hardware sets for an access that the leaf of `snapshot` lets through, if it still stands. */
+void table_use_page(struct page_tables *tables, uint64_t page,
+		    const struct table_snapshot *snapshot, bool write);
 /*
  * Takes the protection from the leaf of `snapshot`, as table_write_release(), if it still stands: from
  * the part of it of `level`, for which it is cut with snapshot->level - level tables.

@@ -18,8 +18,9 @@ static bool allows(entry_t leaf, unsigned level, enum quire_access access)
 }
 
 /* As the hardware: accessed and dirty are set before the access, and only in an entry that still
- * allows it. */
-static bool use_leaf(_Atomic entry_t *slot, entry_t *leaf, unsigned level, enum quire_access access)
+ * allows it; or the access faults where they are not (`software`). */
+static bool use_leaf(_Atomic entry_t *slot, entry_t *leaf, unsigned level, enum quire_access access,
+		     bool software)
 {
 	entry_t used;
 
@@ -29,8 +30,8 @@ static bool use_leaf(_Atomic entry_t *slot, entry_t *leaf, unsigned level, enum 
 		used = entry_set_young(*leaf, true);
 		if (access == QUIRE_WRITE)
 			used = entry_set_dirty(used, true);
-		if (used == *leaf)
-			return true;
+		if (used == *leaf || software)
+			return used == *leaf;
 	} while (!atomic_compare_exchange_weak_explicit(slot, leaf, used, memory_order_acq_rel,
 							memory_order_acquire));
 	*leaf = used;
@@ -75,7 +76,7 @@ bool table_translate(struct page_tables *tables, uint64_t address, enum quire_ac
 	else
 		slot = descend(tables, address, walk, &level);
 	entry = slot_load(slot);
-	if (!use_leaf(slot, &entry, level, access))
+	if (!use_leaf(slot, &entry, level, access, tables->machine->software_accessed))
 		return false;
 	translation->frame = leaf_page(entry, level, address).number;
 	translation->memory = page_memory(tables->machine, (struct page){translation->frame});

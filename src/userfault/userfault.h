@@ -46,7 +46,7 @@ struct quire_userfault {
 	uint64_t highest;		      /* constant: where the space's addresses end */
 	struct quire_userfault_config config; /* constant */
 	uint64_t features;		      /* constant once negotiated */
-	_Atomic bool negotiated;	      /* set with the lock */
+	_Atomic uint32_t negotiated;	      /* set with the lock */
 	_Atomic uint32_t users;		      /* atomic: each will close it */
 	_Atomic uint32_t references; /* atomic: one for the users, one for each event to be told */
 	/* events that have not been read; rises with the space's lock for writing */
