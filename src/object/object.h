@@ -44,8 +44,8 @@ struct quire_object {
 	struct quire_object *next; /* the lock of the space that is to end it: its `orphans` */
 
 	struct rmap rmap; /* the VMAs that map it */
-	_Atomic uint32_t
-		watched; /* atomic: someone listens for what is written (src/space/strict.c) */
+	/* atomic: someone listens for what is written (src/space/strict.c) */
+	_Atomic uint32_t watched;
 	/* atomic: how often what was asked of the object without a lock has become untrue: who was to
 	 * hear of a write (strict.c), or where a device has its pages (device.c) */
 	_Atomic uint64_t generation;
