@@ -27,6 +27,7 @@
 --	- Closing a context while a fork waits for its message to be read, where memory is protected: Linux leaves marks in the child
 --	  (feature closed_forks).
 --	- With swap, MADV_FREE of a page that another process maps: Linux may lose the other's content (feature free_shared).
+--	- MADV_FREE of a page that another process has locked: it is not lazily freed on Linux.
 --	- MOVE of what is not there: whether the hole is noticed before what is in the way depends on whether a table happens to exist.
 --	- A scan that looks for written pages and is limited: the kernel counts empty entries that happen to have a table (feature limited_scans).
 --	- A transfer of a system call on Linux pins all of its pages before it moves a byte: while it sleeps no page is moved or paged out, and no

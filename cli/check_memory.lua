@@ -107,7 +107,7 @@ end)
 local function advise(process, advice, at, length)
 	if advice == "pageout" and anyone_pins() then
 		advice = "cold"
-	elseif advice == "free" and swapping and not on.free_shared and meets_shared_pages(process, at, length) then
+	elseif advice == "free" and (swapping and not on.free_shared or others_lock(process)) and meets_shared_pages(process, at, length) then
 		advice = "dontneed"
 	end
 	call(process, advice, "madvise", at, length, advice)

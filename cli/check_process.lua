@@ -147,6 +147,18 @@ function meets_shared_pages(process, at, length)
 	return false
 end
 
+-- Whether a process other than this one has locked memory.
+function others_lock(process)
+	for _, other in ipairs(processes) do
+		for _, vma in ipairs(other ~= process and other.maps or {}) do
+			if has(vma, "lo") then
+				return true
+			end
+		end
+	end
+	return false
+end
+
 -- Whether a page of this range is marked, and the mark lies dormant.
 function meets_dormant_pages(process, at, length)
 	for page = math.max(START, at // PAGE * PAGE), math.min(FINISH, at + length) - 1, PAGE do
