@@ -95,6 +95,22 @@ static void a_write_releases_a_page_of_its_size(void **state)
 	}
 }
 
+/* What is registered already is left as it is, also in the middle of a leaf. */
+static void a_part_is_registered_again(void **state)
+{
+	struct device *devices[] = {&dax[1], &fsdax};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		open_registered(devices[i]);
+		store(BASE, 1);
+		assert_int_equal(writeprotect(context, BASE, 2 * SPAN / PAGE, PROTECT), 0);
+		assert_int_equal(register_pages(context, BASE + PAGE, 1, WP), 0);
+		assert_protected(BASE, 1, true);
+		close_registered();
+	}
+}
+
 /* A page that is not mapped comes to be protected, and is released by the write that follows. */
 static void a_protected_leaf_comes_back_protected(void **state)
 {
@@ -217,6 +233,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_devices, close_devices)
 	const struct CMUnitTest tests[] = {
 		TEST(a_write_releases_a_page_of_its_size),
+		TEST(a_part_is_registered_again),
 		TEST(a_protected_leaf_comes_back_protected),
 		TEST(parts_of_a_dax_page_are_not_protected),
 		TEST(parts_of_fsdax_are),

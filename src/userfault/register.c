@@ -145,16 +145,18 @@ static int register_range(struct quire_userfault *context, struct quire_space *s
 	while (*position < end) {
 		struct vma *vma = vma_find(space, *position);
 		uint64_t start, stop;
+		bool dormant;
 		int error;
 
 		if (!vma || vma->start >= end)
 			return 0;
+		dormant = !(vma->flags & VMA_UFFD_WP);
 		start = max_u64(vma->start, *position);
 		stop = min_u64(vma->end, end);
 		error = change_piece(space, vma, start, stop, context, flags);
 		if (error)
 			return error;
-		if ((flags & VMA_UFFD_WP) && !QUIRE_MISTAKE(REGISTER_LEAVES_WRITABLE))
+		if ((flags & VMA_UFFD_WP) && dormant && !QUIRE_MISTAKE(REGISTER_LEAVES_WRITABLE))
 			revive(space, start, stop);
 		*position = stop;
 	}
