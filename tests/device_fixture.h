@@ -46,6 +46,7 @@ static inline int device_map(void *context, uint64_t index, unsigned level, bool
 {
 	struct device *device = context;
 	void (*meanwhile)(struct device *) = device->meanwhile;
+	unsigned highest = device->highest; /* as it looked before it slept */
 
 	device->asked++;
 	device->index = index;
@@ -62,7 +63,7 @@ static inline int device_map(void *context, uint64_t index, unsigned level, bool
 	}
 	if (index >= device->bytes / PAGE)
 		return -QUIRE_ENOSPC;
-	leaf->level = level < device->highest ? level : device->highest;
+	leaf->level = level < highest ? level : highest;
 	leaf->frame = device->frame + device->moved +
 		      index / leaf_pages(leaf->level) * leaf_pages(leaf->level);
 	return 0;

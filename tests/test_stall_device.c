@@ -3,6 +3,8 @@
 #include "device_fixture.h"
 #include "stall.h"
 
+#include <sched.h>
+
 #define BASE ((uint64_t)64 * GIB)
 #define SIZE (2 * GIB)
 #define GONE 0xeeeeeeeeeeeeeeee /* in what was the device's, and is somebody else's now */
@@ -281,6 +283,42 @@ static void no_leaf_reaches_over_a_hole(void **state)
 	}
 }
 
+static _Atomic bool begun, done;
+
+static void b_punches_beside(void *context)
+{
+	begun = true;
+	b_punches(context);
+	done = true;
+}
+
+/* The device has looked where the page is, and says so when the hole has been made. */
+static void until_done(struct device *device)
+{
+	(void)device;
+	while (begun && !done)
+		sched_yield();
+}
+
+/* What is asked while a hole is being made, and answered as if there were none, is asked again. */
+static void an_answer_from_before_the_hole_does_not_count(void **state)
+{
+	struct world world;
+	struct stall stall = {a_faults, b_punches_beside, &world, .stopped = true};
+
+	(void)state;
+	for (unsigned k = 1; stall.stopped; k++) {
+		open_world(&world, QUIRE_DEVICE_FSDAX, 1, QUIRE_MAP_SHARED);
+		world.device.discard_splits = true;
+		world.device.meanwhile = until_done;
+		begun = done = false;
+		stall_run(&stall, k);
+		assert_true(entry(&world, HOLE).kind != QUIRE_ENTRY_LEAF ||
+			    entry(&world, HOLE).level == 0);
+		close_world(&world);
+	}
+}
+
 static void b_truncates(void *context)
 {
 	struct world *world = context;
@@ -316,6 +354,7 @@ int main(void)
 		cmocka_unit_test(two_copies_come_out_of_one_leaf),
 		cmocka_unit_test(a_fault_leaves_nothing_where_memory_was_unmapped),
 		cmocka_unit_test(no_leaf_reaches_over_a_hole),
+		cmocka_unit_test(an_answer_from_before_the_hole_does_not_count),
 		cmocka_unit_test(no_leaf_reaches_behind_the_end),
 	};
 

@@ -5,7 +5,7 @@
  *	1. what the device has answered so far does not count any more (object->generation), and faults
  *	   on pages that are going wait
  *	2. every mapping lets go of its leaves
- *	3. the device has the pages no more
+ *	3. the device has the pages no more, and what it has answered meanwhile does not count either
  *
  * A fault installs what was answered with its space's lock held for reading, if the generation is
  * still the same: so either it is done when 2 comes by, or it asks again.  All of it happens with
@@ -18,10 +18,16 @@
 
 #define ALL_PAGES (UINT64_MAX >> PAGE_SHIFT)
 
+/* Nothing that the device has answered so far counts any more. */
+static void distrust(struct quire_object *object)
+{
+	atomic_fetch_add_explicit(&object->generation, 1, memory_order_acq_rel);
+}
+
 /* No mapping has what was answered for pages [first, end) any more. */
 static void let_go(struct quire_object *object, uint64_t first, uint64_t end, unsigned keep)
 {
-	atomic_fetch_add_explicit(&object->generation, 1, memory_order_acq_rel);
+	distrust(object);
 	rmap_zap(object, first, end, keep);
 }
 
@@ -55,8 +61,9 @@ static bool edge_true(const struct quire_object *object, const struct edge *edge
 static void clear_edge(struct quire_object *object, const struct edge *edge)
 {
 	if (edge->start < edge->end)
-		memset((char *)page_memory(object->machine, device_answer_page(&edge->answer)) + edge->start, 0,
-		       edge->end - edge->start);
+		memset((char *)page_memory(object->machine, device_answer_page(&edge->answer)) +
+			       edge->start,
+		       0, edge->end - edge->start);
 }
 
 /* Asks for both edges, and takes the lock for changes when what was said is true. */
@@ -86,6 +93,8 @@ static void remove_pages(struct quire_object *object, uint64_t first, uint64_t e
 	let_go(object, first, end, keep);
 	if (first < known)
 		object->device->discard(object->context, first, known - first);
+	/* Who was not made to wait yet may have asked meanwhile, before the device knew. */
+	distrust(object);
 	object_set_leaving(object, 0, 0);
 }
 
