@@ -250,8 +250,8 @@ if have_scenarios build; then
 		as_nobody build/quire run --on quire --strict-skips
 	section "a third of them as nobody, library against Linux" \
 		as_nobody build/quire run --on both --strict-skips
-	section "scenarios, 40 of the allocations failing, one a run" \
-		scenarios build/quire run --fail-sweep 40
+	section "scenarios, 25 of the allocations failing, one a run" \
+		scenarios build/quire run --fail-sweep 25
 	section "random cases, library against Linux" random 1 6 50 build/quire check
 	section "scenarios, library against the twin" \
 		scenarios build/quire run --on quire,twin --strict-skips
