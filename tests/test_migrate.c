@@ -30,7 +30,7 @@ static void store(uint64_t address, uint64_t value)
 
 static uint64_t load(uint64_t address)
 {
-	uint64_t value = 0;
+	uint64_t value;
 
 	assert_int_equal(soft_load64(cpu, address, &value).outcome, QUIRE_DONE);
 	return value;
@@ -325,18 +325,16 @@ static void *fork_children(void *argument)
 		uint64_t address = page_of((unsigned)random_below(&random, PAGES));
 		unsigned char first[PAGE], then[PAGE];
 		struct quire_space *child;
-		uint64_t moved;
-		size_t done;
+		size_t moved, done;
 		int error;
 
 		if (quire_fork(fixture.space, &child))
 			continue;
-		/* The parent may have been without access to it (protect_and_drop) when it forked. */
 		error = quire_access_read(child, address, first, PAGE, &done);
-		expect(!error || error == -QUIRE_EFAULT);
+		expect(!error || error == -QUIRE_EFAULT); /* the parent had no access just then */
 		quire_migrate(child, world.anon, PAGES * PAGE, &moved);
 		expect(quire_access_read(child, address, then, PAGE, &done) == error);
-		expect(error || memcmp(first, then, PAGE) == 0);
+		expect(error || !memcmp(first, then, PAGE));
 		quire_space_destroy(child);
 		world.forks++;
 	}
@@ -534,8 +532,7 @@ static void run(void *(*const others[])(void *), size_t count)
 	assert_int_equal(world.wrong, 0);
 	check_counts();
 	assert_true(world.moved > 0);
-	print_message("%ju pages moved, %ju forks\n", (uintmax_t)world.moved,
-		      (uintmax_t)world.forks);
+	print_message("%lu pages moved, %lu forks\n", world.moved, world.forks);
 	quire_userfault_close(world.context);
 	quire_object_put(world.object);
 	assert_int_equal(quire_munmap(fixture.space, world.shared, PAGES * PAGE), 0);
