@@ -252,6 +252,12 @@ bool field_given(lua_State *L, int table, const char *name)
 	return false;
 }
 
+void field_needed(lua_State *L, int table, const char *name)
+{
+	if (!field_given(L, table, name))
+		script_error(L, "the field '%s' is missing", name);
+}
+
 uint64_t field_address(lua_State *L, int table, const char *name)
 {
 	uint64_t address = 0;

@@ -45,6 +45,8 @@ void push_bit_names(lua_State *L, uint64_t bits, const struct bit_name names[]);
 void fields_known(lua_State *L, int table, const char *const names[]);
 /* Pushes the field if the table has it. */
 bool field_given(lua_State *L, int table, const char *name);
+/* Pushes the field; raises where the table does not have it. */
+void field_needed(lua_State *L, int table, const char *name);
 /* The field, or zero or false where the table does not have it. */
 uint64_t field_address(lua_State *L, int table, const char *name);
 uint64_t field_size(lua_State *L, int table, const char *name);

@@ -72,8 +72,7 @@ int script_shmem(lua_State *L)
 	argument_count(L, 0, 1, 1);
 	argument_table(L, 1, "the argument");
 	fields_known(L, 1, names);
-	if (!field_given(L, 1, "size"))
-		script_error(L, "the field 'size' is missing");
+	field_needed(L, 1, "size");
 	size = argument_size(L, -1, "size");
 	lua_pop(L, 1);
 	if (!script->ops->file_shmem)

@@ -210,8 +210,7 @@ static unsigned field_word(lua_State *L, const char *name, const char *const wor
 	const char *given;
 	unsigned i = 0;
 
-	if (!field_given(L, 1, name))
-		script_error(L, "the field '%s' is missing", name);
+	field_needed(L, 1, name);
 	given = argument_string(L, -1, name, NULL);
 	while (words[i] && strcmp(words[i], given) != 0)
 		i++;
@@ -242,8 +241,7 @@ int script_device(lua_State *L)
 	kind = field_word(L, "kind", kinds);
 	script_require(L, needs[kind]);
 	level = field_word(L, "page", pages);
-	if (!field_given(L, 1, "size"))
-		script_error(L, "the field 'size' is missing");
+	field_needed(L, 1, "size");
 	size = argument_size(L, -1, "size");
 	lua_pop(L, 1);
 	if (!script->ops->file_device)

@@ -140,7 +140,10 @@ int device_read(struct quire_object *object, uint64_t offset, void *buffer, size
 
 	if (error)
 		return error;
-	memcpy(buffer, (char *)page_memory(object->machine, device_answer_page(&answer)) + offset % PAGE_SIZE, bytes);
+	memcpy(buffer,
+	       (char *)page_memory(object->machine, device_answer_page(&answer)) +
+		       offset % PAGE_SIZE,
+	       bytes);
 	change_unlock(object, false);
 	return 0;
 }
@@ -152,7 +155,9 @@ int device_write(struct quire_object *object, uint64_t offset, const void *buffe
 
 	if (error)
 		return error;
-	memcpy((char *)page_memory(object->machine, device_answer_page(&answer)) + offset % PAGE_SIZE, buffer, bytes);
+	memcpy((char *)page_memory(object->machine, device_answer_page(&answer)) +
+		       offset % PAGE_SIZE,
+	       buffer, bytes);
 	extend(object, offset + bytes);
 	change_unlock(object, true);
 	return 0;
