@@ -112,8 +112,7 @@ int script_hugetlb(lua_State *L)
 	argument_table(L, 1, "the argument");
 	fields_known(L, 1, names);
 	size = field_size(L, 1, "size");
-	if (!field_given(L, 1, "page"))
-		script_error(L, "the field 'page' is missing");
+	field_needed(L, 1, "page");
 	pool = argument_pool(L, -1, "page");
 	lua_pop(L, 1);
 	script_target(L);

@@ -300,8 +300,7 @@ static void set_object(lua_State *L, int table, struct call *call)
 
 static void field_required(lua_State *L, int table, const char *name)
 {
-	if (!field_given(L, table, name))
-		script_error(L, "the field '%s' is missing", name);
+	field_needed(L, table, name);
 	lua_pop(L, 1);
 }
 
